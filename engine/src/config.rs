@@ -1,0 +1,102 @@
+//! Settings of the engine as plain values. The file format, its documentation and its errors are `net`'s.
+
+use crate::limits;
+
+/// What happens to a QoS 1 or 2 message that finds its session's queue full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Overflow {
+    DropNewest,
+    DropOldest,
+    Disconnect,
+}
+
+/// When a publish that changes retained rows is acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// When its owners have applied it.
+    Memory,
+    /// When the writer has committed it.
+    Disk,
+}
+
+/// A first-levels prefix whose root is deeper than one level: `"v1/devices" = 3`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Split {
+    pub prefix: String,
+    pub levels: usize,
+}
+
+/// A subtree that lives on a given shard.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pin {
+    pub root: String,
+    pub shard: u16,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    pub shards: Shards,
+    pub session: Session,
+    pub limits: Limits,
+    pub durability: Durability,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Shards {
+    pub split: Vec<Split>,
+    pub pin: Vec<Pin>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Session {
+    /// Seconds; the longest Session Expiry Interval that is granted. `u32::MAX`: no bound.
+    pub expiry_max_s: u32,
+    pub receive_max: u16,
+    pub inflight_max: u16,
+    pub queue_messages: usize,
+    pub queue_bytes: usize,
+    pub overflow: Overflow,
+    /// Seconds from accept to CONNECT.
+    pub connect_timeout_s: u32,
+    /// Seconds; the longest Keep Alive, told to the client as Server Keep Alive. 0: none is forced.
+    pub keep_alive_max_s: u16,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    pub packet_bytes: usize,
+    pub frame_bytes: usize,
+    pub frames_unacked: u16,
+    pub topic_levels: usize,
+    pub tree_rows: usize,
+    pub subscriptions: usize,
+    pub client_id_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            shards: Shards::default(),
+            session: Session {
+                expiry_max_s: u32::MAX,
+                receive_max: limits::RECEIVE_MAX_DEFAULT,
+                inflight_max: limits::INFLIGHT_MAX_DEFAULT,
+                queue_messages: limits::QUEUE_MESSAGES_DEFAULT,
+                queue_bytes: limits::QUEUE_BYTES_DEFAULT,
+                overflow: Overflow::DropNewest,
+                connect_timeout_s: 10,
+                keep_alive_max_s: 0,
+            },
+            limits: Limits {
+                packet_bytes: limits::PACKET_BYTES_DEFAULT,
+                frame_bytes: limits::FRAME_BYTES_DEFAULT,
+                frames_unacked: limits::FRAMES_UNACKED_DEFAULT,
+                topic_levels: limits::TOPIC_LEVELS_DEFAULT,
+                tree_rows: limits::TREE_ROWS_DEFAULT,
+                subscriptions: limits::SUBSCRIPTIONS_DEFAULT,
+                client_id_bytes: limits::CLIENT_ID_BYTES_DEFAULT,
+            },
+            durability: Durability::Memory,
+        }
+    }
+}

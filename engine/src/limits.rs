@@ -1,0 +1,84 @@
+//! Every bound of the broker that is not a setting, in one place, with the unit last.
+//! A setting (`config.rs`) may be lower than the bound here, never higher.
+
+/// Remaining Length that four bytes of a Variable Byte Integer can say, [MQTT-1.5.5].
+pub const REMAINING_LENGTH_MAX: usize = 268_435_455;
+/// Longest fixed header: one type byte and four length bytes.
+pub const FIXED_HEADER_BYTES_MAX: usize = 5;
+/// Longest UTF-8 string or binary field of MQTT, [MQTT-1.5.4].
+pub const STRING_BYTES_MAX: usize = 65_535;
+/// Default of `limits.packet_bytes`: the largest packet that is read.
+pub const PACKET_BYTES_DEFAULT: usize = 2 * 1024 * 1024;
+
+/// Groups that the topic tree is dealt into (PROTOCOL: groups). Recorded in the store.
+pub const GROUPS: usize = 256;
+/// Shards that one process may run.
+pub const SHARDS_MAX: usize = 64;
+/// Default of `limits.topic_levels`.
+pub const TOPIC_LEVELS_DEFAULT: usize = 200;
+/// More levels than this cannot be configured: a topic of 65 535 bytes has at most 65 536.
+pub const TOPIC_LEVELS_MAX: usize = 65_536;
+
+/// Default of `limits.tree_rows`: rows of one tree publish.
+pub const TREE_ROWS_DEFAULT: usize = 65_536;
+/// Nesting of JSON, in tree publishes and in embedded values.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Default of `limits.frame_bytes`: the largest merged frame before it is split.
+pub const FRAME_BYTES_DEFAULT: usize = 1024 * 1024;
+/// Default of `limits.frames_unacked`.
+pub const FRAMES_UNACKED_DEFAULT: u16 = 2;
+
+/// An open parcel is closed when its arena has grown beyond this.
+pub const PARCEL_BYTES_MAX: usize = 256 * 1024;
+/// Items of an open parcel.
+pub const PARCEL_ITEMS_MAX: usize = 4_096;
+/// Default of `shards.link_parcels`: parcels that one lane of a link holds (its credit).
+pub const LINK_PARCELS_DEFAULT: usize = 64;
+
+/// Retained rows that a walk visits in one turn before it gives others their turn.
+pub const WALK_ROWS_PER_TURN_MAX: usize = 1_024;
+/// Bytes that a walk sends to one home before it waits for that home's ready.
+pub const WALK_BYTES_PER_TURN_MAX: usize = 256 * 1024;
+/// Timers that one turn handles.
+pub const TIMER_BURST_MAX: usize = 1_024;
+
+/// Unsent bytes of a socket above which nothing that may be dropped, queued or merged is written.
+pub const SEND_HIGH_BYTES: usize = 1024 * 1024;
+/// Unsent bytes of a socket below which it counts as drained again.
+pub const SEND_LOW_BYTES: usize = 256 * 1024;
+/// Unsent bytes above which a socket is no longer read: its peer asks more than it takes.
+pub const SEND_STOP_READING_BYTES: usize = 4 * 1024 * 1024;
+
+/// Packet identifiers, [MQTT-2.2.1-3]: 1 to 65 535.
+pub const PACKET_IDS: usize = 65_535;
+/// Default of `session.receive_max`: QoS 1 and 2 publishes of a client that wait for their acknowledgement.
+pub const RECEIVE_MAX_DEFAULT: u16 = 1_024;
+/// Default of `session.inflight_max`: QoS 1 and 2 deliveries to a client that are unacknowledged.
+pub const INFLIGHT_MAX_DEFAULT: u16 = 256;
+/// Default of `session.queue_messages`.
+pub const QUEUE_MESSAGES_DEFAULT: usize = 10_000;
+/// Default of `session.queue_bytes`.
+pub const QUEUE_BYTES_DEFAULT: usize = 16 * 1024 * 1024;
+/// Default of `limits.subscriptions`: filters of one session.
+pub const SUBSCRIPTIONS_DEFAULT: usize = 10_000;
+/// Default of `limits.client_id_bytes`.
+pub const CLIENT_ID_BYTES_DEFAULT: usize = 1_024;
+
+/// Changes of a group that the store reserves numbers for ahead of their use.
+pub const VERSION_RESERVE: u64 = 1 << 21;
+/// A new bound is asked for when fewer numbers than this are left.
+pub const VERSION_RESERVE_LOW: u64 = 1 << 20;
+/// Default of `store.pending_bytes`: changes that wait for the writer.
+pub const STORE_PENDING_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
+/// What the smallest change costs of `store.pending_bytes`.
+pub const CHANGE_BYTES_MIN: usize = 64;
+/// Largest `store.pending_bytes` that can be configured.
+pub const STORE_PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+// A number may be shown before its bound is committed only if the bound was asked for more changes
+// ago than can wait for the writer at once.
+const _: () = assert!(VERSION_RESERVE_LOW as usize * CHANGE_BYTES_MIN >= STORE_PENDING_BYTES_MAX);
+const _: () = assert!(VERSION_RESERVE_LOW < VERSION_RESERVE);
+const _: () = assert!(SEND_LOW_BYTES < SEND_HIGH_BYTES && SEND_HIGH_BYTES < SEND_STOP_READING_BYTES);
+const _: () = assert!(PACKET_BYTES_DEFAULT <= REMAINING_LENGTH_MAX + FIXED_HEADER_BYTES_MAX);
+const _: () = assert!(GROUPS <= u16::MAX as usize + 1);

@@ -1,0 +1,123 @@
+//! Rows and batches: columns over one byte arena.
+//!
+//! A [`View`] is the rows of one packet over borrowed bytes, wherever they lie: in the receive buffer
+//! (a plain publish whose owner is this shard), in a scratch arena (a tree publish), or in a parcel.
+//! A [`Batch`] owns an arena and many packets; it is what crosses a link, by reference.
+//!
+//! ```text
+//! Batch   bytes    | topic | payload | topic | payload | properties | topic | …
+//!         rows     [Row {topic, payload, flags}] ----^ spans into bytes
+//!         packets  [Packet {publisher, QoS, …, rows: first..first+count}]
+//! ```
+
+use crate::key::{Client, Span};
+use crate::wire::QoS;
+
+/// One topic with one payload. Shapes: spans into the arena of its batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// A valid topic name, UTF-8.
+    pub topic: Span,
+    /// Empty with RETAIN 1: the row is deleted.
+    pub payload: Span,
+    /// The text mark: merged, this row is a JSON string whatever it looks like.
+    pub text: bool,
+}
+
+/// What the rows of one packet share.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet {
+    /// Who published; for No Local and for the verdict.
+    pub publisher: Client,
+    /// Names this publish in the publisher's queue of acknowledgements.
+    pub ticket: u32,
+    pub qos: QoS,
+    pub retain: bool,
+    /// The sender waits for a verdict (QoS above 0).
+    pub wants_verdict: bool,
+    /// MQTT 5 properties that go on to subscribers, encoded, in their order: Payload Format Indicator,
+    /// Content Type, Response Topic, Correlation Data, User Property. Never Message Expiry Interval,
+    /// Topic Alias or Subscription Identifier.
+    pub properties: Span,
+    /// Wall clock in milliseconds at which the message expires; 0: never.
+    pub expires_at_ms: u64,
+    /// The rows of this packet in `rows`.
+    pub first_row: u32,
+    pub row_count: u32,
+}
+
+impl Packet {
+    pub fn row_range(&self) -> std::ops::Range<usize> {
+        self.first_row as usize..(self.first_row + self.row_count) as usize
+    }
+}
+
+/// Many packets over one arena.
+#[derive(Default, Debug)]
+pub struct Batch {
+    pub bytes: Vec<u8>,
+    pub rows: Vec<Row>,
+    pub packets: Vec<Packet>,
+}
+
+impl Batch {
+    /// Appends bytes to the arena and says where they lie.
+    pub fn keep(&mut self, bytes: &[u8]) -> Span {
+        let span = Span::new(self.bytes.len(), bytes.len());
+        self.bytes.extend_from_slice(bytes);
+        span
+    }
+
+    /// Copies the packet of `view` with all its rows into this batch and returns its index.
+    pub fn copy_packet(&mut self, view: View<'_>) -> u32 {
+        self.copy_rows(view, view.rows.iter().copied())
+    }
+
+    /// Copies the packet of `view` with the given rows of it (those of one owner).
+    pub fn copy_rows(&mut self, view: View<'_>, rows: impl Iterator<Item = Row>) -> u32 {
+        let first_row = self.rows.len() as u32;
+        let properties = self.keep(view.packet.properties.of(view.bytes));
+        for row in rows {
+            let topic = self.keep(row.topic.of(view.bytes));
+            let payload = self.keep(row.payload.of(view.bytes));
+            self.rows.push(Row { topic, payload, text: row.text });
+        }
+        let row_count = self.rows.len() as u32 - first_row;
+        self.packets.push(Packet { properties, first_row, row_count, ..*view.packet });
+        self.packets.len() as u32 - 1
+    }
+
+    pub fn view(&self, packet: u32) -> View<'_> {
+        let packet = &self.packets[packet as usize];
+        View { bytes: &self.bytes, packet, rows: &self.rows[packet.row_range()] }
+    }
+
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.rows.clear();
+        self.packets.clear();
+    }
+}
+
+/// The rows of one packet, borrowed.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    pub bytes: &'a [u8],
+    pub packet: &'a Packet,
+    pub rows: &'a [Row],
+}
+
+impl<'a> View<'a> {
+    pub fn topic(&self, row: &Row) -> &'a str {
+        // Topics are validated where they enter: decode, graft and restore.
+        std::str::from_utf8(row.topic.of(self.bytes)).unwrap_or_default()
+    }
+
+    pub fn payload(&self, row: &Row) -> &'a [u8] {
+        row.payload.of(self.bytes)
+    }
+
+    pub fn properties(&self) -> &'a [u8] {
+        self.packet.properties.of(self.bytes)
+    }
+}

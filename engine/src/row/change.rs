@@ -1,0 +1,84 @@
+//! What an owner tells the writer: changes of retained rows, in the order in which they were applied.
+//!
+//! One [`Changes`] holds whole batches only: a commit never cuts a batch of a group in two.
+
+use crate::key::{GroupId, Span};
+use crate::wire::QoS;
+
+/// A retained row as it is kept, borrowed from the engine's memory or from the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kept<'a> {
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    /// Forwarded MQTT 5 properties, encoded (see `batch::Packet::properties`).
+    pub properties: &'a [u8],
+    pub qos: QoS,
+    pub text: bool,
+    /// Wall clock, milliseconds; 0: never.
+    pub expires_at_ms: u64,
+    /// The number of its group's change that wrote it.
+    pub version: u64,
+}
+
+/// One change; spans point into [`Changes::bytes`].
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    Put {
+        group: GroupId,
+        topic: Span,
+        payload: Span,
+        properties: Span,
+        qos: QoS,
+        text: bool,
+        expires_at_ms: u64,
+        version: u64,
+    },
+    /// The row is deleted; a tombstone with this version stays.
+    Delete { group: GroupId, topic: Span, version: u64, wall_ms: u64 },
+    /// The numbers of `group` up to `bound` are reserved from here on.
+    Reserve { group: GroupId, bound: u64 },
+}
+
+/// Changes of one or more whole batches, in order.
+#[derive(Default, Debug)]
+pub struct Changes {
+    pub bytes: Vec<u8>,
+    pub list: Vec<Change>,
+    /// Position of the last of them in this shard's stream of changes, counted from 1. The store
+    /// reports positions back when they are committed.
+    pub last: u64,
+}
+
+impl Changes {
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Span {
+        let span = Span::new(self.bytes.len(), bytes.len());
+        self.bytes.extend_from_slice(bytes);
+        span
+    }
+
+    pub fn put(&mut self, group: GroupId, row: Kept<'_>) {
+        let topic = self.keep(row.topic.as_bytes());
+        let payload = self.keep(row.payload);
+        let properties = self.keep(row.properties);
+        let Kept { qos, text, expires_at_ms, version, .. } = row;
+        self.list.push(Change::Put { group, topic, payload, properties, qos, text, expires_at_ms, version });
+    }
+
+    pub fn delete(&mut self, group: GroupId, topic: &str, version: u64, wall_ms: u64) {
+        let topic = self.keep(topic.as_bytes());
+        self.list.push(Change::Delete { group, topic, version, wall_ms });
+    }
+
+    pub fn reserve(&mut self, group: GroupId, bound: u64) {
+        self.list.push(Change::Reserve { group, bound });
+    }
+
+    /// What these changes count against `store.pending_bytes`.
+    pub fn cost_bytes(&self) -> usize {
+        self.bytes.len() + self.list.len() * crate::limits::CHANGE_BYTES_MIN
+    }
+}

@@ -1,0 +1,208 @@
+//! What a shard wants done. Plain columns that live as long as the shard; the loop carries them out at the
+//! end of a turn and empties them.
+
+use super::parcel::{Down, Up};
+use crate::key::{ConnId, ShardId};
+use crate::limits::{PARCEL_BYTES_MAX, PARCEL_ITEMS_MAX, SEND_LOW_BYTES};
+use crate::row::change::Changes;
+
+/// One order about a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// CONNECT was accepted here: read it with a multishot receive from now on.
+    Establish(ConnId),
+    /// Send what is owed (at most a grace time), then close. No `Closed` follows.
+    Close(ConnId),
+    /// Read no more until `Resume`. Bytes already received may still come.
+    Pause(ConnId),
+    Resume(ConnId),
+}
+
+/// A socket whose client lives on another shard, with every byte received so far. Only given while the
+/// socket is not established, so no receive is in flight.
+#[derive(Debug)]
+pub struct Handover {
+    pub conn: ConnId,
+    pub home: ShardId,
+    pub bytes: Vec<u8>,
+}
+
+/// See the module.
+pub struct Outbox {
+    pub sends: Sends,
+    pub orders: Vec<Order>,
+    pub handovers: Vec<Handover>,
+    /// Parcels to push on the up lane to each shard, in order; the last may be open still.
+    pub up: Vec<Vec<Up>>,
+    /// Parcels to push on the down lane to each shard, in order; the last may be open still.
+    pub down: Vec<Vec<Down>>,
+    /// Parcels that each lane takes now. The loop sets both before every turn; they count the parcels above in.
+    pub up_credit: Vec<usize>,
+    pub down_credit: Vec<usize>,
+    /// For the writer.
+    pub changes: Changes,
+    /// The writer takes no more at present (`store.pending_bytes`). The loop sets it before every turn.
+    pub store_full: bool,
+}
+
+impl Outbox {
+    pub fn new(shards: usize) -> Outbox {
+        let lanes = || (0..shards).map(|_| Vec::new()).collect();
+        Outbox {
+            sends: Sends::default(),
+            orders: Vec::new(),
+            handovers: Vec::new(),
+            up: lanes(),
+            down: (0..shards).map(|_| Vec::new()).collect(),
+            up_credit: vec![0; shards],
+            down_credit: vec![0; shards],
+            changes: Changes::default(),
+            store_full: false,
+        }
+    }
+
+    /// Whether one more step may be taken that sends to every home: each down lane has room for a parcel.
+    pub fn has_down_room(&self) -> bool {
+        let open_has_room = |open: Option<&Down>| open.is_some_and(|p| !is_full(p.bytes_len(), p.items.len()));
+        (0..self.down.len())
+            .all(|home| self.down[home].len() < self.down_credit[home] || open_has_room(self.down[home].last()))
+    }
+
+    /// Whether one more item may be sent up to `owner`.
+    pub fn has_up_room(&self, owner: ShardId) -> bool {
+        let lane = &self.up[owner.index()];
+        lane.len() < self.up_credit[owner.index()]
+            || lane.last().is_some_and(|p| !is_full(p.batch.bytes.len(), p.items.len()))
+    }
+
+    /// The open parcel of the up lane to `owner`; a new one where the last is full.
+    pub fn up_to(&mut self, owner: ShardId) -> &mut Up {
+        let lane = &mut self.up[owner.index()];
+        if lane.last().is_none_or(|p| is_full(p.batch.bytes.len(), p.items.len())) {
+            lane.push(Up::default());
+        }
+        lane.last_mut().expect("a parcel was just pushed")
+    }
+
+    /// The open parcel of the down lane to `home`; a new one where the last is full.
+    pub fn down_to(&mut self, home: ShardId) -> &mut Down {
+        let lane = &mut self.down[home.index()];
+        if lane.last().is_none_or(|p| is_full(p.bytes_len(), p.items.len())) {
+            lane.push(Down::default());
+        }
+        lane.last_mut().expect("a parcel was just pushed")
+    }
+}
+
+fn is_full(bytes: usize, items: usize) -> bool {
+    bytes >= PARCEL_BYTES_MAX || items >= PARCEL_ITEMS_MAX
+}
+
+/// Bytes to send, per connection. The engine appends; at the end of a turn the loop takes the whole buffer
+/// of every dirty connection that has no send in flight, so one turn is one send.
+#[derive(Default)]
+pub struct Sends {
+    slots: Vec<Slot>,
+    /// Connections with new bytes since the loop last looked. May name one that closed since.
+    dirty: Vec<ConnId>,
+}
+
+#[derive(Default)]
+struct Slot {
+    generation: u32,
+    bytes: Vec<u8>,
+    in_flight: usize,
+    is_dirty: bool,
+    is_watched: bool,
+}
+
+impl Sends {
+    /// The connection exists from now on (the engine calls it on `Opened`).
+    pub fn open(&mut self, conn: ConnId) {
+        let index = conn.index as usize;
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, Slot::default);
+        }
+        self.slots[index] = Slot { generation: conn.generation, ..Slot::default() };
+    }
+
+    /// Where to append what `conn` is sent. The connection must be open.
+    pub fn buffer(&mut self, conn: ConnId) -> &mut Vec<u8> {
+        let slot = &mut self.slots[conn.index as usize];
+        debug_assert_eq!(slot.generation, conn.generation, "a buffer of a connection that is gone");
+        if !slot.is_dirty {
+            slot.is_dirty = true;
+            self.dirty.push(conn);
+        }
+        &mut slot.bytes
+    }
+
+    /// Bytes that have not left yet, those in flight included.
+    pub fn unsent(&self, conn: ConnId) -> usize {
+        self.slot(conn).map_or(0, |slot| slot.bytes.len() + slot.in_flight)
+    }
+
+    /// Asks for one `Input::Drained` when the unsent bytes fall below `SEND_LOW_BYTES`.
+    pub fn watch(&mut self, conn: ConnId) {
+        let slot = &mut self.slots[conn.index as usize];
+        debug_assert_eq!(slot.generation, conn.generation);
+        slot.is_watched = true;
+    }
+
+    /// For the loop: moves the dirty list out (swap it back in, emptied, to keep its memory).
+    pub fn take_dirty(&mut self, into: &mut Vec<ConnId>) {
+        into.clear();
+        std::mem::swap(&mut self.dirty, into);
+        for conn in into.iter() {
+            if let Some(slot) = self.slot_mut(*conn) {
+                slot.is_dirty = false;
+            }
+        }
+    }
+
+    /// For the loop: takes all bytes of `conn` to send them, leaving `spare` (empty) in their place.
+    /// `None` where there is nothing to send or a send is in flight already.
+    pub fn take(&mut self, conn: ConnId, spare: &mut Vec<u8>) -> Option<Vec<u8>> {
+        let slot = self.slot_mut(conn)?;
+        if slot.bytes.is_empty() || slot.in_flight > 0 {
+            return None;
+        }
+        slot.in_flight = slot.bytes.len();
+        Some(std::mem::replace(&mut slot.bytes, std::mem::take(spare)))
+    }
+
+    /// For the loop: `sent` bytes of those in flight have left. Says what to do next.
+    pub fn sent(&mut self, conn: ConnId, sent: usize) -> Progress {
+        let Some(slot) = self.slot_mut(conn) else { return Progress::default() };
+        debug_assert!(sent <= slot.in_flight);
+        slot.in_flight -= sent;
+        let unsent = slot.bytes.len() + slot.in_flight;
+        let drained = slot.is_watched && unsent < SEND_LOW_BYTES;
+        slot.is_watched &= !drained;
+        Progress { drained, more: slot.in_flight == 0 && !slot.bytes.is_empty() }
+    }
+
+    /// The connection is gone; its bytes are given back.
+    pub fn close(&mut self, conn: ConnId) {
+        if let Some(slot) = self.slot_mut(conn) {
+            *slot = Slot { generation: conn.generation.wrapping_add(1), ..Slot::default() };
+        }
+    }
+
+    fn slot(&self, conn: ConnId) -> Option<&Slot> {
+        self.slots.get(conn.index as usize).filter(|slot| slot.generation == conn.generation)
+    }
+
+    fn slot_mut(&mut self, conn: ConnId) -> Option<&mut Slot> {
+        self.slots.get_mut(conn.index as usize).filter(|slot| slot.generation == conn.generation)
+    }
+}
+
+/// What follows from a completed send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Progress {
+    /// Give the engine `Input::Drained`.
+    pub drained: bool,
+    /// Nothing is in flight and bytes wait: take and send them.
+    pub more: bool,
+}

@@ -1,0 +1,12 @@
+//! One integration binary for the crate.
+#![allow(clippy::unwrap_used)] // a test that unwraps says what it expected
+
+mod dialect;
+mod graft;
+mod json;
+mod merge;
+mod mesh;
+mod retained;
+mod tidy;
+mod topic;
+mod wire;
