@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use smallvec::SmallVec;
 
 use super::json::{Kind, trim, validate_str, write_string, write_string_bytes};
+use crate::limits::MERGE_SCRATCH_BYTES_MAX;
 
 /// Gathers the rows of one frame. Kept and used again, so that it allocates nothing in steady state.
 #[derive(Default)]
@@ -151,6 +152,9 @@ impl Merge {
 
     /// Begins a frame for `filter` as subscribed, without prefix.
     pub fn begin(&mut self, filter: &str) {
+        if self.bytes.capacity() + self.part.capacity() + self.held.capacity() > MERGE_SCRATCH_BYTES_MAX {
+            *self = Merge::default();
+        }
         self.shape = Shape::of(filter);
         self.bytes.clear();
         self.rows.clear();
