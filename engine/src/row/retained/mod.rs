@@ -262,7 +262,7 @@ impl Retained {
 
     /// The record is the latest change.
     fn append(&mut self, record: u32, position: u64) {
-        debug_assert!(position > 0, "positions count from 1");
+        assert!(position > 0, "positions count from 1");
         self.order = self.order.next(position);
         self.records[record].order = self.order;
         let list = if self.records[record].is_row() { &mut self.rows } else { &mut self.tombstones };
