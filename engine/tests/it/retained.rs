@@ -406,6 +406,7 @@ impl World {
         assert!(nodes >= self.tombstones.len());
         self.retained.trim_tombstones(&mut self.interner, 0, 0, usize::MAX);
         assert_eq!((self.retained.nodes(), self.retained.tombstones(), self.interner.len()), (0, 0, 0));
+        assert!(self.retained.bytes() <= Retained::new(0).bytes(), "memory is given back");
         while !self.walks.is_empty() {
             self.walk_on();
         }

@@ -49,6 +49,15 @@ impl Default for Node {
     }
 }
 
+const ROOT_STAMP: u64 = 1;
+
+fn only_root() -> Slab<Node> {
+    let mut nodes = Slab::new();
+    let root = nodes.insert(Node { stamp: ROOT_STAMP, ..Node::default() });
+    debug_assert_eq!(root, ROOT);
+    nodes
+}
+
 pub(super) struct Tree {
     nodes: Slab<Node>,
     places: Vec<HashTable<u32>>,
@@ -59,11 +68,8 @@ pub(super) struct Tree {
 
 impl Tree {
     pub(super) fn new(seed: u64) -> Tree {
-        let mut nodes = Slab::new();
-        let root = nodes.insert(Node { stamp: 1, ..Node::default() });
-        debug_assert_eq!(root, ROOT);
         let places = (0..TABLES).map(|_| HashTable::new()).collect();
-        Tree { nodes, places, hash: FixedState::with_seed(seed), stamp: 1 }
+        Tree { nodes: only_root(), places, hash: FixedState::with_seed(seed), stamp: ROOT_STAMP }
     }
 
     #[inline]
@@ -148,6 +154,9 @@ impl Tree {
             self.unlink(node);
             interner.release(self.nodes.remove(node).level);
             node = parent;
+        }
+        if self.len() == 0 {
+            self.nodes = only_root(); // gives the memory back
         }
     }
 
