@@ -37,8 +37,9 @@ impl Bell {
     /// ring (both lanes from every shard, every [`super::Published`]), and only then sleep. From here on somebody
     /// may be told to wake this shard.
     pub fn announce_sleep(&self) {
-        // Relaxed: the fence orders it before every look that follows.
-        self.ringer.asleep[self.own.index()].store(true, Ordering::Relaxed);
+        // Relaxed: the fence orders it before every look that follows. A swap where a store would do: every write
+        // of the flag is then a read-modify-write, one chain that needs no argument (and that loom can order).
+        self.ringer.asleep[self.own.index()].swap(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }
 
@@ -46,7 +47,7 @@ impl Bell {
     /// sent for the announcement before may still come and means nothing.
     pub fn awake(&self) {
         // Relaxed: who reads the old `true` wakes a shard that is awake, which costs a system call and no more.
-        self.ringer.asleep[self.own.index()].store(false, Ordering::Relaxed);
+        self.ringer.asleep[self.own.index()].swap(false, Ordering::Relaxed);
     }
 
     /// See [`Ringer::ring`].
