@@ -23,6 +23,10 @@ pub const TOPIC_LEVELS_MAX: usize = 65_536;
 pub const TREE_ROWS_DEFAULT: usize = 65_536;
 /// Nesting of JSON, in tree publishes and in embedded values.
 pub const JSON_DEPTH_MAX: usize = 64;
+/// Topics of the rows of one tree publish in sum: a long pattern before many short keys must not fill the memory.
+pub const TREE_TOPIC_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A merge that has grown beyond this gives its memory back before the next frame.
+pub const MERGE_SCRATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Default of `limits.frame_bytes`: the largest merged frame before it is split.
 pub const FRAME_BYTES_DEFAULT: usize = 1024 * 1024;
 /// Default of `limits.frames_unacked`.
