@@ -1,6 +1,8 @@
 //! What crosses a link: one parcel per lane and turn, its items in order over shared arenas.
 
-use crate::key::{Client, FilterHandle, SessionKey, ShardId, Span};
+pub use crate::topic::{Kind, Owners};
+
+use crate::key::{Client, FilterHandle, SessionKey, Span};
 use crate::row::batch::Batch;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -11,13 +13,6 @@ pub struct Up {
     pub items: Vec<UpItem>,
     /// Arena of all items; its packets are the `Packet` items.
     pub batch: Batch,
-}
-
-/// What kind of subscription a filter of a home has.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Kind {
-    Plain,
-    Merged,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -113,12 +108,4 @@ pub enum Verdict {
     Applied { matched: bool, version: Option<u64> },
     /// Refused whole; the reason code to answer.
     Refused(crate::wire::ReasonCode),
-}
-
-/// The owners that a filter is registered at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Owners {
-    One(ShardId),
-    /// A wildcard inside the root: every shard.
-    All,
 }
