@@ -54,6 +54,13 @@ fn a_topic_name_has_text_and_no_wildcard() {
         assert!(check_name(topic, 200).is_err(), "{topic:?}");
     }
     assert_eq!(check_name(&long[..65_535], 1), Ok(()));
+    for at in [0, 239, 240, 1_000, 65_534] {
+        let mut topic = long[..65_535].to_owned();
+        topic.replace_range(at..at + 1, "#");
+        assert!(check_name(&topic, 1).is_err());
+        topic.replace_range(at..at + 1, "/");
+        assert_eq!((check_name(&topic, 2), check_name(&topic, 1).is_ok()), (Ok(()), false));
+    }
 }
 
 #[test]
