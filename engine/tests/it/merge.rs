@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use engine::limits::MERGE_SCRATCH_BYTES_MAX;
 use engine::row::fold::State;
 use engine::row::merge::Merge;
 use proptest::prelude::*;
@@ -210,6 +211,19 @@ fn a_merge_is_used_again() {
         let mut out = Vec::new();
         merge.finish(&mut out);
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_merge_that_has_grown_large_begins_anew() {
+    let mut merge = Merge::new();
+    let large = vec![b'9'; MERGE_SCRATCH_BYTES_MAX + 1];
+    for (payload, body_bytes) in [(&large[..], large.len() + 6), (b"1", 7), (&large[..], large.len() + 6)] {
+        merge.begin("t/+");
+        merge.row("t/k", payload, false, false);
+        let mut out = Vec::new();
+        merge.finish(&mut out);
+        assert_eq!(out.len(), body_bytes);
     }
 }
 
