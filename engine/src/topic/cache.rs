@@ -16,7 +16,9 @@ use crate::limits::{TOPIC_CACHE_BYTES_MAX, TOPIC_CACHE_FILTERS_MAX, TOPIC_CACHE_
 const SETS_MIN: usize = 64;
 const _: () = assert!(SETS_MIN.is_power_of_two() && TOPIC_CACHE_SETS_MAX.is_power_of_two());
 const _: () = assert!(SETS_MIN <= TOPIC_CACHE_SETS_MAX && TOPIC_CACHE_SETS_MAX <= 1 << 16);
-const _: () = assert!(TOPIC_CACHE_BYTES_MAX <= u8::MAX as usize && TOPIC_CACHE_FILTERS_MAX <= u8::MAX as usize);
+const _: () = assert!(TOPIC_CACHE_BYTES_MAX <= u8::MAX as usize);
+const _: () = assert!(TOPIC_CACHE_FILTERS_MAX <= u8::MAX as usize);
+const _: () = assert!(size_of::<Slot>() == 192);
 
 /// See the module.
 pub(super) struct Cache {

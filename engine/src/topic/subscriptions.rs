@@ -123,6 +123,11 @@ impl Subscriptions {
         self.len() == 0
     }
 
+    /// Nodes that the filters take, the root included: what the memory of this table grows with.
+    pub fn nodes(&self) -> usize {
+        self.trie.len()
+    }
+
     /// Appends the filters that match `topic` to `out`, in any order, each once.
     pub fn matching(&mut self, topic: &str, interner: &Interner, out: &mut Vec<FilterId>) {
         out.extend_from_slice(self.look_up(topic, interner));
@@ -137,8 +142,9 @@ impl Subscriptions {
         mut each: impl FnMut(usize, &[FilterId]),
     ) {
         for (index, topic) in topics.enumerate() {
-            // One level from where the last walk ended is as cheap as the cache, and leaves that to single topics.
-            if self.walk.is_near(topic) {
+            // One level from where the last walk ended is as cheap as the cache, and leaves that to topics that come
+            // alone.
+            if index > 0 && self.walk.is_near(topic) {
                 each(index, self.walk.walk(&self.trie, interner, topic));
             } else {
                 each(index, self.look_up(topic, interner));

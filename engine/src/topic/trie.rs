@@ -67,13 +67,20 @@ pub(super) struct Trie {
     nodes: Vec<Node>,
     /// Head of the list of unused nodes, or `NONE`.
     free: u32,
+    unused: usize,
     children: HashTable<u32>,
     hash: PairHash,
 }
 
 impl Trie {
     pub(super) fn new(seed: u64) -> Trie {
-        Trie { nodes: vec![Node::new(NONE, PLUS)], free: NONE, children: HashTable::new(), hash: PairHash::new(seed) }
+        Trie {
+            nodes: vec![Node::new(NONE, PLUS)],
+            free: NONE,
+            unused: 0,
+            children: HashTable::new(),
+            hash: PairHash::new(seed),
+        }
     }
 
     #[inline]
@@ -137,15 +144,8 @@ impl Trie {
     }
 
     /// Nodes in use, the root included.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        let mut unused = 0;
-        let mut free = self.free;
-        while free != NONE {
-            unused += 1;
-            free = self.node(free).parent;
-        }
-        self.nodes.len() - unused
+        self.nodes.len() - self.unused
     }
 
     fn plus_or_new(&mut self, parent: u32) -> u32 {
@@ -180,6 +180,7 @@ impl Trie {
         }
         let index = self.free;
         self.free = self.node(index).parent;
+        self.unused -= 1;
         self.nodes[index as usize] = node;
         index
     }
@@ -197,6 +198,7 @@ impl Trie {
         }
         self.nodes[index as usize] = Node::new(self.free, PLUS);
         self.free = index;
+        self.unused += 1;
         parent
     }
 }
