@@ -7,7 +7,7 @@ use std::hint::black_box;
 /// Content Type "text/plain" and one User Property, encoded.
 const PROPERTIES: &[u8] = b"\x03\x00\x0atext/plain\x26\x00\x04unit\x00\x07celsius";
 
-fn publish(qos: QoS, payload: &[u8], properties: &'static [u8]) -> Packet<'_> {
+fn publish<'a>(qos: QoS, payload: &'a [u8], properties: &'static [u8]) -> Packet<'a> {
     Packet::Publish(Publish {
         dup: false,
         qos,
