@@ -5,7 +5,7 @@
 //! displaces nothing. No allocation but the doubling of the whole, up to a bound.
 //!
 //! ```text
-//! set   slot 0 [epoch hash len count door | topic, 120 bytes | up to 14 filters]   slot 1 [..]
+//! set   slot 0 [epoch tag len count door | up to 14 filters | topic, 120 bytes]   slot 1 [..]
 //! ```
 
 use super::hash::TextHash;
@@ -26,12 +26,15 @@ pub(super) struct Cache {
     sets: Vec<Set>,
     /// Slots filled before it are empty. 0 is never the present epoch.
     epoch: u64,
-    /// Living slots that were overwritten since the cache last grew.
-    displaced: usize,
+    /// Topics that found their set full since the cache last grew.
+    crowded: usize,
+    /// State of a small generator.
+    tosses: u64,
 }
 
-/// Three cache lines.
+/// Three cache lines; a topic of at most 56 bytes is found in two.
 #[derive(Clone, Copy)]
+#[repr(C, align(64))]
 struct Slot {
     epoch: u64,
     tag: u32,
@@ -39,8 +42,8 @@ struct Slot {
     count: u8,
     /// Part of the hash of a topic that was seen once, not in here yet.
     door: u16,
-    topic: [u8; TOPIC_CACHE_BYTES_MAX],
     filters: [FilterId; TOPIC_CACHE_FILTERS_MAX],
+    topic: [u8; TOPIC_CACHE_BYTES_MAX],
 }
 
 type Set = [Slot; 2];
@@ -99,7 +102,7 @@ pub(super) struct At {
 
 impl Cache {
     pub(super) fn new(seed: u64) -> Cache {
-        Cache { hash: TextHash::new(seed), sets: Vec::new(), epoch: 1, displaced: 0 }
+        Cache { hash: TextHash::new(seed), sets: Vec::new(), epoch: 1, crowded: 0, tosses: seed }
     }
 
     /// `None` for a topic too long to be kept.
@@ -134,23 +137,21 @@ impl Cache {
         if self.sets.is_empty() {
             self.sets = vec![[Slot::EMPTY; 2]; SETS_MIN];
         }
-        let (sets, epoch) = (self.sets.len(), self.epoch);
+        let (sets, epoch, side) = (self.sets.len(), self.epoch, self.toss());
         let set = &mut self.sets[key.set(sets)];
         if let Some(stale) = set.iter_mut().find(|slot| slot.is_of(key, topic)) {
             return stale.fill(epoch, key, topic, filters);
         }
-        let turn = usize::from(key.door() & 1);
-        if set[turn].door != key.door() {
-            set[turn].door = key.door();
-            return;
+        let unused = set.iter().position(|slot| slot.epoch != epoch);
+        match set.iter().position(|slot| slot.door == key.door()) {
+            Some(door) => {
+                set[door].door = 0;
+                set[unused.unwrap_or(side)].fill(epoch, key, topic, filters);
+            }
+            None => set[side].door = key.door(),
         }
-        set[turn].door = 0;
-        if let Some(unused) = set.iter_mut().find(|slot| slot.epoch != epoch) {
-            return unused.fill(epoch, key, topic, filters);
-        }
-        set[turn].fill(epoch, key, topic, filters);
-        self.displaced += 1;
-        if self.displaced > sets && sets < TOPIC_CACHE_SETS_MAX {
+        self.crowded += usize::from(unused.is_none());
+        if self.crowded > sets && sets < TOPIC_CACHE_SETS_MAX {
             self.grow();
         }
     }
@@ -169,6 +170,12 @@ impl Cache {
         self.epoch += 1;
     }
 
+    /// A side at random. By any fixed rule, topics of one set that come in turns could keep each other out forever.
+    fn toss(&mut self) -> usize {
+        self.tosses = self.tosses.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        (self.tosses >> 63) as usize
+    }
+
     /// Twice the sets. Every slot keeps its side: the two sets that come from one never hold more than it did.
     fn grow(&mut self) {
         let sets = self.sets.len() * 2;
@@ -179,6 +186,6 @@ impl Cache {
             grown[Key(self.hash.of(topic)).set(sets)][side] = *slot;
         }
         self.sets = grown;
-        self.displaced = 0;
+        self.crowded = 0;
     }
 }
