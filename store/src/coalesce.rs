@@ -8,6 +8,7 @@ use engine::limits::GROUPS;
 use engine::row::change::{Change, Changes};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 /// Which change of which [`Changes`].
@@ -43,7 +44,7 @@ impl Coalesced {
     pub fn take(&mut self, shard: usize, changes: Changes) {
         self.numbers.resize(GROUPS, None);
         let held = self.held.len() as u32;
-        self.held.push((shard, changes));
+        self.hold(shard, changes);
         for index in 0..self.held[held as usize].1.list.len() {
             let place = Place { held, change: index as u32 };
             match self.change(place) {
@@ -54,6 +55,11 @@ impl Coalesced {
                 Change::Reserve { group, bound } => self.number(group, 0, bound),
             }
         }
+    }
+
+    /// Takes whole changes that nobody will write.
+    pub fn hold(&mut self, shard: usize, changes: Changes) {
+        self.held.push((shard, changes));
     }
 
     fn number(&mut self, group: GroupId, last: u64, bound: u64) {
@@ -94,12 +100,15 @@ impl Coalesced {
     }
 
     /// The groups whose numbers changed, with what their records say then.
-    pub fn groups<'a>(&'a self, now: &'a [GroupState]) -> impl Iterator<Item = GroupState> + 'a {
-        now.iter().zip(&self.numbers).filter_map(|(state, numbers)| {
-            let numbers = (*numbers)?;
-            let last_version = state.last_version.max(numbers.last);
-            Some(GroupState { last_version, bound: state.bound.max(numbers.bound), ..state.clone() })
-        })
+    pub fn groups(&self, now: &[GroupState], changed: &mut BTreeMap<GroupId, GroupState>) {
+        changed.clear();
+        for (state, numbers) in now.iter().zip(&self.numbers) {
+            if let Some(numbers) = numbers {
+                let last_version = state.last_version.max(numbers.last);
+                let bound = state.bound.max(numbers.bound);
+                changed.insert(state.group, GroupState { last_version, bound, ..state.clone() });
+            }
+        }
     }
 
     /// Forgets everything and gives back what was held.

@@ -7,8 +7,10 @@ use crate::restore::OpenError;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 const USE_FILE: &str = "mote.lock";
 
 /// Holds the folder for this process; the system lets go of it when the process ends, however it ends.
@@ -22,7 +24,7 @@ pub(crate) fn hold(folder: &Path) -> Result<InUse, OpenError> {
     std::fs::create_dir_all(folder).map_err(io)?;
     let path = folder.join(USE_FILE);
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-    match file.try_lock() {
+    match lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
@@ -35,6 +37,17 @@ pub(crate) fn hold(folder: &Path) -> Result<InUse, OpenError> {
     // On a full disk the number is missing and the lock holds all the same.
     let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
     Ok(InUse { _file: file })
+}
+
+/// A process that is just ending gets a moment: the system lets go of its files a little later than of its pid.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            other => return other,
+        }
+    }
+    file.try_lock()
 }
 
 /// Moves the files of the table into a folder of their own and says which.

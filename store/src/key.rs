@@ -17,6 +17,7 @@ pub const CLEAN: &[u8] = b"c";
 pub const GROUP: u8 = b'g';
 pub const ROW: u8 = b'r';
 pub const LONG_ROW: u8 = b's';
+pub const TOMBSTONE: u8 = b't';
 pub const SET_ASIDE: u8 = b'x';
 
 /// Writes the key of a group's numbers.
@@ -51,6 +52,19 @@ pub fn set_slot(key: &mut [u8], slot: u8) {
     if let Some(last) = key.last_mut() {
         *last = slot;
     }
+}
+
+/// The key of a place in the queue of tombstones.
+pub fn tombstone(place: u64) -> [u8; 9] {
+    let mut key = [TOMBSTONE; 9];
+    key[1..].copy_from_slice(&place.to_be_bytes());
+    key
+}
+
+/// The place in the queue of tombstones, from its key.
+pub fn tombstone_place(key: &[u8]) -> Option<u64> {
+    let (&TOMBSTONE, place) = key.split_first()? else { return None };
+    place.try_into().ok().map(u64::from_be_bytes)
 }
 
 /// The key under which a damaged record is kept.

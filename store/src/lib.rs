@@ -18,12 +18,14 @@ mod key;
 mod lmdb;
 pub mod memory;
 mod record;
-#[allow(unsafe_code, clippy::all, clippy::undocumented_unsafe_blocks, unused_imports, mismatched_lifetime_syntaxes)]
+#[allow(unsafe_code, unused_imports, mismatched_lifetime_syntaxes)]
+#[allow(clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used)]
 #[rustfmt::skip]
 mod record_generated;
 mod regroup;
 mod restore;
 pub mod table;
+mod tombstone;
 mod writer;
 
 pub use inlet::Inlet;
@@ -33,6 +35,6 @@ pub use record::{Gap, GroupState};
 pub use regroup::Moved;
 pub use restore::{
     COMMIT_MS_DEFAULT, GroupRule, Identity, MAP_BYTES_INITIAL_DEFAULT, OpenError, Opened, RestoreReport, Restored,
-    Settings, StoreError, open, open_on, open_with,
+    Settings, StoreError, TOMBSTONE_S_DEFAULT, TOMBSTONES_MAX_DEFAULT, open, open_on, open_with,
 };
 pub use writer::{ByHand, Wake, Writer};

@@ -26,9 +26,16 @@ pub struct GroupState {
     /// Numbers up to here are reserved.
     pub bound: u64,
     pub gaps: Vec<Gap>,
+    /// The highest number of a tombstone that was forgotten: what a cursor below it misses is not known any more.
+    pub forgotten: u64,
 }
 
 impl GroupState {
+    /// A group that continues above `top`.
+    pub fn above(group: GroupId, top: u64) -> GroupState {
+        GroupState { group, last_version: top, bound: top, gaps: Vec::new(), forgotten: 0 }
+    }
+
     /// Everything between what was committed and what was reserved may have been shown to somebody.
     pub fn lose_reserved(&mut self) {
         if self.bound > self.last_version {
@@ -109,8 +116,18 @@ impl Scribe {
         b.reset();
         let gaps: Vec<fb::Gap> = state.gaps.iter().map(|gap| fb::Gap::new(gap.after, gap.upto)).collect();
         let gaps = (!gaps.is_empty()).then(|| b.create_vector(&gaps));
-        let group = fb::Group::create(b, &fb::GroupArgs { last: state.last_version, bound: state.bound, gaps });
+        let (last, bound, forgotten) = (state.last_version, state.bound, state.forgotten);
+        let group = fb::Group::create(b, &fb::GroupArgs { last, bound, gaps, forgotten });
         b.finish_minimal(group);
+        b.finished_data()
+    }
+
+    pub fn tombstone(&mut self, row_key: &[u8], version: u64, wall_ms: u64) -> &[u8] {
+        let b = &mut self.builder;
+        b.reset();
+        let row_key = Some(b.create_vector(row_key));
+        let tombstone = fb::Tombstone::create(b, &fb::TombstoneArgs { row_key, version, deleted_at_ms: wall_ms });
+        b.finish_minimal(tombstone);
         b.finished_data()
     }
 
@@ -170,7 +187,26 @@ pub fn read_row<'a>(topic_in_key: Option<&'a [u8]>, value: &'a [u8]) -> Result<R
 pub fn read_group(group: GroupId, value: &[u8]) -> Result<GroupState, String> {
     let record = root::<fb::Group<'_>>(value).map_err(|error| said(&error))?;
     let gaps = record.gaps().map(|gaps| gaps.iter().map(|gap| Gap { after: gap.after(), upto: gap.upto() }).collect());
-    Ok(GroupState { group, last_version: record.last(), bound: record.bound(), gaps: gaps.unwrap_or_default() })
+    Ok(GroupState {
+        group,
+        last_version: record.last(),
+        bound: record.bound(),
+        gaps: gaps.unwrap_or_default(),
+        forgotten: record.forgotten(),
+    })
+}
+
+/// A place in the queue of tombstones.
+pub struct TombstoneRecord<'a> {
+    pub row_key: &'a [u8],
+    pub version: u64,
+    pub wall_ms: u64,
+}
+
+pub fn read_tombstone<'a>(value: &'a [u8]) -> Result<TombstoneRecord<'a>, String> {
+    let record = root::<fb::Tombstone<'a>>(value).map_err(|error| said(&error))?;
+    let row_key = record.row_key().map(|key| key.bytes()).unwrap_or_default();
+    Ok(TombstoneRecord { row_key, version: record.version(), wall_ms: record.deleted_at_ms() })
 }
 
 pub fn read_identity(value: &[u8]) -> Result<IdentityRecord, String> {

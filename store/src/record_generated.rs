@@ -395,6 +395,7 @@ impl<'a> Group<'a> {
   pub const VT_LAST: ::flatbuffers::VOffsetT = 4;
   pub const VT_BOUND: ::flatbuffers::VOffsetT = 6;
   pub const VT_GAPS: ::flatbuffers::VOffsetT = 8;
+  pub const VT_FORGOTTEN: ::flatbuffers::VOffsetT = 10;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -406,6 +407,7 @@ impl<'a> Group<'a> {
     args: &'args GroupArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Group<'bldr>> {
     let mut builder = GroupBuilder::new(_fbb);
+    builder.add_forgotten(args.forgotten);
     builder.add_bound(args.bound);
     builder.add_last(args.last);
     if let Some(x) = args.gaps { builder.add_gaps(x); }
@@ -436,6 +438,14 @@ impl<'a> Group<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Gap>>>(Group::VT_GAPS, None)}
   }
+  /// The highest number of a tombstone that was forgotten.
+  #[inline]
+  pub fn forgotten(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Group::VT_FORGOTTEN, Some(0)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Group<'_> {
@@ -447,6 +457,7 @@ impl ::flatbuffers::Verifiable for Group<'_> {
      .visit_field::<u64>("last", Self::VT_LAST, false)?
      .visit_field::<u64>("bound", Self::VT_BOUND, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Gap>>>("gaps", Self::VT_GAPS, false)?
+     .visit_field::<u64>("forgotten", Self::VT_FORGOTTEN, false)?
      .finish();
     Ok(())
   }
@@ -455,6 +466,7 @@ pub struct GroupArgs<'a> {
     pub last: u64,
     pub bound: u64,
     pub gaps: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Gap>>>,
+    pub forgotten: u64,
 }
 impl<'a> Default for GroupArgs<'a> {
   #[inline]
@@ -463,6 +475,7 @@ impl<'a> Default for GroupArgs<'a> {
       last: 0,
       bound: 0,
       gaps: None,
+      forgotten: 0,
     }
   }
 }
@@ -485,6 +498,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> GroupBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Group::VT_GAPS, gaps);
   }
   #[inline]
+  pub fn add_forgotten(&mut self, forgotten: u64) {
+    self.fbb_.push_slot::<u64>(Group::VT_FORGOTTEN, forgotten, 0);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> GroupBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     GroupBuilder {
@@ -505,6 +522,138 @@ impl ::core::fmt::Debug for Group<'_> {
       ds.field("last", &self.last());
       ds.field("bound", &self.bound());
       ds.field("gaps", &self.gaps());
+      ds.field("forgotten", &self.forgotten());
+      ds.finish()
+  }
+}
+pub enum TombstoneOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// A place in the queue of tombstones, oldest first: which row's key to look at when its time is over.
+pub struct Tombstone<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Tombstone<'a> {
+  type Inner = Tombstone<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Tombstone<'a> {
+  pub const VT_ROW_KEY: ::flatbuffers::VOffsetT = 4;
+  pub const VT_VERSION: ::flatbuffers::VOffsetT = 6;
+  pub const VT_DELETED_AT_MS: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Tombstone { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args TombstoneArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Tombstone<'bldr>> {
+    let mut builder = TombstoneBuilder::new(_fbb);
+    builder.add_deleted_at_ms(args.deleted_at_ms);
+    builder.add_version(args.version);
+    if let Some(x) = args.row_key { builder.add_row_key(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn row_key(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Tombstone::VT_ROW_KEY, None)}
+  }
+  #[inline]
+  pub fn version(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Tombstone::VT_VERSION, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn deleted_at_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Tombstone::VT_DELETED_AT_MS, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Tombstone<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("row_key", Self::VT_ROW_KEY, false)?
+     .visit_field::<u64>("version", Self::VT_VERSION, false)?
+     .visit_field::<u64>("deleted_at_ms", Self::VT_DELETED_AT_MS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct TombstoneArgs<'a> {
+    pub row_key: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub version: u64,
+    pub deleted_at_ms: u64,
+}
+impl<'a> Default for TombstoneArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    TombstoneArgs {
+      row_key: None,
+      version: 0,
+      deleted_at_ms: 0,
+    }
+  }
+}
+
+pub struct TombstoneBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TombstoneBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_row_key(&mut self, row_key: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tombstone::VT_ROW_KEY, row_key);
+  }
+  #[inline]
+  pub fn add_version(&mut self, version: u64) {
+    self.fbb_.push_slot::<u64>(Tombstone::VT_VERSION, version, 0);
+  }
+  #[inline]
+  pub fn add_deleted_at_ms(&mut self, deleted_at_ms: u64) {
+    self.fbb_.push_slot::<u64>(Tombstone::VT_DELETED_AT_MS, deleted_at_ms, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TombstoneBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    TombstoneBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Tombstone<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Tombstone<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Tombstone");
+      ds.field("row_key", &self.row_key());
+      ds.field("version", &self.version());
+      ds.field("deleted_at_ms", &self.deleted_at_ms());
       ds.finish()
   }
 }

@@ -3,9 +3,10 @@
 //! Called while the store is opened, before anybody listens.
 
 use crate::key::{self, TopicHash};
-use crate::record::{GroupState, IdentityRecord, Scribe};
+use crate::record::{GroupState, IdentityRecord, RowRecord, Scribe};
 use crate::restore::{OpenError, read_kept};
 use crate::table::{Edit, Table, TableError};
+use crate::tombstone::Queue;
 use crate::writer::choose_slot;
 use engine::key::GroupId;
 
@@ -27,17 +28,23 @@ pub(crate) fn move_rows(
     groups: &[GroupState],
     group_of: &dyn Fn(&str) -> GroupId,
     topic_hash: TopicHash,
+    tombstones: &mut Queue,
 ) -> Result<Moved, OpenError> {
     let mut moved = Moved::default();
     let mut scribe = Scribe::default();
     let mut place = Vec::new();
+    let mut queue = *tombstones;
     table.commit(&mut |edit| {
         moved = Moved::default();
+        queue = *tombstones;
         let mut from = Some(vec![key::ROW]);
         while let Some(start) = from {
             let slice = Slice::read(edit, &start, group_of)?;
             for record in &slice.records {
                 record.put(edit, &mut place, identity.hash_seed, topic_hash)?;
+                if let Some((version, wall_ms)) = record.tombstone {
+                    queue.add(edit, &mut scribe, &place, version, wall_ms)?;
+                }
                 moved.records += 1;
             }
             from = slice.next;
@@ -49,6 +56,7 @@ pub(crate) fn move_rows(
         }
         Ok(())
     })?;
+    *tombstones = queue;
     Ok(moved)
 }
 
@@ -65,6 +73,7 @@ struct Moving {
     value: Vec<u8>,
     topic: String,
     group: GroupId,
+    tombstone: Option<(u64, u64)>,
 }
 
 impl Slice {
@@ -76,7 +85,7 @@ impl Slice {
                 return false;
             }
             match read_kept(key, value) {
-                Ok((group, record)) => slice.see(key, value, record.topic(), group, group_of),
+                Ok((group, record)) => slice.see(key, value, record, group, group_of),
                 Err(what) => damaged = Some(format!("the record \"{}\" cannot be read ({what})", key::shown(key))),
             }
             damaged.is_none() && slice.next.is_none()
@@ -84,14 +93,26 @@ impl Slice {
         damaged.map_or(Ok(slice), |what| Err(TableError::Damaged(what)))
     }
 
-    fn see(&mut self, key: &[u8], value: &[u8], topic: &str, now: GroupId, group_of: &dyn Fn(&str) -> GroupId) {
-        let group = group_of(topic);
+    fn see(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        record: RowRecord<'_>,
+        now: GroupId,
+        group_of: &dyn Fn(&str) -> GroupId,
+    ) {
+        let topic = record.topic().to_owned();
+        let group = group_of(&topic);
         if group == now {
             // Also one that was moved here a moment ago.
             return;
         }
         self.bytes += value.len();
-        self.records.push(Moving { key: key.to_vec(), value: value.to_vec(), topic: topic.to_owned(), group });
+        let tombstone = match record {
+            RowRecord::Tombstone { version, wall_ms, .. } => Some((version, wall_ms)),
+            RowRecord::Row(_) => None,
+        };
+        self.records.push(Moving { key: key.to_vec(), value: value.to_vec(), topic, group, tombstone });
         if self.records.len() >= SLICE_RECORDS || self.bytes >= SLICE_BYTES {
             let mut next = key.to_vec();
             next.push(0);

@@ -11,7 +11,8 @@ use crate::memory::Forgetful;
 use crate::record::{GroupState, IdentityRecord, RowRecord, Scribe, read_group, read_identity, read_row};
 use crate::regroup::{self, Moved};
 use crate::table::{Table, TableError};
-use crate::writer::{self, ByHand, Wake, Writer};
+use crate::tombstone::{Queue, Terms};
+use crate::writer::{self, ByHand, Start, Wake, Writer};
 use engine::config::Split;
 use engine::key::GroupId;
 use engine::limits::{GROUPS, STORE_PENDING_BYTES_DEFAULT, STORE_PENDING_BYTES_MAX, VERSION_RESERVE};
@@ -26,6 +27,11 @@ pub const COMMIT_MS_DEFAULT: u64 = 50;
 /// The map that a new table begins with; it grows by itself.
 pub const MAP_BYTES_INITIAL_DEFAULT: usize = 64 << 20;
 
+/// Default of `store.tombstone_s`.
+pub const TOMBSTONE_S_DEFAULT: u64 = 172_800;
+/// Default of `store.tombstones_max`.
+pub const TOMBSTONES_MAX_DEFAULT: u64 = 1_000_000;
+
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where it lies; None keeps nothing (`--memory`).
@@ -35,6 +41,9 @@ pub struct Settings {
     /// Bytes of changes that may wait for the writer, all shards together; at most `STORE_PENDING_BYTES_MAX`.
     pub pending_bytes: usize,
     pub map_bytes_initial: usize,
+    /// Seconds that a tombstone is kept, and how many are kept at most; the oldest go first.
+    pub tombstone_s: u64,
+    pub tombstones_max: u64,
     /// Move aside what cannot be read and begin with the rest.
     pub recover: bool,
 }
@@ -46,6 +55,8 @@ impl Default for Settings {
             commit_ms: COMMIT_MS_DEFAULT,
             pending_bytes: STORE_PENDING_BYTES_DEFAULT,
             map_bytes_initial: MAP_BYTES_INITIAL_DEFAULT,
+            tombstone_s: TOMBSTONE_S_DEFAULT,
+            tombstones_max: TOMBSTONES_MAX_DEFAULT,
             recover: false,
         }
     }
@@ -176,6 +187,8 @@ pub struct Opened {
     in_use: Option<InUse>,
     commit_ms: u64,
     pending_bytes: usize,
+    tombstones: Queue,
+    terms: Terms,
     topic_hash: TopicHash,
 }
 
@@ -236,17 +249,18 @@ pub fn open_with(
     if !clean {
         groups.iter_mut().for_each(GroupState::lose_reserved);
     }
+    let mut tombstones = Queue::read(&*table)?;
     let mut moved = None;
     if record.split != split || record.groups != GROUPS as u32 {
         let after = IdentityRecord { split: split.to_vec(), groups: GROUPS as u32, epoch: random()?, ..record.clone() };
         let top = groups.iter().map(|group| group.bound.max(group.last_version)).max().unwrap_or(0);
         groups = fresh_groups(top);
         let group_of = rule(record.hash_seed);
-        moved = Some(regroup::move_rows(&mut *table, &after, &groups, &*group_of, topic_hash)?);
+        moved = Some(regroup::move_rows(&mut *table, &after, &groups, &*group_of, topic_hash, &mut tombstones)?);
         record = after;
     }
     for group in &mut groups {
-        group.bound = group.bound.max(group.last_version + VERSION_RESERVE);
+        group.bound = group.bound.max(group.last_version.saturating_add(VERSION_RESERVE));
     }
     Ok(Opened {
         identity: Identity { hash_seed: record.hash_seed, epoch: record.epoch },
@@ -261,6 +275,8 @@ pub fn open_with(
         in_use: None,
         commit_ms: settings.commit_ms,
         pending_bytes: settings.pending_bytes.min(STORE_PENDING_BYTES_MAX),
+        tombstones,
+        terms: Terms { age_ms: settings.tombstone_s.saturating_mul(1_000), max: settings.tombstones_max },
         topic_hash,
     })
 }
@@ -304,8 +320,10 @@ impl Opened {
         self.begin().map_err(StoreError::Table)?;
         let shared = Arc::new(Shared::new(shards, self.pending_bytes));
         let inlets = writer::inlets(&shared, shards);
-        let Opened { table, in_use, groups, identity, topic_hash, .. } = self;
-        Ok((inlets, ByHand::new(table, in_use, shared, wake, groups, identity.hash_seed, topic_hash)))
+        let Opened { table, in_use, groups, identity, topic_hash, tombstones, terms, .. } = self;
+        let hash_seed = identity.hash_seed;
+        let start = Start { wakes: wake, groups, tombstones, terms, hash_seed, topic_hash };
+        Ok((inlets, ByHand::new(table, in_use, shared, start)))
     }
 
     fn begin(&mut self) -> Result<(), TableError> {
@@ -355,8 +373,7 @@ fn random() -> Result<u64, OpenError> {
 
 /// Groups that continue above `top`.
 fn fresh_groups(top: u64) -> Vec<GroupState> {
-    let state = |group| GroupState { group: GroupId(group), last_version: top, bound: top, gaps: Vec::new() };
-    (0..GROUPS as u16).map(state).collect()
+    (0..GROUPS as u16).map(|group| GroupState::above(GroupId(group), top)).collect()
 }
 
 /// The numbers of all groups. With `recover` a record that cannot be read gets the highest numbers of all.
@@ -373,9 +390,7 @@ fn read_groups(table: &dyn Table, record: &IdentityRecord, recover: bool) -> Res
     read.into_iter()
         .zip(0..)
         .map(|(state, group)| match state {
-            Err(_) if recover => {
-                Ok(GroupState { group: GroupId(group), last_version: top, bound: top, gaps: Vec::new() })
-            }
+            Err(_) if recover => Ok(GroupState::above(GroupId(group), top)),
             Err(what) => Err(OpenError::Damaged { what }),
             Ok(state) => Ok(state),
         })
@@ -397,7 +412,7 @@ fn highest_number(table: &dyn Table, read: &[Result<GroupState, String>]) -> Res
         key::is_row(key)
     })?;
     // Numbers of rows that were lost were reserved together with those that are still here.
-    Ok(top + VERSION_RESERVE)
+    Ok(top.saturating_add(VERSION_RESERVE))
 }
 
 /// Moves every row's record that cannot be read under a key where nobody looks for rows.

@@ -10,7 +10,10 @@ use crate::inlet::{Inlet, Ring, Shared, cost_bytes};
 use crate::key::{self, TopicHash};
 use crate::record::{GroupState, RowRecord, Scribe, read_row};
 use crate::table::{Edit, Table, TableError};
+use crate::tombstone::{Queue, Terms};
+use engine::key::GroupId;
 use engine::row::change::{Change, Kept};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -23,7 +26,7 @@ pub type Wake = Box<dyn Fn() + Send>;
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(2);
 /// How long a stop tries to commit what is left.
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The writer without its thread: whoever holds it says when a commit is made.
 pub struct ByHand {
@@ -31,11 +34,25 @@ pub struct ByHand {
     shared: Arc<Shared>,
     wakes: Vec<Wake>,
     groups: Vec<GroupState>,
+    /// What the last written commit made of them.
+    changed_groups: BTreeMap<GroupId, GroupState>,
+    tombstones: Queue,
+    terms: Terms,
     coalesced: Coalesced,
     order: Vec<Place>,
     pen: Pen,
     /// Let go of last, after the table is closed.
     _in_use: Option<InUse>,
+}
+
+/// Where the writer begins.
+pub(crate) struct Start {
+    pub wakes: Vec<Wake>,
+    pub groups: Vec<GroupState>,
+    pub tombstones: Queue,
+    pub terms: Terms,
+    pub hash_seed: [u64; 2],
+    pub topic_hash: TopicHash,
 }
 
 /// What is needed to write one row.
@@ -47,18 +64,21 @@ struct Pen {
 }
 
 impl ByHand {
-    pub(crate) fn new(
-        table: Box<dyn Table>,
-        in_use: Option<InUse>,
-        shared: Arc<Shared>,
-        wakes: Vec<Wake>,
-        groups: Vec<GroupState>,
-        hash_seed: [u64; 2],
-        topic_hash: TopicHash,
-    ) -> ByHand {
-        let pen = Pen { hash_seed, topic_hash, scribe: Scribe::default(), key: Vec::new() };
-        let coalesced = Coalesced::default();
-        ByHand { table, shared, wakes, groups, coalesced, order: Vec::new(), pen, _in_use: in_use }
+    pub(crate) fn new(table: Box<dyn Table>, in_use: Option<InUse>, shared: Arc<Shared>, start: Start) -> ByHand {
+        let Start { wakes, groups, tombstones, terms, hash_seed, topic_hash } = start;
+        ByHand {
+            table,
+            shared,
+            wakes,
+            groups,
+            changed_groups: BTreeMap::new(),
+            tombstones,
+            terms,
+            coalesced: Coalesced::default(),
+            order: Vec::new(),
+            pen: Pen { hash_seed, topic_hash, scribe: Scribe::default(), key: Vec::new() },
+            _in_use: in_use,
+        }
     }
 
     /// Commits what was pushed until now; says whether there was anything. After an error everything is still here
@@ -88,39 +108,48 @@ impl ByHand {
         for (shard, lane) in self.shared.lanes.iter().enumerate() {
             // Not until it is empty: a shard that pushes faster than this loop takes would hold it forever.
             for _ in 0..lane.queue.len() {
-                if let Some(changes) = lane.queue.pop() {
-                    self.coalesced.take(shard, changes);
+                match lane.queue.pop() {
+                    Some(changes) if self.table.forgets() => self.coalesced.hold(shard, changes),
+                    Some(changes) => self.coalesced.take(shard, changes),
+                    None => break,
                 }
             }
         }
     }
 
     fn write(&mut self, mark: Option<&[u8]>) -> Result<(), TableError> {
-        let ByHand { table, coalesced, order, pen, groups, .. } = self;
+        let ByHand { table, coalesced, order, pen, groups, changed_groups, tombstones, terms, .. } = self;
         if table.forgets() {
             return Ok(());
         }
         coalesced.sorted(order);
+        let mut queue = *tombstones;
         table.commit(&mut |edit| {
+            queue = *tombstones;
+            coalesced.groups(groups, changed_groups);
             for &place in order.iter() {
-                pen.write(edit, coalesced.change(place), coalesced.bytes(place))?;
+                pen.write(edit, &mut queue, coalesced.change(place), coalesced.bytes(place))?;
             }
-            for group in coalesced.groups(groups) {
-                key::group(&mut pen.key, group.group);
-                edit.put(&pen.key, pen.scribe.group(&group))?;
+            queue.forget(edit, *terms, &mut |group, version| {
+                let state = changed_groups.entry(group).or_insert_with(|| groups[group.index()].clone());
+                state.forgotten = state.forgotten.max(version);
+            })?;
+            for state in changed_groups.values() {
+                key::group(&mut pen.key, state.group);
+                edit.put(&pen.key, pen.scribe.group(state))?;
             }
             mark.map_or(Ok(()), |mark| edit.put(mark, b""))
-        })
+        })?;
+        *tombstones = queue;
+        for (group, state) in std::mem::take(changed_groups) {
+            groups[group.index()] = state;
+        }
+        Ok(())
     }
 
     /// Tells the shards what is durable and gives their memory back.
     fn settle(&mut self) {
-        let ByHand { shared, coalesced, groups, wakes, .. } = self;
-        let numbers: Vec<GroupState> = coalesced.groups(groups).collect();
-        for state in numbers {
-            let index = state.group.index();
-            groups[index] = state;
-        }
+        let ByHand { shared, coalesced, wakes, .. } = self;
         let mut advanced = vec![false; shared.lanes.len()];
         coalesced.clear(|shard, changes| {
             let lane = &shared.lanes[shard];
@@ -139,7 +168,13 @@ impl ByHand {
 }
 
 impl Pen {
-    fn write(&mut self, edit: &mut dyn Edit, change: Change, bytes: &[u8]) -> Result<(), TableError> {
+    fn write(
+        &mut self,
+        edit: &mut dyn Edit,
+        queue: &mut Queue,
+        change: Change,
+        bytes: &[u8],
+    ) -> Result<(), TableError> {
         let (group, record) = match change {
             Change::Put { group, topic, payload, properties, qos, text, expires_at_ms, version } => {
                 let topic = text_of(topic.of(bytes));
@@ -158,7 +193,11 @@ impl Pen {
             key::long_row(&mut self.key, group, hash);
             choose_slot(edit, &mut self.key, record.topic())?;
         }
-        edit.put(&self.key, self.scribe.row(record, in_key))
+        edit.put(&self.key, self.scribe.row(record, in_key))?;
+        if let RowRecord::Tombstone { version, wall_ms, .. } = record {
+            queue.add(edit, &mut self.scribe, &self.key, version, wall_ms)?;
+        }
+        Ok(())
     }
 }
 
@@ -241,17 +280,17 @@ fn run(mut by_hand: ByHand, period: Duration) -> Result<(), StoreError> {
     let mut retry = RETRY_FIRST;
     while !shared.ends() {
         if shared.nothing_queued() && by_hand.coalesced.is_empty() {
-            shared.hurry.store(false, Ordering::SeqCst);
             shared.bell.sleep(None, || shared.nothing_queued() && !shared.ends());
             continue;
         }
         wait_for_company(&shared, last_begin, period);
         last_begin = Some(Instant::now());
-        shared.hurry.store(false, Ordering::SeqCst);
+        // An exchange, not a store: what was pushed before the hurry that it takes back is seen by the commit.
+        shared.hurry.swap(false, Ordering::SeqCst);
         match by_hand.commit() {
             Ok(_) => retry = RETRY_FIRST,
             Err(_) => {
-                shared.bell.sleep(Some(retry), || !shared.ends());
+                rest(&shared, retry);
                 retry = (retry * 2).min(RETRY_LAST);
             }
         }
@@ -272,6 +311,18 @@ fn wait_for_company(shared: &Shared, last_begin: Option<Instant>, period: Durati
             return;
         }
         shared.bell.sleep(Some(left), still);
+    }
+}
+
+/// Lets a failing table alone for a while, whoever rings; only the end is not kept waiting.
+fn rest(shared: &Shared, time: Duration) {
+    let until = Instant::now() + time;
+    while !shared.ends() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        shared.bell.sleep(Some(left), || !shared.ends());
     }
 }
 
