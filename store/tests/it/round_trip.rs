@@ -31,7 +31,7 @@ fn every_field_of_a_row_comes_back() {
         },
         Kept {
             topic: "h\u{e4}\u{1F600}",
-            payload: &[9; 300_000],
+            payload: &vec![9; 300_000],
             properties: b"\x26\0\x01a\0\x01b",
             qos: QoS::AtLeastOnce,
             text: false,

@@ -58,7 +58,7 @@ fn a_lane_that_fills_up_does_not_wait_for_the_timer() {
     let mut n = 0;
     while inlets[0].committed() == 0 {
         n += 1;
-        inlets[0].push(put(n, GroupId(0), row("a", &[0; 1 << 20], n)));
+        inlets[0].push(put(n, GroupId(0), row("a", &vec![0; 1 << 20], n)));
         if inlets[0].is_full() {
             assert_eq!(wakes.recv(), Ok(0));
         }
