@@ -1,0 +1,160 @@
+//! The configuration: defaults, then the file, then `--set` and the flags. One table (`keys.rs`) names every key with
+//! its type, its range and its text; parsing, range checks, errors, `--set` and `mote config default` all read it.
+//! Runs once, on the main thread, before anything is opened. Must never open, create or listen to anything.
+
+mod keys;
+mod reading;
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use crate::args::Serve;
+use crate::logs;
+
+pub use keys::default_listing;
+
+/// Everything that the process is told, as plain values.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    pub engine: engine::config::Config,
+    pub listeners: Vec<Listener>,
+    pub shards: Shards,
+    pub store: Store,
+    pub log: logs::Log,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listener {
+    pub address: SocketAddr,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shards {
+    /// `None`: one per core.
+    pub count: Option<u16>,
+    pub pin_cores: bool,
+    pub link_parcels: usize,
+    /// Microseconds that an idle shard looks again before it sleeps.
+    pub spin_us: u32,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Store {
+    /// Nothing is kept on disk.
+    pub memory: bool,
+    pub folder: PathBuf,
+    pub commit_ms: u32,
+    pub pending_bytes: usize,
+    pub map_bytes: usize,
+    pub recover: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            engine: engine::config::Config::default(),
+            listeners: vec![Listener { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)) }],
+            shards: Shards {
+                count: None,
+                pin_cores: true,
+                link_parcels: engine::limits::LINK_PARCELS_DEFAULT,
+                spin_us: 20,
+            },
+            store: Store {
+                memory: false,
+                folder: PathBuf::from("./mote-data"),
+                commit_ms: 50,
+                pending_bytes: engine::limits::STORE_PENDING_BYTES_DEFAULT,
+                map_bytes: 1 << 30,
+                recover: false,
+            },
+            log: logs::Log::default(),
+        }
+    }
+}
+
+/// What is wrong with the configuration, all of it: one line each, `where: what`.
+#[derive(PartialEq, Eq, Debug, Default)]
+pub struct Faults(pub Vec<String>);
+
+impl Faults {
+    fn one(text: String) -> Faults {
+        Faults(vec![text])
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|fault| writeln!(f, "{}", logs::Escaped(fault)))
+    }
+}
+
+/// The settings of `mote config check`: defaults, then the file.
+pub fn from_file(file: &Path) -> Result<Settings, Faults> {
+    let mut settings = Settings::default();
+    read_file(&mut settings, file)?;
+    agree(&settings)?;
+    Ok(settings)
+}
+
+/// The settings of `mote serve`: defaults, the file, `--set`, the flags.
+pub fn from_command_line(serve: &Serve) -> Result<Settings, Faults> {
+    let mut settings = Settings::default();
+    if let Some(file) = &serve.config {
+        read_file(&mut settings, file)?;
+    }
+    for set in &serve.sets {
+        reading::set(&mut settings, set)?;
+    }
+    apply_flags(&mut settings, serve);
+    agree(&settings)?;
+    Ok(settings)
+}
+
+fn read_file(settings: &mut Settings, file: &Path) -> Result<(), Faults> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| Faults::one(format!("{name}: {error}")))?;
+    reading::file(settings, &name, &text)
+}
+
+fn apply_flags(settings: &mut Settings, serve: &Serve) {
+    if !serve.listen.is_empty() {
+        settings.listeners = serve.listen.iter().map(|&address| Listener { address }).collect();
+    }
+    if let Some(data) = &serve.data {
+        settings.store.folder = data.clone();
+        settings.store.memory = false;
+    }
+    settings.store.memory |= serve.memory;
+    settings.store.recover = serve.recover;
+    if serve.shards.is_some() {
+        settings.shards.count = serve.shards;
+    }
+    settings.log.level = match (serve.quiet, serve.verbose) {
+        (true, _) => tracing::Level::ERROR,
+        (_, 0) => settings.log.level,
+        (_, 1) => tracing::Level::DEBUG,
+        (_, _) => tracing::Level::TRACE,
+    };
+}
+
+/// What no single key can say: values that must agree with each other.
+fn agree(settings: &Settings) -> Result<(), Faults> {
+    let mut faults = Faults::default();
+    if settings.listeners.is_empty() {
+        faults.0.push("listener: none is left; name at least one address".to_owned());
+    }
+    if let Some(count) = settings.shards.count {
+        for pin in settings.engine.shards.pin.iter().filter(|pin| pin.shard >= count) {
+            faults.0.push(format!(
+                "shards.pin: {:?} is pinned to shard {}, but shards.count is {count} (shards are numbered from 0)",
+                pin.root, pin.shard
+            ));
+        }
+    }
+    if settings.store.memory && settings.engine.durability == engine::config::Durability::Disk {
+        faults.0.push("durability: \"disk\" needs a data folder, but nothing is kept on disk".to_owned());
+    }
+    if faults.0.is_empty() { Ok(()) } else { Err(faults) }
+}
