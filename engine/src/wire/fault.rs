@@ -19,6 +19,14 @@ impl Fault {
     pub const fn protocol(what: &'static str) -> Fault {
         Fault { code: ReasonCode::ProtocolError, what }
     }
+
+    pub(super) const fn topic_alias(what: &'static str) -> Fault {
+        Fault { code: ReasonCode::TopicAliasInvalid, what }
+    }
+
+    pub(super) const fn version(what: &'static str) -> Fault {
+        Fault { code: ReasonCode::UnsupportedProtocolVersion, what }
+    }
 }
 
 impl std::fmt::Display for Fault {

@@ -10,6 +10,13 @@ pub enum Version {
     V5 = 5,
 }
 
+impl Version {
+    #[inline]
+    pub fn is_v5(self) -> bool {
+        self == Version::V5
+    }
+}
+
 /// Quality of Service.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum QoS {
@@ -17,6 +24,24 @@ pub enum QoS {
     AtMostOnce = 0,
     AtLeastOnce = 1,
     ExactlyOnce = 2,
+}
+
+impl QoS {
+    /// `None` above 2.
+    #[inline]
+    pub fn from_bits(bits: u8) -> Option<QoS> {
+        match bits {
+            0 => Some(QoS::AtMostOnce),
+            1 => Some(QoS::AtLeastOnce),
+            2 => Some(QoS::ExactlyOnce),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub fn bits(self) -> u8 {
+        self as u8
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]

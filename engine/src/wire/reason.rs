@@ -1,5 +1,7 @@
 //! Reason Codes, MQTT 5 section 2.4. The number is the byte on the wire.
 
+use super::Fault;
+
 /// See the module. `Success` is also Normal disconnection and Granted QoS 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
@@ -47,4 +49,102 @@ pub enum ReasonCode {
     MaximumConnectTime = 0xA0,
     SubscriptionIdentifiersNotSupported = 0xA1,
     WildcardSubscriptionsNotSupported = 0xA2,
+}
+
+/// Every Reason Code, in ascending order.
+const ALL: [ReasonCode; 43] = [
+    ReasonCode::Success,
+    ReasonCode::GrantedQoS1,
+    ReasonCode::GrantedQoS2,
+    ReasonCode::DisconnectWithWill,
+    ReasonCode::NoMatchingSubscribers,
+    ReasonCode::NoSubscriptionExisted,
+    ReasonCode::ContinueAuthentication,
+    ReasonCode::ReAuthenticate,
+    ReasonCode::UnspecifiedError,
+    ReasonCode::MalformedPacket,
+    ReasonCode::ProtocolError,
+    ReasonCode::ImplementationSpecificError,
+    ReasonCode::UnsupportedProtocolVersion,
+    ReasonCode::ClientIdentifierNotValid,
+    ReasonCode::BadUserNameOrPassword,
+    ReasonCode::NotAuthorized,
+    ReasonCode::ServerUnavailable,
+    ReasonCode::ServerBusy,
+    ReasonCode::Banned,
+    ReasonCode::ServerShuttingDown,
+    ReasonCode::BadAuthenticationMethod,
+    ReasonCode::KeepAliveTimeout,
+    ReasonCode::SessionTakenOver,
+    ReasonCode::TopicFilterInvalid,
+    ReasonCode::TopicNameInvalid,
+    ReasonCode::PacketIdentifierInUse,
+    ReasonCode::PacketIdentifierNotFound,
+    ReasonCode::ReceiveMaximumExceeded,
+    ReasonCode::TopicAliasInvalid,
+    ReasonCode::PacketTooLarge,
+    ReasonCode::MessageRateTooHigh,
+    ReasonCode::QuotaExceeded,
+    ReasonCode::AdministrativeAction,
+    ReasonCode::PayloadFormatInvalid,
+    ReasonCode::RetainNotSupported,
+    ReasonCode::QoSNotSupported,
+    ReasonCode::UseAnotherServer,
+    ReasonCode::ServerMoved,
+    ReasonCode::SharedSubscriptionsNotSupported,
+    ReasonCode::ConnectionRateExceeded,
+    ReasonCode::MaximumConnectTime,
+    ReasonCode::SubscriptionIdentifiersNotSupported,
+    ReasonCode::WildcardSubscriptionsNotSupported,
+];
+
+/// The packets that carry a Reason Code, by which codes they may carry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Carrier {
+    Connack,
+    /// PUBACK and PUBREC.
+    Puback,
+    /// PUBREL and PUBCOMP.
+    Pubrel,
+    Suback,
+    Unsuback,
+    Disconnect,
+    Auth,
+}
+
+impl ReasonCode {
+    pub fn from_byte(byte: u8) -> Option<ReasonCode> {
+        ALL.into_iter().find(|code| *code as u8 == byte)
+    }
+
+    /// Reason Codes of 0x80 and above say failure.
+    pub fn is_error(self) -> bool {
+        self as u8 >= 0x80
+    }
+
+    /// The Reason Code `byte` in a packet of `carrier`, whichever side sent it. Section 2.4, table 2-6.
+    pub(super) fn read(byte: u8, carrier: Carrier) -> Result<ReasonCode, Fault> {
+        let code = ReasonCode::from_byte(byte).ok_or(Fault::protocol("unknown Reason Code"))?;
+        if code.is_in(carrier) { Ok(code) } else { Err(Fault::protocol("Reason Code of another packet type")) }
+    }
+
+    fn is_in(self, carrier: Carrier) -> bool {
+        match (self as u8, carrier) {
+            (0x00, _) => true,
+            (code, Carrier::Connack) => {
+                matches!(code, 0x80..=0x8A | 0x8C | 0x90 | 0x95 | 0x97 | 0x99..=0x9D | 0x9F)
+            }
+            (code, Carrier::Puback) => matches!(code, 0x10 | 0x80 | 0x83 | 0x87 | 0x90 | 0x91 | 0x97 | 0x99),
+            (code, Carrier::Pubrel) => code == 0x92,
+            (code, Carrier::Suback) => {
+                matches!(code, 0x01 | 0x02 | 0x80 | 0x83 | 0x87 | 0x8F | 0x91 | 0x97 | 0x9E | 0xA1 | 0xA2)
+            }
+            (code, Carrier::Unsuback) => matches!(code, 0x11 | 0x80 | 0x83 | 0x87 | 0x8F | 0x91),
+            (code, Carrier::Disconnect) => matches!(
+                code,
+                0x04 | 0x80..=0x83 | 0x87 | 0x89 | 0x8B..=0x90 | 0x93..=0x9F | 0xA0..=0xA2
+            ),
+            (code, Carrier::Auth) => matches!(code, 0x18 | 0x19),
+        }
+    }
 }
