@@ -103,7 +103,7 @@ pub struct Connection {
     #[arg(short = 'x', long, value_name = "SECONDS")]
     pub session_expiry_interval: Option<u32>,
     /// Continue an earlier session and keep this one: no Clean Start.
-    #[arg(short = 'c', long)]
+    #[arg(short = 'c', long, requires = "id")]
     pub disable_clean_session: bool,
     /// Topic of the Will.
     #[arg(long, value_name = "TOPIC")]
@@ -156,6 +156,9 @@ pub struct Sub {
     /// No line end after a message.
     #[arg(short = 'N', long)]
     pub no_eol: bool,
+    /// Say on stderr when the subscription stands.
+    #[arg(short = 'd', long)]
+    pub debug: bool,
 }
 
 #[derive(ClapArgs, Debug)]

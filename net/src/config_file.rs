@@ -59,7 +59,7 @@ impl Default for Settings {
                 count: None,
                 pin_cores: true,
                 link_parcels: engine::limits::LINK_PARCELS_DEFAULT,
-                spin_us: 20,
+                spin_us: 0,
             },
             store: Store {
                 memory: false,
