@@ -1,1 +1,254 @@
-//! Stub.
+//! How the extras of PROTOCOL.md are asked for: intents, as topic prefix and as user property.
+//!
+//! ```text
+//! intent = verb *( ";" option )        option = name [ "=" value ]
+//! $tree;interval=100/sensors/#         prefix and filter
+//! mote = "tree;interval=100"           user property
+//! ```
+
+/// What a packet asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verb {
+    Tree,
+    Sync,
+    Rows,
+    Put,
+    Set,
+    Get,
+}
+
+impl Verb {
+    fn of(word: &str) -> Option<Verb> {
+        Some(match word {
+            "tree" => Verb::Tree,
+            "sync" => Verb::Sync,
+            "rows" => Verb::Rows,
+            "put" => Verb::Put,
+            "set" => Verb::Set,
+            "get" => Verb::Get,
+            _ => return None,
+        })
+    }
+
+    /// Options that a SUBSCRIBE with this verb takes, or `None` if it takes no such verb.
+    fn subscribe_options(self) -> Option<&'static [&'static str]> {
+        match self {
+            Verb::Tree => Some(&["topic", "meta", "versions", "values", "interval", "state"]),
+            Verb::Sync => Some(&["topic", "meta", "versions", "values", "interval", "state", "since", "events"]),
+            Verb::Rows => Some(&[]),
+            Verb::Put | Verb::Set | Verb::Get => None,
+        }
+    }
+
+    /// Options that a PUBLISH with this verb takes, or `None` if it takes no such verb.
+    fn publish_options(self) -> Option<&'static [&'static str]> {
+        match self {
+            Verb::Tree => Some(&["replace", "if", "id"]),
+            Verb::Put => Some(&["if", "id"]),
+            Verb::Set => Some(&["id"]),
+            Verb::Get => Some(&["topic", "meta", "versions", "values", "state"]),
+            Verb::Sync | Verb::Rows => None,
+        }
+    }
+}
+
+/// Longest key of option `id`, in bytes.
+pub const ID_BYTES_MAX: usize = 64;
+
+/// A verb with its options, well formed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Intent<'a> {
+    pub verb: Verb,
+    pub options: Options<'a>,
+}
+
+/// The options of an intent as written, without the first `;`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Options<'a>(&'a str);
+
+impl<'a> Options<'a> {
+    /// Name and value of each.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+        self.0.split(';').filter(|option| !option.is_empty()).map(|option| match option.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (option, None),
+        })
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the option is given, with or without a value.
+    pub fn has(self, name: &str) -> bool {
+        self.iter().any(|(given, _)| given == name)
+    }
+
+    /// The value of an option that is given with one.
+    pub fn value(self, name: &str) -> Option<&'a str> {
+        self.iter().find(|(given, _)| *given == name).and_then(|(_, value)| value)
+    }
+}
+
+/// A topic or filter as a client wrote it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Parsed<'a> {
+    /// It carries no intent.
+    Plain(&'a str),
+    /// An intent, and the topic or filter behind it.
+    Intent(Intent<'a>, &'a str),
+    /// It carries an intent that is none, and why.
+    Bad(&'static str),
+}
+
+/// Reads the intent off a topic or filter. An unknown verb behind `$` is an ordinary `$`-topic.
+pub fn parse_prefix(text: &str) -> Parsed<'_> {
+    let Some((verb, options, rest)) = split_prefix(text) else { return Parsed::Plain(text) };
+    let Some(rest) = rest.filter(|rest| !rest.is_empty()) else {
+        return Parsed::Bad("a topic or filter must follow the intent");
+    };
+    match check(verb, options) {
+        Ok(intent) => Parsed::Intent(intent, rest),
+        Err(why) => Parsed::Bad(why),
+    }
+}
+
+/// Reads the value of a user property `mote`. `None`: its first word is no verb, so it is not ours to consume.
+pub fn parse_property(value: &str) -> Result<Option<Intent<'_>>, &'static str> {
+    let (word, options) = split_word(value);
+    Verb::of(word).map(|verb| check(verb, options)).transpose()
+}
+
+/// The filter that an UNSUBSCRIBE names by a prefix: options are ignored, whatever they are.
+pub fn parse_unsubscribe(filter: &str) -> Option<(Verb, &str)> {
+    let (verb, _, rest) = split_prefix(filter)?;
+    Some((verb, rest.unwrap_or_default()))
+}
+
+/// One intent from prefix and property, which must be equal where both are given.
+pub fn combine<'a>(
+    prefix: Option<Intent<'a>>,
+    property: Option<Intent<'a>>,
+) -> Result<Option<Intent<'a>>, &'static str> {
+    match (prefix, property) {
+        (Some(prefix), Some(property)) if prefix != property => Err("the prefix and the user property differ"),
+        (prefix, property) => Ok(prefix.or(property)),
+    }
+}
+
+/// Whether a SUBSCRIBE may carry this intent; else why not.
+pub fn allowed_on_subscribe(intent: Intent<'_>) -> Result<(), &'static str> {
+    let taken = intent.verb.subscribe_options().ok_or("SUBSCRIBE takes no such verb")?;
+    takes(intent, taken)
+}
+
+/// Whether a PUBLISH may carry this intent; else why not.
+pub fn allowed_on_publish(intent: Intent<'_>) -> Result<(), &'static str> {
+    let taken = intent.verb.publish_options().ok_or("PUBLISH takes no such verb")?;
+    takes(intent, taken)
+}
+
+/// Whether a Will may carry this intent; else why not.
+pub fn allowed_on_will(intent: Intent<'_>) -> Result<(), &'static str> {
+    match intent.verb {
+        Verb::Tree | Verb::Put | Verb::Set => allowed_on_publish(intent),
+        Verb::Sync | Verb::Rows | Verb::Get => Err("a Will takes no such verb"),
+    }
+}
+
+/// Whether `$share/<group>/<rest>` has an intent as its rest: refused.
+pub fn is_shared_intent(filter: &str) -> bool {
+    let rest = filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
+    rest.is_some_and(|(_, rest)| split_prefix(rest).is_some())
+}
+
+/// Whether the value of a user property `mote` is one that only the broker may say to those who listen for it.
+pub fn is_forged(value: &str) -> bool {
+    let word = value.split(|char: char| !char.is_ascii_lowercase()).next().unwrap_or_default();
+    matches!(word, "frame" | "row" | "ok" | "conflict" | "reset" | "partial")
+}
+
+/// A frame's topic with option `topic=safe`: legal for every client.
+pub fn safe_topic(filter: &str) -> String {
+    let mut topic = String::with_capacity(filter.len() + 16);
+    topic.push_str("$tree/");
+    for char in filter.chars() {
+        match char {
+            '%' => topic.push_str("%25"),
+            '+' => topic.push_str("%2B"),
+            '#' => topic.push_str("%23"),
+            other => topic.push(other),
+        }
+    }
+    topic
+}
+
+/// `$`, a known verb, and what else its level holds; then what follows the level.
+fn split_prefix(text: &str) -> Option<(Verb, Option<&str>, Option<&str>)> {
+    let intent = text.strip_prefix('$')?;
+    let (intent, rest) = match intent.split_once('/') {
+        Some((intent, rest)) => (intent, Some(rest)),
+        None => (intent, None),
+    };
+    let (word, options) = split_word(intent);
+    Some((Verb::of(word)?, options, rest))
+}
+
+fn split_word(intent: &str) -> (&str, Option<&str>) {
+    match intent.split_once(';') {
+        Some((word, options)) => (word, Some(options)),
+        None => (intent, None),
+    }
+}
+
+/// Judges what does not depend on the packet: the grammar, the names and the values of options.
+fn check(verb: Verb, options: Option<&str>) -> Result<Intent<'_>, &'static str> {
+    let mut rest = options;
+    while let Some(options) = rest {
+        let (option, others) = split_word(options);
+        let (name, value) = match option.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (option, None),
+        };
+        check_option(name, value)?;
+        if others.is_some_and(|others| Options(others).has(name)) {
+            return Err("an option is given twice");
+        }
+        let takes = |options: Option<&[&str]>| options.is_some_and(|options| options.contains(&name));
+        if !takes(verb.subscribe_options()) && !takes(verb.publish_options()) {
+            return Err("the verb does not take this option");
+        }
+        rest = others;
+    }
+    Ok(Intent { verb, options: Options(options.unwrap_or_default()) })
+}
+
+fn check_option(name: &str, value: Option<&str>) -> Result<(), &'static str> {
+    if value.is_some_and(|value| value.contains(|c: char| matches!(c, '/' | '+' | '#') || c.is_control())) {
+        return Err("the value of an option contains / + # or a control character");
+    }
+    let good = match (name, value) {
+        ("meta" | "versions" | "state" | "events" | "replace", value) => value.is_none(),
+        ("topic", value) => value == Some("safe"),
+        ("values", value) => value == Some("string"),
+        ("interval", value) => value.is_some_and(is_number),
+        ("if", value) => value.is_some_and(|value| value == "any" || is_number(value)),
+        ("id", value) => value.is_some_and(|value| (1..=ID_BYTES_MAX).contains(&value.len())),
+        ("since", value) => value.is_some(),
+        _ => return Err("unknown option"),
+    };
+    if good { Ok(()) } else { Err("an option has a value that it does not take") }
+}
+
+/// A decimal number that fits 64 bits.
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u64>().is_ok()
+}
+
+fn takes(intent: Intent<'_>, taken: &[&str]) -> Result<(), &'static str> {
+    if intent.options.iter().all(|(name, _)| taken.contains(&name)) {
+        Ok(())
+    } else {
+        Err("the verb does not take this option here")
+    }
+}

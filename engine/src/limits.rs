@@ -18,11 +18,21 @@ pub const SHARDS_MAX: usize = 64;
 pub const TOPIC_LEVELS_DEFAULT: usize = 200;
 /// More levels than this cannot be configured: a topic of 65 535 bytes has at most 65 536.
 pub const TOPIC_LEVELS_MAX: usize = 65_536;
+/// Sets of two topics that the cache of matches grows to: 1.5 MiB of a shard.
+pub const TOPIC_CACHE_SETS_MAX: usize = 4_096;
+/// Longer topics are matched anew each time.
+pub const TOPIC_CACHE_BYTES_MAX: usize = 120;
+/// So are topics that more filters match than this.
+pub const TOPIC_CACHE_FILTERS_MAX: usize = 14;
 
 /// Default of `limits.tree_rows`: rows of one tree publish.
 pub const TREE_ROWS_DEFAULT: usize = 65_536;
 /// Nesting of JSON, in tree publishes and in embedded values.
 pub const JSON_DEPTH_MAX: usize = 64;
+/// Topics of the rows of one tree publish in sum: a long pattern before many short keys must not fill the memory.
+pub const TREE_TOPIC_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A merge that has grown beyond this gives its memory back before the next frame.
+pub const MERGE_SCRATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Default of `limits.frame_bytes`: the largest merged frame before it is split.
 pub const FRAME_BYTES_DEFAULT: usize = 1024 * 1024;
 /// Default of `limits.frames_unacked`.

@@ -1,1 +1,414 @@
-//! Stub, being written.
+//! Rows become the body of a frame: one JSON tree for one filter.
+//!
+//! A row's *path* is what the filter's wildcards stand for, each level behind a NUL (which no topic contains).
+//! So paths compare bytewise as their levels do, a node comes before what is below it, and no level is not
+//! the same as one empty level:
+//!
+//! ```text
+//! filter a/+/b/#   topic a/x/b/y/z   path ␀x␀y␀z
+//! filter a/#       topic a           path (empty)
+//! ```
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use smallvec::SmallVec;
+
+use super::json::{Kind, trim, validate_str, write_string, write_string_bytes};
+use crate::limits::MERGE_SCRATCH_BYTES_MAX;
+
+/// Gathers the rows of one frame. Kept and used again, so that it allocates nothing in steady state.
+#[derive(Default)]
+pub struct Merge {
+    shape: Shape,
+    /// Path and payload of each row.
+    bytes: Vec<u8>,
+    rows: Vec<MergeRow>,
+    /// Rows to sort, by the first bytes of their paths.
+    order: Vec<Place>,
+    sorted: Vec<MergeRow>,
+    /// Whether the rows came in the order of their paths, each once.
+    ascending: bool,
+    /// Ends of the levels that are open, in the path of the row before.
+    open: Vec<usize>,
+    part: Vec<u8>,
+    held: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+struct MergeRow {
+    start: usize,
+    path_len: u32,
+    payload_len: u32,
+    text: bool,
+    deleted: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    prefix: u64,
+    row: u32,
+}
+
+/// What a filter says about paths.
+#[derive(Default)]
+struct Shape {
+    /// Bytes of the stem with its slash.
+    stem: usize,
+    /// The levels behind the stem, without the `#`: is it a `+`?
+    levels: SmallVec<[bool; 16]>,
+    /// How many of them are `+`.
+    single: usize,
+    deep: bool,
+    wild: bool,
+}
+
+impl Shape {
+    fn of(filter: &str) -> Shape {
+        let mut shape = Shape::default();
+        for level in filter.split('/') {
+            match level {
+                "+" => shape.levels.push(true),
+                "#" => shape.deep = true,
+                _ if shape.levels.is_empty() => shape.stem += level.len() + 1,
+                _ => shape.levels.push(false),
+            }
+        }
+        shape.single = shape.levels.iter().filter(|&&plus| plus).count();
+        shape.wild = shape.deep || shape.single > 0;
+        shape
+    }
+
+    /// Appends the path of `topic`.
+    fn write_path(&self, topic: &str, out: &mut Vec<u8>) {
+        // Only `a` under `a/#` is shorter than its stem.
+        let Some(rest) = topic.as_bytes().get(self.stem..) else { return };
+        if self.single == self.levels.len() {
+            out.push(0);
+            out.extend(rest.iter().map(|&b| if b == b'/' { 0 } else { b }));
+            return;
+        }
+        for (index, level) in rest.split(|&b| b == b'/').enumerate() {
+            if self.levels.get(index).copied().unwrap_or(self.deep) {
+                out.push(0);
+                out.extend_from_slice(level);
+            }
+        }
+    }
+}
+
+/// How a payload stands in a frame.
+enum Form<'a> {
+    Null,
+    Json(&'a [u8], Kind),
+    String(&'a str),
+    Binary(&'a [u8]),
+}
+
+impl Form<'_> {
+    fn of(payload: &[u8], text: bool, deleted: bool) -> Form<'_> {
+        if deleted {
+            return Form::Null;
+        }
+        let Ok(utf8) = std::str::from_utf8(payload) else { return Form::Binary(payload) };
+        if text {
+            return Form::String(utf8);
+        }
+        match validate_str(utf8) {
+            Ok(Kind::Null) | Err(_) => Form::String(utf8),
+            Ok(kind) => Form::Json(trim(payload), kind),
+        }
+    }
+
+    /// Below a `#` an object is a nesting, so a value that is one goes under the key `/`.
+    fn is_object(&self) -> bool {
+        matches!(self, Form::Json(_, Kind::Object) | Form::Binary(_))
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Form::Null => out.extend_from_slice(b"null"),
+            Form::Json(json, _) => out.extend_from_slice(json),
+            Form::String(text) => write_string(text, out),
+            Form::Binary(bytes) => {
+                out.extend_from_slice(b"{\"$b64\":\"");
+                write_base64(bytes, out);
+                out.extend_from_slice(b"\"}");
+            }
+        }
+    }
+}
+
+fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = BASE64.encode_slice(bytes, &mut out[start..]);
+    debug_assert_eq!(written, Ok(out.len() - start));
+}
+
+impl Merge {
+    pub fn new() -> Merge {
+        Merge::default()
+    }
+
+    /// Begins a frame for `filter` as subscribed, without prefix.
+    pub fn begin(&mut self, filter: &str) {
+        if self.bytes.capacity() + self.part.capacity() + self.held.capacity() > MERGE_SCRATCH_BYTES_MAX {
+            *self = Merge::default();
+        }
+        self.shape = Shape::of(filter);
+        self.bytes.clear();
+        self.rows.clear();
+        self.ascending = true;
+    }
+
+    /// A row whose topic matches the filter. A later row of the same topic wins. `deleted`: a retained row
+    /// is gone (`null`); an event with an empty payload is not deleted (`""`).
+    pub fn row(&mut self, topic: &str, payload: &[u8], text: bool, deleted: bool) {
+        let start = self.bytes.len();
+        if self.shape.wild {
+            self.shape.write_path(topic, &mut self.bytes);
+        }
+        let path_len = self.bytes.len() - start;
+        if self.ascending
+            && let Some(last) = self.rows.last()
+        {
+            self.ascending = self.path(last) < &self.bytes[start..];
+        }
+        let payload = if deleted { &[] } else { payload };
+        self.bytes.extend_from_slice(payload);
+        let (path_len, payload_len) = (path_len as u32, payload.len() as u32);
+        self.rows.push(MergeRow { start, path_len, payload_len, text, deleted });
+    }
+
+    /// Rows so far, those that a later one replaces included.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Roughly what the body will take.
+    pub fn body_bytes_estimate(&self) -> usize {
+        const QUOTES_COLON_COMMA: usize = 6;
+        self.bytes.len() + self.rows.len() * QUOTES_COLON_COMMA + 2
+    }
+
+    /// Appends the body: for a filter without wildcard the payload as it is (empty if deleted or missing),
+    /// else a JSON object.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if !self.shape.wild {
+            if let Some(row) = self.rows.last() {
+                out.extend_from_slice(self.payload(row));
+            }
+            return;
+        }
+        self.sort();
+        let mut open = std::mem::take(&mut self.open);
+        open.clear();
+        out.push(b'{');
+        for at in 0..self.rows.len() {
+            self.write_row(at, &mut open, out);
+        }
+        close(open.len(), out);
+        self.open = open;
+    }
+
+    /// Makes bodies of at most `bytes_max` bytes, each a tree of its own: `each(body, rows, is_last)`, at
+    /// least once. Returns how many rows were left out because they alone do not fit. Where the payload for a
+    /// filter without wildcard does not fit, the body is empty and says 0 rows.
+    pub fn finish_split(&mut self, bytes_max: usize, mut each: impl FnMut(&[u8], usize, bool)) -> u32 {
+        if !self.shape.wild {
+            return self.finish_single(bytes_max, each);
+        }
+        self.sort();
+        let mut open = std::mem::take(&mut self.open);
+        let mut part = std::mem::take(&mut self.part);
+        // A part is held until it is known that another follows: all rows left may be too large.
+        let mut held = std::mem::take(&mut self.held);
+        let (mut held_rows, mut part_rows, mut skipped) = (None, 0, 0);
+        restart(&mut open, &mut part);
+        for at in 0..self.rows.len() {
+            if self.try_row(at, bytes_max, &mut open, &mut part) {
+                part_rows += 1;
+                continue;
+            }
+            if part_rows > 0 {
+                if let Some(rows) = held_rows.replace(part_rows) {
+                    each(&held, rows, false);
+                }
+                std::mem::swap(&mut held, &mut part);
+                restart(&mut open, &mut part);
+                if self.try_row(at, bytes_max, &mut open, &mut part) {
+                    part_rows = 1;
+                    continue;
+                }
+                part_rows = 0;
+            }
+            skipped += 1;
+            restart(&mut open, &mut part);
+        }
+        close(open.len(), &mut part);
+        if let Some(rows) = held_rows {
+            each(&held, rows, part_rows == 0);
+        }
+        if held_rows.is_none() || part_rows > 0 {
+            each(&part, part_rows, true);
+        }
+        (self.open, self.part, self.held) = (open, part, held);
+        skipped
+    }
+
+    fn finish_single(&mut self, bytes_max: usize, mut each: impl FnMut(&[u8], usize, bool)) -> u32 {
+        let Some(row) = self.rows.last() else {
+            each(b"", 0, true);
+            return 0;
+        };
+        let payload = self.payload(row);
+        let skipped = payload.len() > bytes_max;
+        let body = if skipped { b"" } else { payload };
+        each(body, usize::from(!skipped), true);
+        u32::from(skipped)
+    }
+
+    fn path(&self, row: &MergeRow) -> &[u8] {
+        &self.bytes[row.start..row.start + row.path_len as usize]
+    }
+
+    fn payload(&self, row: &MergeRow) -> &[u8] {
+        let start = row.start + row.path_len as usize;
+        &self.bytes[start..start + row.payload_len as usize]
+    }
+
+    /// Brings the rows into the order of their paths and keeps the last of each path.
+    fn sort(&mut self) {
+        if self.ascending {
+            return;
+        }
+        let mut order = std::mem::take(&mut self.order);
+        order.clear();
+        order.extend(
+            self.rows
+                .iter()
+                .enumerate()
+                .map(|(row, entry)| Place { prefix: prefix(self.path(entry)), row: row as u32 }),
+        );
+        order.sort_unstable_by(|a, b| {
+            let paths = || self.path_of(a).cmp(self.path_of(b));
+            a.prefix.cmp(&b.prefix).then_with(paths).then(a.row.cmp(&b.row))
+        });
+        let mut sorted = std::mem::take(&mut self.sorted);
+        sorted.clear();
+        for (at, place) in order.iter().enumerate() {
+            let replaced = order.get(at + 1).is_some_and(|next| self.path_of(next) == self.path_of(place));
+            if !replaced {
+                sorted.push(self.rows[place.row as usize]);
+            }
+        }
+        self.sorted = std::mem::replace(&mut self.rows, sorted);
+        self.order = order;
+        self.ascending = true;
+    }
+
+    fn path_of(&self, place: &Place) -> &[u8] {
+        self.path(&self.rows[place.row as usize])
+    }
+
+    /// Writes the row if the part, closed, is then at most `bytes_max` long; else closes the part without it.
+    fn try_row(&self, at: usize, bytes_max: usize, open: &mut Vec<usize>, part: &mut Vec<u8>) -> bool {
+        let (len, depth) = (part.len(), open.len());
+        self.write_row(at, open, part);
+        let closed = part.len() + open.len() + 1;
+        if closed > bytes_max {
+            part.truncate(len);
+            close(depth, part);
+        }
+        closed <= bytes_max
+    }
+
+    /// Writes one row into an open tree: closes and opens nestings as needed between the row before and this.
+    fn write_row(&self, at: usize, open: &mut Vec<usize>, out: &mut Vec<u8>) {
+        let row = &self.rows[at];
+        let path = self.path(row);
+        let form = Form::of(self.payload(row), row.text, row.deleted);
+        let own = self.shape.deep && self.at_or_below_deep(path) && (form.is_object() || self.has_below(at, path));
+        let common = match at.checked_sub(1) {
+            Some(before) => common_levels(open, self.path(&self.rows[before]), path),
+            None => 0,
+        };
+        out.resize(out.len() + open.len() - common, b'}');
+        open.truncate(common);
+        let mut from = open.last().copied().unwrap_or(0);
+        while from < path.len() {
+            let end = level_end(path, from);
+            write_key(&path[from + 1..end], out);
+            if end < path.len() || own {
+                out.push(b'{');
+                open.push(end);
+            }
+            from = end;
+        }
+        if own || path.is_empty() {
+            write_key(b"/", out);
+        }
+        form.write(out);
+    }
+
+    /// Whether the node is where the `#` stands, or below.
+    fn at_or_below_deep(&self, path: &[u8]) -> bool {
+        self.shape.single == 0 || path.iter().filter(|&&b| b == 0).count() >= self.shape.single
+    }
+
+    fn has_below(&self, at: usize, path: &[u8]) -> bool {
+        self.rows.get(at + 1).is_some_and(|next| {
+            let next = self.path(next);
+            next.len() > path.len() && next.starts_with(path) && next[path.len()] == 0
+        })
+    }
+}
+
+/// How many of the open levels of `before` are levels of `path` too.
+fn common_levels(open: &[usize], before: &[u8], path: &[u8]) -> usize {
+    let shares = |end: usize| path.len() > end && path[end] == 0 && path[..end] == before[..end];
+    // Mostly a sibling of the row before.
+    if open.last().is_none_or(|&end| shares(end)) {
+        return open.len();
+    }
+    open.partition_point(|&end| shares(end))
+}
+
+/// Where the level ends whose NUL is at `from`.
+fn level_end(path: &[u8], from: usize) -> usize {
+    path[from + 1..].iter().position(|&b| b == 0).map_or(path.len(), |len| from + 1 + len)
+}
+
+/// The eight bytes behind the first NUL, as a number that sorts as they do.
+fn prefix(path: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let rest = path.get(1..).unwrap_or_default();
+    let len = rest.len().min(8);
+    bytes[..len].copy_from_slice(&rest[..len]);
+    u64::from_be_bytes(bytes)
+}
+
+fn write_key(level: &[u8], out: &mut Vec<u8>) {
+    // No value ends in an opening brace.
+    if out.last() != Some(&b'{') {
+        out.push(b',');
+    }
+    write_string_bytes(level, out);
+    out.push(b':');
+}
+
+/// Closes the open nestings and the tree.
+fn close(open: usize, out: &mut Vec<u8>) {
+    out.resize(out.len() + open + 1, b'}');
+}
+
+/// Begins another part.
+fn restart(open: &mut Vec<usize>, part: &mut Vec<u8>) {
+    open.clear();
+    part.clear();
+    part.push(b'{');
+}

@@ -5,7 +5,9 @@
 
 pub mod batch;
 pub mod change;
+pub mod fold;
 pub mod graft;
 pub mod json;
 pub mod merge;
 pub mod retained;
+mod walk;

@@ -1,1 +1,67 @@
-//! Stub.
+//! Sessions: what the broker remembers of a client, and how a message enters and leaves one.
+//!
+//! Called by the shard that is the client's home, on that core only. Knows packets, rows and intents; never other
+//! shards, owners or sockets: it appends bytes to a buffer that it is given.
+
+pub mod acks;
+pub mod connect;
+pub mod deliver;
+pub mod frame;
+pub mod inflight;
+pub mod message;
+pub mod queue;
+pub mod will;
+
+use crate::key::{ConnId, FilterHandle};
+use crate::wire::{QoS, Version};
+use acks::Acks;
+use deliver::Delivery;
+use will::Will;
+
+/// The Session Expiry Interval that means never, MQTT 5 section 3.1.2.11.2.
+pub const NEVER_EXPIRES: u32 = u32::MAX;
+
+/// One client's session at its home.
+pub struct Session {
+    pub client_id: Box<str>,
+    pub version: Version,
+    /// The network connection, while there is one.
+    pub conn: Option<ConnId>,
+    /// Session Expiry Interval in seconds, as granted.
+    pub expiry_s: u32,
+    /// The client's Maximum Packet Size; `usize::MAX`: none.
+    pub packet_bytes_max: usize,
+    /// Reason strings and user properties are wanted on every packet, [MQTT-3.1.2-29].
+    pub problem_information: bool,
+    pub subscriptions: Vec<SubscriptionRef>,
+    pub delivery: Delivery,
+    /// Publishes of the client whose acknowledgement has not left.
+    pub acks: Acks,
+    pub will: Option<Box<Will>>,
+    /// Serial of the row that was last collected for this session, and where: see `shard::fanout`.
+    pub stamp: (u64, u32),
+}
+
+/// Where a subscription of this session stands in the home's table of filters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SubscriptionRef {
+    pub handle: FilterHandle,
+    pub position: u32,
+}
+
+/// What a subscriber asked for, per filter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wish {
+    pub qos: QoS,
+    pub no_local: bool,
+    pub retain_as_published: bool,
+    /// 0: none.
+    pub subscription_id: u32,
+}
+
+impl Session {
+    /// Whether the session outlives its network connection.
+    pub fn is_lasting(&self) -> bool {
+        self.expiry_s > 0
+    }
+}

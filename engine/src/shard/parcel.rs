@@ -1,7 +1,8 @@
 //! What crosses a link: one parcel per lane and turn, its items in order over shared arenas.
 
-use crate::key::{Client, FilterHandle, SessionKey, ShardId, Span};
+use crate::key::{Client, FilterHandle, SessionKey, Span};
 use crate::row::batch::Batch;
+pub use crate::topic::{Kind, Owners};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -13,28 +14,32 @@ pub struct Up {
     pub batch: Batch,
 }
 
-/// What kind of subscription a filter of a home has.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Kind {
-    Plain,
-    Merged,
-}
-
 #[derive(Clone, Copy, Debug)]
 pub enum UpItem {
-    /// Rows to apply: `batch.packets[index]`.
+    /// Rows of one group to apply: `batch.packets[index]`.
     Packet { index: u32 },
-    /// The home wants what matches `filter` under `handle` from now on.
-    Want { filter: Span, kind: Kind, handle: FilterHandle, ticket: u32 },
-    /// The home no longer wants it.
-    Drop { filter: Span, kind: Kind, handle: FilterHandle, ticket: u32 },
-    /// Send `session` the retained rows that match `filter` (plain), or the frame of what changed after
-    /// `since` (merged; 0: a snapshot). The home paces it by `Walk` grants.
-    Walk { filter: Span, kind: Kind, handle: FilterHandle, session: SessionKey, walk: u32, since: u64 },
+    /// The home wants what matches `filter` under `handle` from now on; answered by `Applied`.
+    Want { filter: Span, kind: Kind, handle: FilterHandle, session: SessionKey, ticket: u32 },
+    /// The home no longer wants it; answered by `Dropped`, after which the handle may mean something else.
+    Drop { filter: Span, kind: Kind, handle: FilterHandle },
+    Walk(WalkStart),
     /// The home took the slice of `walk` that it was sent: send the next.
     More { walk: u32 },
     /// The reader of `walk` is gone.
     Cancel { walk: u32 },
+}
+
+/// Send the retained rows that match `filter` (plain), or frames of what changed after `since` (merged; 0: a
+/// snapshot). Slices come one at a time, each asked for by `More`.
+#[derive(Clone, Copy, Debug)]
+pub struct WalkStart {
+    /// The home's name for this walk; unique among its walks while it lives.
+    pub walk: u32,
+    pub filter: Span,
+    pub kind: Kind,
+    pub since: u64,
+    /// Largest frame body that the reader takes.
+    pub body_bytes_max: u32,
 }
 
 /// From an owner to a home.
@@ -75,12 +80,14 @@ pub enum DownItem {
     Deliver { source: Source, packet: u32, row: u32, first: u32, count: u32 },
     /// A frame for all merged subscribers of `handle` that stand where the owner stands.
     Frame(Frame),
-    /// Part of what `walk` asked for; the last has `done`. A plain walk's rows are packet `index` of `batch`.
-    Rows { walk: u32, session: SessionKey, handle: FilterHandle, index: Option<u32>, done: bool },
-    /// Part of a snapshot or of a catch-up.
-    Part { walk: u32, session: SessionKey, frame: Frame, done: bool },
-    /// `ticket` of a `Want` or `Drop` is applied.
-    Applied { ticket: u32 },
+    /// A slice of a plain walk: the rows of packets `first..first+count` of the parcel's own batch.
+    Rows { walk: u32, first: u32, count: u32, done: bool },
+    /// A part of a merged walk. `reset`: what the reader had is void, this starts a snapshot.
+    Part { walk: u32, frame: Frame, reset: bool, done: bool },
+    /// The `Want` of `ticket` is applied.
+    Applied { to: SessionKey, ticket: u32 },
+    /// The `Drop` of `handle` is applied: nothing with it follows.
+    Dropped { handle: FilterHandle },
     /// What became of a publish.
     Verdict { to: SessionKey, ticket: u32, verdict: Verdict },
 }
@@ -99,6 +106,10 @@ pub struct Frame {
     pub publisher: Client,
     /// Rows in it.
     pub rows: u32,
+    /// Rows that alone exceed `limits.frame_bytes` and were left out.
+    pub skipped: u32,
+    /// More of the same batch follows.
+    pub more: bool,
     /// Where the owner stood after it: position in the owner's order of changes.
     pub position: u64,
     /// The group and its version, for the cursor.
@@ -113,12 +124,4 @@ pub enum Verdict {
     Applied { matched: bool, version: Option<u64> },
     /// Refused whole; the reason code to answer.
     Refused(crate::wire::ReasonCode),
-}
-
-/// The owners that a filter is registered at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Owners {
-    One(ShardId),
-    /// A wildcard inside the root: every shard.
-    All,
 }

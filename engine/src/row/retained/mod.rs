@@ -1,0 +1,272 @@
+//! The retained tree of one shard: every retained row of the groups that it owns.
+//!
+//! Rows are found by topic, walked by filter in slices, and listed in the order of their changes; deleted rows leave
+//! tombstones for those who catch up. Called by the owner's side of the shard, on its core. Never decides what is
+//! written or deleted, knows no subscriber, and never works longer in one call than its budget says.
+//!
+//! ```text
+//! tree     nodes by topic      32 bytes a node, 6 to 12 for its place in the tables
+//! record   what they hold      48 bytes a row or tombstone, and one allocation for a row's bytes
+//! order    the order of changes, a list of rows and one of tombstones
+//! walk     rows of a filter, along the tree
+//! newer    what changed after a position, along the lists
+//! ```
+
+mod newer;
+mod order;
+mod pattern;
+mod record;
+mod slab;
+mod tree;
+mod walk;
+
+pub use newer::{Catchup, Newer};
+pub use walk::Walk;
+
+use crate::key::GroupId;
+use crate::row::change::Kept;
+use crate::topic::Interner;
+use order::{List, Tally};
+use record::{Held, Order, Record};
+use slab::{NONE, Slab};
+use std::collections::BTreeSet;
+use tree::Tree;
+
+/// See the module. Every call must be given the interner that the rows were put with.
+pub struct Retained {
+    tree: Tree,
+    records: Slab<Record>,
+    rows: List,
+    tombstones: List,
+    /// Rows that expire: wall clock in milliseconds, record.
+    expiries: BTreeSet<(u64, u32)>,
+    /// Of the latest change.
+    order: Order,
+    tally: Tally,
+    body_bytes: usize,
+    forgotten: u64,
+}
+
+/// What a put found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// Version of the row before; `None`: it did not exist.
+    pub previous_version: Option<u64>,
+}
+
+impl Retained {
+    pub fn new(seed: u64) -> Retained {
+        Retained {
+            tree: Tree::new(seed),
+            records: Slab::new(),
+            rows: List::new(),
+            tombstones: List::new(),
+            expiries: BTreeSet::new(),
+            order: Order::FIRST,
+            tally: Tally::new(),
+            body_bytes: 0,
+            forgotten: 0,
+        }
+    }
+
+    /// Writes a row, new or in place of the one with its topic. `position` numbers the batches of this shard, from 1
+    /// and never downward; the rows of a batch share one.
+    pub fn put(&mut self, interner: &mut Interner, group: GroupId, row: Kept<'_>, position: u64) -> Written {
+        let node = self.tree.find_or_make(interner, row.topic);
+        let record = self.record_of(node, group);
+        let previous_version = self.take_from_lists(record);
+        let this = &mut self.records[record];
+        self.body_bytes -= this.body_bytes();
+        this.write(row);
+        self.body_bytes += this.body_bytes();
+        if row.expires_at_ms > 0 {
+            self.expiries.insert((row.expires_at_ms, record));
+        }
+        self.append(record, position);
+        Written { previous_version }
+    }
+
+    /// Deletes a row and leaves a tombstone with `version`. Returns the version of the row; where there was none,
+    /// nothing changes.
+    pub fn remove(
+        &mut self,
+        interner: &Interner,
+        topic: &str,
+        version: u64,
+        position: u64,
+        wall_ms: u64,
+    ) -> Option<u64> {
+        let record = self.find_row(interner, topic)?;
+        let previous_version = self.take_from_lists(record);
+        self.become_tombstone(record, version, position, wall_ms);
+        previous_version
+    }
+
+    /// Puts a tombstone where there is no row: one that the store remembers.
+    pub fn bury(
+        &mut self,
+        interner: &mut Interner,
+        group: GroupId,
+        topic: &str,
+        version: u64,
+        position: u64,
+        wall_ms: u64,
+    ) {
+        let node = self.tree.find_or_make(interner, topic);
+        let record = self.record_of(node, group);
+        self.take_from_lists(record);
+        self.become_tombstone(record, version, position, wall_ms);
+    }
+
+    /// The row of a topic. One that has expired is there until its owner removes it.
+    pub fn get<'s>(&'s self, interner: &Interner, topic: &'s str) -> Option<Kept<'s>> {
+        self.records[self.find_row(interner, topic)?].kept(topic)
+    }
+
+    pub fn contains(&self, interner: &Interner, topic: &str) -> bool {
+        self.find_row(interner, topic).is_some()
+    }
+
+    /// Rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Deleted rows that are remembered.
+    pub fn tombstones(&self) -> usize {
+        self.tombstones.len()
+    }
+
+    /// Topics that are rows, tombstones, or above such.
+    pub fn nodes(&self) -> usize {
+        self.tree.len()
+    }
+
+    /// Memory of all this, without the interner's and the allocator's own.
+    pub fn bytes(&self) -> usize {
+        self.tree.bytes() + self.records.bytes() + self.body_bytes + self.expiries.len() * size_of::<(u64, u32)>()
+    }
+
+    /// Position of the latest change; 0: none yet.
+    pub fn position(&self) -> u64 {
+        self.order.position()
+    }
+
+    /// No fewer than the rows and tombstones that [`Retained::newer`] has to look at for `since`, at little cost:
+    /// for the choice between it and a walk.
+    pub fn newer_than(&self, since: u64) -> usize {
+        if since >= self.position() {
+            return 0;
+        }
+        let all = self.rows.len() + self.tombstones.len();
+        let changes = self.tally.newer_than(since).unwrap_or(u64::MAX);
+        all.min(usize::try_from(changes).unwrap_or(usize::MAX))
+    }
+
+    /// Some tombstone of this position is gone: who stands before it cannot catch up and needs everything anew.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// When the next row expires, wall clock in milliseconds.
+    pub fn next_expiry_ms(&self) -> Option<u64> {
+        self.expiries.first().map(|(at, _)| *at)
+    }
+
+    /// Names up to `max` rows that have expired, the longest expired first. The owner deletes them, by a change.
+    pub fn expire(&self, interner: &Interner, wall_ms: u64, max: usize, mut each: impl FnMut(&str, GroupId)) {
+        let (mut levels, mut topic) = (Vec::new(), String::new());
+        for (_, record) in self.expiries.iter().take_while(|(at, _)| *at <= wall_ms).take(max) {
+            let record = &self.records[*record];
+            self.tree.levels_upward(record.node, &mut levels);
+            tree::spell(interner, &levels, &mut topic);
+            each(&topic, record.group());
+        }
+    }
+
+    /// Forgets the oldest tombstones beyond `count_max`, and those left before `older_than_wall_ms`, but not more than
+    /// `trimmed_max` in this call. Returns how many.
+    pub fn trim_tombstones(
+        &mut self,
+        interner: &mut Interner,
+        count_max: usize,
+        older_than_wall_ms: u64,
+        trimmed_max: usize,
+    ) -> usize {
+        let mut trimmed = 0;
+        while trimmed < trimmed_max && self.tombstones.oldest != NONE {
+            let oldest = self.tombstones.oldest;
+            let is_old = matches!(self.records[oldest].held, Held::Tombstone(at) if at < older_than_wall_ms);
+            if !is_old && self.tombstones.len() <= count_max {
+                break;
+            }
+            self.forget(interner, oldest);
+            trimmed += 1;
+        }
+        trimmed
+    }
+
+    fn forget(&mut self, interner: &mut Interner, tombstone: u32) {
+        self.tombstones.unlink(&mut self.records, tombstone);
+        let Record { node, order, .. } = self.records.remove(tombstone);
+        self.forgotten = self.forgotten.max(order.position());
+        self.tree.node_mut(node).row = NONE;
+        self.tree.prune(interner, node);
+    }
+
+    fn find_row(&self, interner: &Interner, topic: &str) -> Option<u32> {
+        let record = self.tree.node(self.tree.find(interner, topic)?).row;
+        (record != NONE && self.records[record].is_row()).then_some(record)
+    }
+
+    /// The record of a node; a new one, in no list yet, where it has none.
+    fn record_of(&mut self, node: u32, group: GroupId) -> u32 {
+        let record = self.tree.node(node).row;
+        if record != NONE {
+            return record;
+        }
+        let record = self.records.insert(Record::of(node, group));
+        self.tree.node_mut(node).row = record;
+        record
+    }
+
+    /// Takes a record out of the list that it is in, if any. Returns its version if it is a row.
+    fn take_from_lists(&mut self, record: u32) -> Option<u64> {
+        let Record { version, order, .. } = self.records[record];
+        if order == Order::FIRST {
+            return None; // just made
+        }
+        if !self.records[record].is_row() {
+            self.tombstones.unlink(&mut self.records, record);
+            return None;
+        }
+        self.rows.unlink(&mut self.records, record);
+        let expires_at_ms = self.records[record].expires_at_ms();
+        if expires_at_ms > 0 {
+            self.expiries.remove(&(expires_at_ms, record));
+        }
+        Some(version)
+    }
+
+    fn become_tombstone(&mut self, record: u32, version: u64, position: u64, wall_ms: u64) {
+        let this = &mut self.records[record];
+        self.body_bytes -= this.body_bytes();
+        this.held = Held::Tombstone(wall_ms);
+        this.version = version;
+        self.append(record, position);
+    }
+
+    /// The record is the latest change.
+    fn append(&mut self, record: u32, position: u64) {
+        assert!(position > 0, "positions count from 1");
+        self.order = self.order.next(position);
+        self.records[record].order = self.order;
+        let list = if self.records[record].is_row() { &mut self.rows } else { &mut self.tombstones };
+        list.append(&mut self.records, record);
+        self.tally.count(self.order, self.rows.len() + self.tombstones.len());
+    }
+}

@@ -1,0 +1,69 @@
+//! A filter as the walk reads it: each level a number, or any.
+
+use crate::topic::{Interner, Level};
+use smallvec::SmallVec;
+
+/// Built anew for each slice: a level's number may change between two.
+pub(super) struct Pattern {
+    steps: SmallVec<[Step; 16]>,
+    /// Ends in `#`.
+    is_deep: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A level that no row has.
+    Nothing,
+    One(Level),
+    Any,
+}
+
+impl Pattern {
+    pub(super) fn new(interner: &Interner, filter: &str) -> Pattern {
+        let (fixed, is_deep) = match filter.strip_suffix('#') {
+            Some("") => (None, true),
+            Some(fixed) => (fixed.strip_suffix('/'), true),
+            None => (Some(filter), false),
+        };
+        let step = |text: &str| match text {
+            "+" => Step::Any,
+            text => interner.get(text).map_or(Step::Nothing, Step::One),
+        };
+        let steps = fixed.map(|fixed| fixed.split('/').map(step).collect()).unwrap_or_default();
+        Pattern { steps, is_deep }
+    }
+
+    /// Which children of a node so many levels deep to visit.
+    pub(super) fn below(&self, depth: usize) -> Step {
+        match self.steps.get(depth) {
+            Some(step) => *step,
+            None if self.is_deep => Step::Any,
+            None => Step::Nothing,
+        }
+    }
+
+    /// Whether the filter matches at that depth, given that it was followed down to it. `a/#` matches `a` too
+    /// [MQTT-4.7.1-2].
+    pub(super) fn matches_at(&self, depth: usize) -> bool {
+        depth == self.steps.len() || self.is_deep && depth > self.steps.len()
+    }
+
+    /// Whether a first level that the filter has a wildcard for must be left alone: "The Server MUST NOT match Topic
+    /// Filters starting with a wildcard character (# or +) with Topic Names beginning with a $ character"
+    /// [MQTT-4.7.2-1].
+    pub(super) fn spares(&self, depth: usize, text: &str) -> bool {
+        depth == 0 && self.below(0) == Step::Any && text.starts_with('$')
+    }
+
+    /// Whether a topic matches, given from its last level up to its first.
+    pub(super) fn matches_upward(&self, interner: &Interner, levels: &[Level]) -> bool {
+        let fits = |(depth, level): (usize, &Level)| match self.steps[depth] {
+            Step::Nothing => false,
+            Step::One(step) => step == *level,
+            Step::Any => true,
+        };
+        self.matches_at(levels.len())
+            && levels.last().is_none_or(|first| !self.spares(0, interner.text(*first)))
+            && levels.iter().rev().take(self.steps.len()).enumerate().all(fits)
+    }
+}

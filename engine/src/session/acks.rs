@@ -1,0 +1,136 @@
+//! What a client is owed for its QoS 1 and 2 publishes and its subscriptions, in the order it sent them.
+//!
+//! PUBACK and PUBREC leave in the order of the PUBLISHes [MQTT-4.6.0-2], [MQTT-4.6.0-3], and each only when every
+//! owner has given its verdict. What waits holds back later acknowledgements, never later work.
+
+use crate::wire::{AckKind, ReasonCode};
+use std::collections::{HashSet, VecDeque};
+
+/// An acknowledgement that is owed.
+#[derive(Debug)]
+pub struct Owed {
+    pub kind: OwedKind,
+    pub packet_id: u16,
+    /// Owners that have not answered.
+    waiting: u32,
+    /// An owner had a subscriber for it.
+    matched: bool,
+    applied: u32,
+    refused: Option<ReasonCode>,
+    /// What the Reason String says.
+    what: Option<Box<str>>,
+}
+
+#[derive(Debug)]
+pub enum OwedKind {
+    Ack(AckKind),
+    Suback(Box<[u8]>),
+}
+
+/// An acknowledgement that may leave.
+#[derive(Debug)]
+pub struct Due {
+    pub kind: OwedKind,
+    pub packet_id: u16,
+    pub reason: ReasonCode,
+    pub what: Option<Box<str>>,
+}
+
+/// See the module.
+#[derive(Default, Debug)]
+pub struct Acks {
+    owed: VecDeque<Owed>,
+    /// Ticket of the front of `owed`.
+    first_ticket: u32,
+    /// Packet identifiers of QoS 2 publishes received and not released, [MQTT-4.3.3-10]. Lasts as long as the session.
+    unreleased: HashSet<u16>,
+}
+
+impl Acks {
+    /// The ticket that the next `owe` gives.
+    pub fn next_ticket(&self) -> u32 {
+        self.first_ticket.wrapping_add(self.owed.len() as u32)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.owed.is_empty()
+    }
+
+    /// Publishes and subscriptions that wait.
+    pub fn len(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// Takes up a debt that `waiting` owners decide about.
+    pub fn owe(&mut self, kind: OwedKind, packet_id: u16, waiting: u32) -> u32 {
+        let ticket = self.next_ticket();
+        self.owed.push_back(Owed { kind, packet_id, waiting, matched: false, applied: 0, refused: None, what: None });
+        ticket
+    }
+
+    /// One owner answered.
+    pub fn settle(&mut self, ticket: u32, matched: bool, refused: Option<ReasonCode>) {
+        let index = ticket.wrapping_sub(self.first_ticket) as usize;
+        let Some(owed) = self.owed.get_mut(index) else { return };
+        debug_assert!(owed.waiting > 0, "more verdicts than owners");
+        owed.waiting = owed.waiting.saturating_sub(1);
+        owed.matched |= matched;
+        match refused {
+            Some(code) => owed.refused = owed.refused.or(Some(code)),
+            None => owed.applied += 1,
+        }
+    }
+
+    /// The fault of a publish that no owner saw.
+    pub fn refuse(&mut self, ticket: u32, code: ReasonCode, what: &str) {
+        let index = ticket.wrapping_sub(self.first_ticket) as usize;
+        if let Some(owed) = self.owed.get_mut(index) {
+            owed.refused = Some(code);
+            owed.what = Some(what.into());
+        }
+    }
+
+    /// The next acknowledgement that may leave.
+    pub fn pop_due(&mut self) -> Option<Due> {
+        if self.owed.front()?.waiting > 0 {
+            return None;
+        }
+        let owed = self.owed.pop_front()?;
+        self.first_ticket = self.first_ticket.wrapping_add(1);
+        let reason = match (owed.refused, &owed.kind) {
+            (Some(code), _) => code,
+            (None, OwedKind::Ack(_)) if !owed.matched => ReasonCode::NoMatchingSubscribers,
+            _ => ReasonCode::Success,
+        };
+        if reason.is_error() && matches!(owed.kind, OwedKind::Ack(AckKind::Pubrec)) {
+            self.unreleased.remove(&owed.packet_id); // [MQTT-4.3.3-9]: the identifier is free again
+        }
+        Some(Due { kind: owed.kind, packet_id: owed.packet_id, reason, what: owed.what })
+    }
+
+    /// The connection is gone: what was owed on it will not be sent. Verdicts that still come find nothing.
+    pub fn forget_owed(&mut self) {
+        self.first_ticket = self.next_ticket();
+        self.owed.clear();
+    }
+
+    /// A QoS 2 PUBLISH arrived. False: it was received before and only its acknowledgement is due again.
+    pub fn receive(&mut self, packet_id: u16) -> bool {
+        self.unreleased.insert(packet_id)
+    }
+
+    /// PUBREL. False: no such publish.
+    pub fn release(&mut self, packet_id: u16) -> bool {
+        self.unreleased.remove(&packet_id)
+    }
+
+    /// Whether the verdict on this QoS 2 publish is still awaited, so that its PUBREC is owed already.
+    pub fn is_owed(&self, packet_id: u16) -> bool {
+        self.owed.iter().any(|owed| owed.packet_id == packet_id && matches!(owed.kind, OwedKind::Ack(AckKind::Pubrec)))
+    }
+
+    /// QoS 2 publishes received and not released.
+    pub fn unreleased(&self) -> usize {
+        self.unreleased.len()
+    }
+}

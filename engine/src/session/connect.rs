@@ -1,0 +1,102 @@
+//! CONNECT: what is granted and what is refused, MQTT 5 sections 3.1 and 3.2.
+
+use super::NEVER_EXPIRES;
+use crate::config::Config;
+use crate::wire::{Connack, Connect, Packet, Property, PropertyBuffer, ReasonCode, Version, encode};
+
+/// What a client gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Granted {
+    pub version: Version,
+    pub clean_start: bool,
+    pub expiry_s: u32,
+    /// Seconds; 0: no keep alive.
+    pub keep_alive_s: u16,
+    /// QoS 1 and 2 deliveries that may be unacknowledged.
+    pub window: u16,
+    pub packet_bytes_max: usize,
+    pub problem_information: bool,
+    /// The CONNECT has a user property `mote`.
+    pub knows_mote: bool,
+    /// The grant differs from what was asked, so CONNACK says it.
+    tell_expiry: bool,
+    tell_keep_alive: bool,
+}
+
+/// Judges everything about a CONNECT but the client identifier's owner.
+pub fn judge(connect: &Connect<'_>, config: &Config) -> Result<Granted, ReasonCode> {
+    let properties = connect.properties;
+    if properties.authentication_method().is_some() {
+        return Err(ReasonCode::BadAuthenticationMethod); // [MQTT-4.12.0-1]: none is supported
+    }
+    if connect.client_id.len() > config.limits.client_id_bytes {
+        return Err(ReasonCode::ClientIdentifierNotValid); // [MQTT-3.1.3-8]
+    }
+    if connect.client_id.is_empty() && !connect.version.is_v5() && !connect.clean_start {
+        return Err(ReasonCode::ClientIdentifierNotValid); // MQTT 3.1.1 [MQTT-3.1.3-8]
+    }
+    let asked = match (connect.version.is_v5(), connect.clean_start) {
+        (true, _) => properties.session_expiry().unwrap_or(0),
+        (false, true) => 0,
+        (false, false) => NEVER_EXPIRES,
+    };
+    let expiry_s = asked.min(config.session.expiry_max_s);
+    let longest = config.session.keep_alive_max_s;
+    let too_long = longest > 0 && (connect.keep_alive == 0 || connect.keep_alive > longest);
+    // Only MQTT 5 can be told of another keep alive, [MQTT-3.1.2-21].
+    let keep_alive_s = if too_long && connect.version.is_v5() { longest } else { connect.keep_alive };
+    Ok(Granted {
+        version: connect.version,
+        clean_start: connect.clean_start,
+        expiry_s,
+        keep_alive_s,
+        window: properties.receive_maximum().unwrap_or(u16::MAX).min(config.session.inflight_max),
+        packet_bytes_max: properties.maximum_packet_size().map_or(usize::MAX, |bytes| bytes as usize),
+        problem_information: properties.request_problem_information() != Some(0),
+        knows_mote: properties.user_property("mote").is_some(),
+        tell_expiry: expiry_s != asked,
+        tell_keep_alive: keep_alive_s != connect.keep_alive,
+    })
+}
+
+/// Appends the CONNACK that accepts.
+pub fn accept(granted: &Granted, session_present: bool, assigned: Option<&str>, config: &Config, out: &mut Vec<u8>) {
+    let mut properties = PropertyBuffer::new();
+    if granted.version.is_v5() {
+        if granted.tell_expiry {
+            properties.push(&Property::SessionExpiryInterval(granted.expiry_s));
+        }
+        properties.push(&Property::ReceiveMaximum(config.session.receive_max));
+        properties.push(&Property::MaximumPacketSize(config.limits.packet_bytes as u32));
+        if let Some(client_id) = assigned {
+            properties.push(&Property::AssignedClientIdentifier(client_id)); // [MQTT-3.2.2-16]
+        }
+        properties.push(&Property::SharedSubscriptionAvailable(0));
+        if granted.tell_keep_alive {
+            properties.push(&Property::ServerKeepAlive(granted.keep_alive_s)); // [MQTT-3.2.2-21]
+        }
+        if granted.knows_mote {
+            properties.push(&Property::UserProperty("mote", crate::dialect::ADVERTISED));
+        }
+    }
+    let connack = Connack { session_present, code: 0, properties: properties.as_properties() };
+    encode(granted.version, &Packet::Connack(connack), out);
+}
+
+/// Appends the CONNACK that refuses; the connection is closed after it, [MQTT-3.2.2-7].
+pub fn refuse(version: Version, reason: ReasonCode, out: &mut Vec<u8>) {
+    let code = if version.is_v5() { reason as u8 } else { return_code(reason) };
+    let connack = Connack { session_present: false, code, properties: Default::default() };
+    encode(version, &Packet::Connack(connack), out);
+}
+
+/// Connect Return code of MQTT 3.1.1, table 3.1.
+fn return_code(reason: ReasonCode) -> u8 {
+    match reason {
+        ReasonCode::UnsupportedProtocolVersion => 1,
+        ReasonCode::ClientIdentifierNotValid => 2,
+        ReasonCode::BadUserNameOrPassword => 4,
+        ReasonCode::NotAuthorized | ReasonCode::Banned => 5,
+        _ => 3,
+    }
+}

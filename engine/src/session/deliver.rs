@@ -1,0 +1,215 @@
+//! How messages leave a session: at once, through the window, or through the queue.
+
+use super::Session;
+use super::inflight::{Acked, Delivered, Inflight, Stage};
+use super::message::{Message, Messages};
+use super::queue::{Bounds, Queue, Queued};
+use crate::clock::Now;
+use crate::stats::Stats;
+use crate::wire::{Ack, AckKind, Packet, PublishHead, QoS, ReasonCode, Version, encode};
+
+/// Window and queue of one session. Both are absent until first needed: an idle subscriber owns neither.
+#[derive(Default)]
+pub struct Delivery {
+    pub inflight: Option<Box<Inflight>>,
+    pub queue: Option<Box<Queue>>,
+    /// Unacknowledged QoS 1 and 2 deliveries that the client takes, [MQTT-3.3.4-9].
+    pub window: u16,
+}
+
+/// Where a delivery may go now.
+pub struct Way<'a> {
+    pub messages: &'a mut Messages,
+    /// The connection's send buffer, where the socket takes more; else what can wait waits.
+    pub buffer: Option<&'a mut Vec<u8>>,
+    pub bounds: &'a Bounds,
+    pub now: Now,
+    pub stats: &'a mut Stats,
+}
+
+impl Delivery {
+    fn window_is_open(&self) -> bool {
+        self.inflight.as_ref().is_none_or(|inflight| inflight.len() < self.window as usize)
+    }
+
+    pub fn queue_is_empty(&self) -> bool {
+        self.queue.as_ref().is_none_or(|queue| queue.is_empty())
+    }
+
+    /// Nothing waits and nothing is unacknowledged.
+    pub fn is_idle(&self) -> bool {
+        self.queue_is_empty() && self.inflight.as_ref().is_none_or(|inflight| inflight.is_empty())
+    }
+}
+
+/// Sends or queues a QoS 1 or 2 message.
+pub fn deliver(session: &mut Session, delivered: Delivered, way: &mut Way<'_>) -> Queued {
+    debug_assert!(delivered.qos > QoS::AtMostOnce);
+    if session.delivery.queue_is_empty() && session.delivery.window_is_open() {
+        if let Some(buffer) = way.buffer.as_deref_mut() {
+            send_new(session, delivered, way.messages, buffer, way.now, way.stats);
+            return Queued::Kept;
+        }
+    }
+    let queue = session.delivery.queue.get_or_insert_default();
+    let queued = queue.push(delivered, way.messages, way.bounds);
+    way.stats.queue_overflows += u64::from(queued != Queued::Kept);
+    queued
+}
+
+/// Fills the window from the queue, as far as the socket takes it.
+pub fn pump(session: &mut Session, way: &mut Way<'_>, send_room: impl Fn(&Vec<u8>) -> bool) {
+    let Some(buffer) = way.buffer.as_deref_mut() else { return };
+    while session.delivery.window_is_open() && send_room(buffer) {
+        let Some(queue) = session.delivery.queue.as_deref_mut() else { return };
+        let Some(delivered) = queue.pop(way.messages) else {
+            session.delivery.queue = None;
+            return;
+        };
+        let message = delivered.message;
+        send_new(session, delivered, way.messages, buffer, way.now, way.stats);
+        way.messages.release(message); // the queue's hold; the window took its own
+    }
+}
+
+fn send_new(
+    session: &mut Session,
+    delivered: Delivered,
+    messages: &mut Messages,
+    buffer: &mut Vec<u8>,
+    now: Now,
+    stats: &mut Stats,
+) {
+    let message = messages.get(delivered.message);
+    if is_expired(message.expires_at_ms, now) || !fits(session, message, &delivered, now) {
+        stats.oversize_dropped += u64::from(!is_expired(message.expires_at_ms, now));
+        return;
+    }
+    messages.hold(delivered.message);
+    let inflight = session.delivery.inflight.get_or_insert_default();
+    let packet_id = inflight.push(delivered.clone());
+    let message = messages.get(delivered.message);
+    encode_message(session.version, message, &delivered, packet_id, false, now, buffer);
+    stats.publishes_sent += 1;
+}
+
+/// Sends again what was unacknowledged, with the original packet identifiers and in the original order,
+/// [MQTT-4.4.0-1], [MQTT-4.6.0-1].
+pub fn resend(session: &Session, messages: &Messages, now: Now, buffer: &mut Vec<u8>) {
+    let Some(inflight) = session.delivery.inflight.as_deref() else { return };
+    for slot in inflight.iter() {
+        match slot.stage {
+            Stage::Published => {
+                let message = messages.get(slot.delivered.message);
+                encode_message(session.version, message, &slot.delivered, slot.packet_id, true, now, buffer);
+            }
+            Stage::Released => acknowledge(session.version, AckKind::Pubrel, slot.packet_id, buffer),
+        }
+    }
+}
+
+/// PUBACK, PUBREC or PUBCOMP from the client. Returns the merged subscription whose frame was acknowledged.
+pub fn acked(session: &mut Session, ack: &Ack<'_>, messages: &mut Messages, buffer: &mut Vec<u8>) -> Option<u32> {
+    let Some(inflight) = session.delivery.inflight.as_deref_mut() else {
+        return unknown(session.version, ack, buffer);
+    };
+    let acked = match ack.kind {
+        AckKind::Puback => inflight.puback(ack.packet_id),
+        AckKind::Pubrec => inflight.pubrec(ack.packet_id, ack.reason.is_error()),
+        AckKind::Pubcomp | AckKind::Pubrel => {
+            inflight.pubcomp(ack.packet_id);
+            return None;
+        }
+    };
+    match acked {
+        Acked::Done(delivered) => {
+            messages.release(delivered.message);
+            delivered.merged
+        }
+        Acked::Release { first, message, merged } => {
+            acknowledge(session.version, AckKind::Pubrel, ack.packet_id, buffer); // [MQTT-4.3.3-4]
+            if first {
+                messages.release(message);
+            }
+            merged.filter(|_| first)
+        }
+        Acked::Unknown => unknown(session.version, ack, buffer),
+    }
+}
+
+/// An unknown PUBREC is answered by PUBREL 0x92 in MQTT 5 and a plain one before, so that the peer can end its
+/// exchange; anything else unknown says nothing new.
+fn unknown(version: Version, ack: &Ack<'_>, buffer: &mut Vec<u8>) -> Option<u32> {
+    if ack.kind == AckKind::Pubrec && !ack.reason.is_error() {
+        let reason = ReasonCode::PacketIdentifierNotFound;
+        let pubrel = Ack { kind: AckKind::Pubrel, packet_id: ack.packet_id, reason, properties: Default::default() };
+        encode(version, &Packet::Ack(pubrel), buffer);
+    }
+    None
+}
+
+/// Appends an acknowledgement that says success.
+pub fn acknowledge(version: Version, kind: AckKind, packet_id: u16, buffer: &mut Vec<u8>) {
+    let ack = Ack { kind, packet_id, reason: ReasonCode::Success, properties: Default::default() };
+    encode(version, &Packet::Ack(ack), buffer);
+}
+
+/// Gives back what a session that ends still holds.
+pub fn release_all(session: &mut Session, messages: &mut Messages) {
+    if let Some(mut inflight) = session.delivery.inflight.take() {
+        for slot in inflight.drain().filter(|slot| slot.stage == Stage::Published) {
+            messages.release(slot.delivered.message);
+        }
+    }
+    if let Some(mut queue) = session.delivery.queue.take() {
+        while let Some(delivered) = queue.pop(messages) {
+            messages.release(delivered.message);
+        }
+    }
+}
+
+fn encode_message(
+    version: Version,
+    message: &Message,
+    delivered: &Delivered,
+    packet_id: u16,
+    dup: bool,
+    now: Now,
+    buffer: &mut Vec<u8>,
+) {
+    let mut head = head_of(message, delivered, now);
+    (head.packet_id, head.dup) = (packet_id, dup);
+    head.encode(version, buffer);
+    buffer.extend_from_slice(message.payload());
+}
+
+fn head_of<'a>(message: &'a Message, delivered: &'a Delivered, now: Now) -> PublishHead<'a> {
+    PublishHead {
+        dup: false,
+        qos: delivered.qos,
+        retain: delivered.retain,
+        topic: message.topic(),
+        packet_id: 1,
+        forwarded: message.properties(),
+        message_expiry: remaining_expiry_s(message.expires_at_ms, now),
+        subscription_ids: &delivered.ids,
+        extra: &[],
+        payload_len: message.payload().len(),
+    }
+}
+
+fn fits(session: &Session, message: &Message, delivered: &Delivered, now: Now) -> bool {
+    session.packet_bytes_max == usize::MAX
+        || head_of(message, delivered, now).encoded_len(session.version) <= session.packet_bytes_max
+}
+
+/// Whether a Message Expiry Interval has passed, [MQTT-3.3.2-5].
+pub fn is_expired(expires_at_ms: u64, now: Now) -> bool {
+    expires_at_ms != 0 && expires_at_ms <= now.wall_ms
+}
+
+/// What is left of a Message Expiry Interval, rounded up to whole seconds, [MQTT-3.3.2-6].
+pub fn remaining_expiry_s(expires_at_ms: u64, now: Now) -> Option<u32> {
+    let left_ms = (expires_at_ms != 0).then(|| expires_at_ms.saturating_sub(now.wall_ms))?;
+    Some(left_ms.div_ceil(1000).min(u64::from(u32::MAX)) as u32)
+}

@@ -1,0 +1,74 @@
+//! Connections of one shard: what was received and not yet understood, and who speaks.
+
+use crate::clock::Now;
+use crate::key::{ConnId, SessionKey};
+use crate::wire::Version;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// No such connection.
+    Free,
+    /// CONNECT has not been accepted.
+    Fresh,
+    /// The client of this session.
+    Live(SessionKey),
+}
+
+/// One connection.
+pub struct Conn {
+    generation: u32,
+    pub state: State,
+    pub version: Version,
+    /// Bytes of an incomplete packet; while `is_blocked`, everything that arrived since.
+    pub carry: Vec<u8>,
+    /// Not read: something that its next packet needs has no room.
+    pub is_blocked: bool,
+    pub last_heard_ms: u64,
+    /// One and a half times Keep Alive; 0: none.
+    pub silence_max_ms: u32,
+}
+
+/// Connections by index.
+#[derive(Default)]
+pub struct Conns {
+    slots: Vec<Conn>,
+}
+
+impl Conns {
+    pub fn open(&mut self, conn: ConnId, now: Now) {
+        let fresh = |generation| Conn {
+            generation,
+            state: State::Free,
+            version: Version::V311,
+            carry: Vec::new(),
+            is_blocked: false,
+            last_heard_ms: now.mono_ms,
+            silence_max_ms: 0,
+        };
+        while self.slots.len() <= conn.index as usize {
+            self.slots.push(fresh(0));
+        }
+        let slot = &mut self.slots[conn.index as usize];
+        *slot = fresh(conn.generation);
+        slot.state = State::Fresh;
+    }
+
+    pub fn get(&mut self, conn: ConnId) -> Option<&mut Conn> {
+        let slot = self.slots.get_mut(conn.index as usize)?;
+        (slot.generation == conn.generation && slot.state != State::Free).then_some(slot)
+    }
+
+    pub fn free(&mut self, conn: ConnId) {
+        if let Some(slot) = self.get(conn) {
+            slot.state = State::Free;
+            slot.carry = Vec::new();
+        }
+    }
+
+    /// Every connection that is open, for `Stop`.
+    pub fn open_ids(&self) -> Vec<(ConnId, State, Version)> {
+        let id = |index: usize, slot: &Conn| ConnId { index: index as u32, generation: slot.generation };
+        let open = self.slots.iter().enumerate().filter(|(_, slot)| slot.state != State::Free);
+        open.map(|(index, slot)| (id(index, slot), slot.state, slot.version)).collect()
+    }
+}

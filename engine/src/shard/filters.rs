@@ -1,0 +1,133 @@
+//! The home's table of filters: who of its clients wants what. Owners know only that this home wants it.
+
+use crate::key::{FilterHandle, SessionKey};
+use crate::session::{SubscriptionRef, Wish};
+use crate::topic::{Kind, Owners};
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+/// One subscriber of one filter.
+#[derive(Clone, Copy, Debug)]
+pub struct Subscriber {
+    pub session: SessionKey,
+    pub wish: Wish,
+    /// Its merged state; meaningless for a plain one.
+    pub merged: u32,
+}
+
+pub struct Slot {
+    pub text: Box<str>,
+    pub kind: Kind,
+    pub owners: Owners,
+    pub subscribers: Vec<Subscriber>,
+    /// Owners that have not confirmed that they dropped it; 0 while it is in use.
+    dropping: u32,
+}
+
+/// See the module. Slots are reused only when every owner has confirmed that nothing with the handle is under way.
+pub struct Filters {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    by_text: HashTable<u32>,
+    hasher: FixedState,
+}
+
+impl Filters {
+    pub fn new(seed: u64) -> Filters {
+        Filters { slots: Vec::new(), free: Vec::new(), by_text: HashTable::new(), hasher: FixedState::with_seed(seed) }
+    }
+
+    pub fn slot(&self, handle: FilterHandle) -> &Slot {
+        &self.slots[handle.index()]
+    }
+
+    pub fn slot_mut(&mut self, handle: FilterHandle) -> &mut Slot {
+        &mut self.slots[handle.index()]
+    }
+
+    pub fn find(&self, text: &str, kind: Kind) -> Option<FilterHandle> {
+        let is_it = |index: &u32| {
+            let slot = &self.slots[*index as usize];
+            slot.kind == kind && &*slot.text == text
+        };
+        self.by_text.find(self.hash(text, kind), is_it).map(|index| FilterHandle(*index))
+    }
+
+    /// The handle of the filter, made where there is none.
+    pub fn find_or_insert(&mut self, text: &str, kind: Kind, owners: Owners) -> FilterHandle {
+        if let Some(handle) = self.find(text, kind) {
+            return handle;
+        }
+        let slot = Slot { text: text.into(), kind, owners, subscribers: Vec::new(), dropping: 0 };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.slots[index as usize] = slot;
+                index
+            }
+            None => {
+                self.slots.push(slot);
+                self.slots.len() as u32 - 1
+            }
+        };
+        let hash = self.hash(text, kind);
+        let Filters { slots, by_text, hasher, .. } = self;
+        by_text.insert_unique(hash, index, |other| {
+            let slot = &slots[*other as usize];
+            hasher.hash_one((&*slot.text, slot.kind))
+        });
+        FilterHandle(index)
+    }
+
+    /// The last subscriber is gone: the text is free for a new handle, this one when `owners` have confirmed.
+    pub fn retire(&mut self, handle: FilterHandle, owners: u32) {
+        let (hash, index) = {
+            let slot = &self.slots[handle.index()];
+            debug_assert!(slot.subscribers.is_empty() && slot.dropping == 0);
+            (self.hash(&slot.text, slot.kind), handle.0)
+        };
+        if let Ok(entry) = self.by_text.find_entry(hash, |other| *other == index) {
+            entry.remove();
+        }
+        self.slots[handle.index()].dropping = owners;
+    }
+
+    /// One owner confirmed the drop.
+    pub fn dropped(&mut self, handle: FilterHandle) {
+        let slot = &mut self.slots[handle.index()];
+        debug_assert!(slot.dropping > 0, "a drop that nobody asked for");
+        slot.dropping -= 1;
+        if slot.dropping == 0 {
+            slot.text = Box::default();
+            slot.subscribers = Vec::new();
+            self.free.push(handle.0);
+        }
+    }
+
+    /// Appends a subscriber and says where it stands.
+    pub fn subscribe(&mut self, handle: FilterHandle, subscriber: Subscriber) -> SubscriptionRef {
+        let subscribers = &mut self.slots[handle.index()].subscribers;
+        subscribers.push(subscriber);
+        SubscriptionRef { handle, position: subscribers.len() as u32 - 1 }
+    }
+
+    /// Removes a subscriber. The last one moves into its place: returns whose reference must now point there.
+    pub fn unsubscribe(&mut self, at: SubscriptionRef) -> (Subscriber, Option<SessionKey>) {
+        let subscribers = &mut self.slots[at.handle.index()].subscribers;
+        let removed = subscribers.swap_remove(at.position as usize);
+        (removed, subscribers.get(at.position as usize).map(|moved| moved.session))
+    }
+
+    /// Filters in use.
+    pub fn len(&self) -> usize {
+        self.by_text.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn hash(&self, text: &str, kind: Kind) -> u64 {
+        self.hasher.hash_one((text, kind))
+    }
+}

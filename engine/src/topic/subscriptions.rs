@@ -1,0 +1,199 @@
+//! What an owner knows of subscriptions: filters, and for each the homes that want it. Single subscribers are
+//! known to their home alone.
+
+pub use super::trie::FilterId;
+
+use super::cache::Cache;
+use super::filter::is_wildcard;
+use super::hash::mix;
+use super::level::Interner;
+use super::matcher::Walk;
+use super::trie::{Place, Trie};
+use crate::key::{FilterHandle, ShardId};
+use smallvec::SmallVec;
+
+/// What kind of subscription a filter of a home has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    Plain,
+    Merged,
+}
+
+/// The homes that want a filter, each with the handle that it knows the filter by.
+pub type Homes = SmallVec<[(ShardId, FilterHandle); 2]>;
+
+/// A filter and who wants it; at least one home does.
+#[derive(Debug)]
+pub struct Entry {
+    pub text: Box<str>,
+    pub plain: Homes,
+    pub merged: Homes,
+}
+
+impl Entry {
+    pub fn homes(&self, kind: Kind) -> &Homes {
+        match kind {
+            Kind::Plain => &self.plain,
+            Kind::Merged => &self.merged,
+        }
+    }
+
+    fn homes_mut(&mut self, kind: Kind) -> &mut Homes {
+        match kind {
+            Kind::Plain => &mut self.plain,
+            Kind::Merged => &mut self.merged,
+        }
+    }
+}
+
+/// See the module. Levels of filters are numbered by the shard's one [`Interner`], which every call is given.
+pub struct Subscriptions {
+    trie: Trie,
+    entries: Vec<Option<Entry>>,
+    free: Vec<FilterId>,
+    walk: Walk,
+    cache: Cache,
+}
+
+impl Subscriptions {
+    pub fn new(seed: u64) -> Subscriptions {
+        Subscriptions {
+            trie: Trie::new(mix(seed, 1)),
+            entries: Vec::new(),
+            free: Vec::new(),
+            walk: Walk::default(),
+            cache: Cache::new(mix(seed, 2)),
+        }
+    }
+
+    /// `home` wants what matches the valid `filter`, and calls it `handle`. One wish for each filter, kind and home:
+    /// a later handle replaces the earlier.
+    pub fn add(
+        &mut self,
+        filter: &str,
+        kind: Kind,
+        home: ShardId,
+        handle: FilterHandle,
+        interner: &mut Interner,
+    ) -> FilterId {
+        let place = self.trie.plant(filter, interner);
+        let id = self.trie.get(place).unwrap_or_else(|| self.enter(filter, place));
+        let homes = self.wanted(id).homes_mut(kind);
+        match homes.iter_mut().find(|(other, _)| *other == home) {
+            Some(wish) => wish.1 = handle,
+            None => homes.push((home, handle)),
+        }
+        id
+    }
+
+    /// `home` no longer wants it. The filter goes with its last wish. Returns whether there was such a wish.
+    pub fn remove(&mut self, filter: &str, kind: Kind, home: ShardId, interner: &mut Interner) -> bool {
+        let place = self.trie.find(filter, interner);
+        let Some((place, id)) = place.and_then(|place| Some((place, self.trie.get(place)?))) else { return false };
+        let entry = self.wanted(id);
+        let homes = entry.homes_mut(kind);
+        let Some(at) = homes.iter().position(|(other, _)| *other == home) else { return false };
+        homes.swap_remove(at);
+        if entry.plain.is_empty() && entry.merged.is_empty() {
+            self.entries[id.index()] = None;
+            self.free.push(id);
+            self.trie.clear(place, interner);
+            self.forget(filter);
+        }
+        true
+    }
+
+    /// The number of `filter`, if any home wants it.
+    pub fn find(&self, filter: &str, interner: &Interner) -> Option<FilterId> {
+        self.trie.get(self.trie.find(filter, interner)?)
+    }
+
+    /// The filter of a number that `add`, `find` or a match gave, since when it was not removed.
+    #[inline]
+    pub fn entry(&self, id: FilterId) -> &Entry {
+        self.entries[id.index()].as_ref().expect("the filter is wanted by some home")
+    }
+
+    /// How many filters are wanted.
+    pub fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Nodes that the filters take, the root included: what the memory of this table grows with.
+    pub fn nodes(&self) -> usize {
+        self.trie.len()
+    }
+
+    /// Appends the filters that match `topic` to `out`, in any order, each once.
+    pub fn matching(&mut self, topic: &str, interner: &Interner, out: &mut Vec<FilterId>) {
+        out.extend_from_slice(self.look_up(topic, interner));
+    }
+
+    /// The same for many topics: `each` is given the index of every topic, in order, and what matches it. Cheapest
+    /// when topics with the same first levels follow each other.
+    pub fn matching_batch<'t>(
+        &mut self,
+        topics: impl Iterator<Item = &'t str>,
+        interner: &Interner,
+        mut each: impl FnMut(usize, &[FilterId]),
+    ) {
+        for (index, topic) in topics.enumerate() {
+            // One level from where the last walk ended is as cheap as the cache, and leaves that to topics that come
+            // alone.
+            if index > 0 && self.walk.is_near(topic) {
+                each(index, self.walk.walk(&self.trie, interner, topic));
+            } else {
+                each(index, self.look_up(topic, interner));
+            }
+        }
+    }
+
+    fn look_up(&mut self, topic: &str, interner: &Interner) -> &[FilterId] {
+        let Subscriptions { trie, walk, cache, .. } = self;
+        let Some(key) = cache.key(topic) else { return walk.walk(trie, interner, topic) };
+        if let Some(at) = cache.find(key, topic) {
+            return cache.filters(at);
+        }
+        let found = walk.walk(trie, interner, topic);
+        cache.offer(key, topic, found);
+        found
+    }
+
+    /// A filter that nobody wanted before.
+    fn enter(&mut self, filter: &str, place: Place) -> FilterId {
+        let entry = Some(Entry { text: filter.into(), plain: Homes::new(), merged: Homes::new() });
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.entries[id.index()] = entry;
+                id
+            }
+            None => {
+                assert!(self.entries.len() < FilterId::NONE.index(), "more filters than numbers");
+                self.entries.push(entry);
+                FilterId(self.entries.len() as u32 - 1)
+            }
+        };
+        self.trie.put(place, id);
+        self.forget(filter);
+        id
+    }
+
+    /// Forgets what was found for topics that `filter` matches. Most filters that come and go with their client
+    /// have no wildcard, and concern one topic.
+    fn forget(&mut self, filter: &str) {
+        self.walk.reset();
+        if is_wildcard(filter) {
+            self.cache.forget_all();
+        } else {
+            self.cache.forget(filter);
+        }
+    }
+
+    fn wanted(&mut self, id: FilterId) -> &mut Entry {
+        self.entries[id.index()].as_mut().expect("the filter is wanted by some home")
+    }
+}
