@@ -74,6 +74,32 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// What the loops are told.
+    pub fn plan(&self) -> net::plan::Plan {
+        net::plan::Plan {
+            listeners: self.listeners.iter().map(|listener| listener.address).collect(),
+            shards: self.shards.count.map_or_else(net::plan::default_shards, usize::from),
+            pin_cores: self.shards.pin_cores,
+            link_parcels: self.shards.link_parcels,
+            spin_us: self.shards.spin_us,
+            ..net::plan::Plan::default()
+        }
+    }
+
+    /// The line that says that the broker is up; scripts wait for it.
+    pub fn ready_line(&self, ready: &net::boot::Ready) -> String {
+        let listeners: Vec<String> = ready.listeners.iter().map(|address| format!("mqtt {address}")).collect();
+        let shards = if ready.shards == 1 { "1 shard".to_owned() } else { format!("{} shards", ready.shards) };
+        let data = if self.store.memory {
+            "no data folder".to_owned()
+        } else {
+            format!("data {}", self.store.folder.display())
+        };
+        format!("mote {} ready: {}, {shards}, {data}", env!("CARGO_PKG_VERSION"), listeners.join(", "))
+    }
+}
+
 /// What is wrong with the configuration, all of it: one line each, `where: what`.
 #[derive(PartialEq, Eq, Debug, Default)]
 pub struct Faults(pub Vec<String>);
@@ -157,4 +183,55 @@ fn agree(settings: &Settings) -> Result<(), Faults> {
         faults.0.push("durability: \"disk\" needs a data folder, but nothing is kept on disk".to_owned());
     }
     if faults.0.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ready_line_names_listeners_shards_and_data() {
+        let mut settings = Settings::default();
+        let mut ready = net::boot::Ready { listeners: vec![settings.listeners[0].address], shards: 2 };
+        assert_eq!(settings.ready_line(&ready), "mote 0.1.0 ready: mqtt 127.0.0.1:1883, 2 shards, data ./mote-data");
+        settings.store.memory = true;
+        ready.shards = 1;
+        ready.listeners.push(SocketAddr::from(([0, 0, 0, 0], 40_000)));
+        assert_eq!(
+            settings.ready_line(&ready),
+            "mote 0.1.0 ready: mqtt 127.0.0.1:1883, mqtt 0.0.0.0:40000, 1 shard, no data folder"
+        );
+    }
+
+    #[test]
+    fn flags_stand_above_set_and_set_above_the_file() {
+        let file = std::env::temp_dir().join(format!("mote-{}.toml", std::process::id()));
+        std::fs::write(&file, "[shards]\ncount = 2\nspin_us = 5\n[limits]\ntree_rows = 7\n[store]\nmemory = true\n")
+            .unwrap();
+        let serve = Serve {
+            config: Some(file.clone()),
+            sets: vec!["shards.count=3".to_owned(), "shards.spin_us=6".to_owned()],
+            shards: Some(4),
+            data: Some("elsewhere".into()),
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 9))],
+            ..Serve::default()
+        };
+        let settings = from_command_line(&serve).unwrap();
+        std::fs::remove_file(file).unwrap();
+        assert_eq!(settings.engine.limits.tree_rows, 7);
+        assert_eq!((settings.shards.count, settings.shards.spin_us), (Some(4), 6));
+        assert_eq!((settings.store.memory, settings.store.folder.to_str()), (false, Some("elsewhere")));
+        assert_eq!(settings.plan().listeners, serve.listen);
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_refused() {
+        let sets = |sets: &[&str]| {
+            let sets = sets.iter().map(|&set| set.to_owned()).collect();
+            from_command_line(&Serve { sets, ..Serve::default() }).unwrap_err().0
+        };
+        assert!(sets(&["shards.count=2", "shards.pin.factory=2"])[0].contains("pinned to shard 2"));
+        assert!(sets(&["store.memory=true", "durability=disk"])[0].contains("durability"));
+        assert!(sets(&["listener=[]"])[0].contains("name at least one"));
+    }
 }
