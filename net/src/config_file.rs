@@ -44,9 +44,12 @@ pub struct Store {
     /// Nothing is kept on disk.
     pub memory: bool,
     pub folder: PathBuf,
-    pub commit_ms: u32,
+    pub commit_ms: u64,
     pub pending_bytes: usize,
+    /// What the data folder is mapped with at first.
     pub map_bytes: usize,
+    pub tombstone_s: u64,
+    pub tombstones_max: u64,
     pub recover: bool,
 }
 
@@ -66,7 +69,9 @@ impl Default for Settings {
                 folder: PathBuf::from("./mote-data"),
                 commit_ms: 50,
                 pending_bytes: engine::limits::STORE_PENDING_BYTES_DEFAULT,
-                map_bytes: 1 << 30,
+                map_bytes: 64 << 20,
+                tombstone_s: 172_800,
+                tombstones_max: 1_000_000,
                 recover: false,
             },
             log: logs::Log::default(),

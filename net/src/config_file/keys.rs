@@ -227,12 +227,26 @@ pub static KEYS: &[Key] = &[
         set: |settings, value| settings.store.folder = PathBuf::from(word(value)),
         get: |settings| Value::Word(settings.store.folder.display().to_string()),
     },
-    integer_key!("store.commit_ms", store.commit_ms: u32, 1, 60_000,
+    integer_key!("store.commit_ms", store.commit_ms: u64, 1, 60_000,
         "Milliseconds between commits: what a crash may take of what was acknowledged with durability \"memory\"."),
     integer_key!("store.pending_bytes", store.pending_bytes: usize, 65_536, limits::STORE_PENDING_BYTES_MAX,
         "Bytes of changes that may wait for the disk; beyond them publishers that change retained rows wait."),
     integer_key!("store.map_bytes", store.map_bytes: usize, 1u64 << 20, 1u64 << 46,
         "Bytes of address space that the data folder is mapped with at first; it grows by itself."),
+    integer_key!(
+        "store.tombstone_s",
+        store.tombstone_s: u64,
+        0,
+        315_360_000u64,
+        "Seconds that the deletion of a retained row is remembered, for readers that come back."
+    ),
+    integer_key!(
+        "store.tombstones_max",
+        store.tombstones_max: u64,
+        0,
+        1_000_000_000u64,
+        "Deletions that are remembered at most; the oldest go first."
+    ),
     choice_key!("log.level", log.level,
         ["error" => Level::ERROR, "warn" => Level::WARN, "info" => Level::INFO, "debug" => Level::DEBUG, "trace" => Level::TRACE],
         "What is logged: this and everything more urgent."),

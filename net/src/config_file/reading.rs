@@ -178,7 +178,8 @@ fn wrong(name: &str, kind: &Kind, value: &Spanned<DeValue<'_>>, place: Place<'_>
 
 fn unknown(name: &str, span: Range<usize>, place: Place<'_>) -> String {
     let listener_keys = LISTENER_KEYS.iter().map(|(key, _)| format!("listener.{key}"));
-    let names = KEYS.iter().map(|key| key.name.to_owned()).chain(listener_keys);
+    let sections = KEYS.iter().filter_map(|key| key.name.split_once('.')).map(|(section, _)| section.to_owned());
+    let names = KEYS.iter().map(|key| key.name.to_owned()).chain(listener_keys).chain(sections);
     let nearest = names.map(|known| (distance(name, &known), known)).min();
     match nearest {
         Some((distance, known)) if distance <= known.len() / 2 => {
@@ -303,6 +304,7 @@ mod tests {
             fault(text),
             "mote.toml:2:3: unknown key `session.queue_mesages`, did you mean `session.queue_messages`?"
         );
+        assert!(fault("[sesion]\na = 1\n").ends_with("mote.toml:1:2: unknown key `sesion`, did you mean `session`?"));
         assert!(fault("durabilty = \"disk\"\n").contains("did you mean `durability`?"));
         assert!(
             fault("[[listener]]\naddres = \"127.0.0.1:1\"\n").contains("mote.toml:2:1: unknown key `listener.addres`")
