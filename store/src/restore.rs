@@ -236,11 +236,12 @@ pub fn open_with(
     rule: GroupRule<'_>,
     topic_hash: TopicHash,
 ) -> Result<Opened, OpenError> {
+    let split = in_order(split);
     let found = known_identity(&*table)?;
     let first_start = found.is_none();
     let mut record = match found {
         Some(record) => record,
-        None => new_identity(split)?,
+        None => new_identity(split.clone())?,
     };
     let mut records_set_aside = 0;
     if settings.recover {
@@ -257,12 +258,11 @@ pub fn open_with(
     let mut tombstones = Queue::read(&*table)?;
     let mut moved = None;
     if record.split != split || record.groups != GROUPS as u32 {
-        let after = IdentityRecord { split: split.to_vec(), groups: GROUPS as u32, epoch: random()?, ..record.clone() };
+        record = IdentityRecord { split, groups: GROUPS as u32, epoch: random()?, ..record };
         let top = groups.iter().map(|group| group.bound.max(group.last_version)).max().unwrap_or(0);
         groups = fresh_groups(top);
         let group_of = rule(record.hash_seed);
-        moved = Some(regroup::move_rows(&mut *table, &after, &groups, &*group_of, topic_hash, &mut tombstones)?);
-        record = after;
+        moved = Some(regroup::move_rows(&mut *table, &record, &groups, &*group_of, topic_hash, &mut tombstones)?);
     }
     for group in &mut groups {
         group.bound = group.bound.max(group.last_version.saturating_add(VERSION_RESERVE));
@@ -353,12 +353,18 @@ impl Opened {
     }
 }
 
+/// A group's number has two bytes.
+const GROUPS_RECORDED_MAX: u32 = 1 << 16;
+
 /// The identity of the store in this table; None when the table is empty.
 fn known_identity(table: &dyn Table) -> Result<Option<IdentityRecord>, OpenError> {
     let mut read = None;
     table.get(key::IDENTITY, &mut |value| read = Some(read_identity(value)))?;
     match read {
         Some(Ok(record)) if record.format > key::FORMAT => Err(OpenError::Newer { format: record.format }),
+        Some(Ok(record)) if record.groups == 0 || record.groups > GROUPS_RECORDED_MAX => {
+            Err(OpenError::Damaged { what: format!("the record of its identity: {} groups", record.groups) })
+        }
         Some(Ok(record)) => Ok(Some(record)),
         Some(Err(what)) => Err(OpenError::Damaged { what: format!("the record of its identity: {what}") }),
         None => {
@@ -373,9 +379,15 @@ fn known_identity(table: &dyn Table) -> Result<Option<IdentityRecord>, OpenError
     }
 }
 
-fn new_identity(split: &[Split]) -> Result<IdentityRecord, OpenError> {
+/// The same table in another order is the same table.
+fn in_order(split: &[Split]) -> Vec<Split> {
+    let mut split = split.to_vec();
+    split.sort_by(|a, b| (&a.prefix, a.levels).cmp(&(&b.prefix, b.levels)));
+    split
+}
+
+fn new_identity(split: Vec<Split>) -> Result<IdentityRecord, OpenError> {
     let hash_seed = [random()?, random()?];
-    let split = split.to_vec();
     Ok(IdentityRecord { format: key::FORMAT, hash_seed, epoch: random()?, groups: GROUPS as u32, split })
 }
 
