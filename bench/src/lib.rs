@@ -1,1 +1,10 @@
-//! Stub.
+//! Measuring brokers from outside: the load generator behind `mote-bench`.
+//!
+//! It speaks MQTT 3.1.1 with packets of its own making, so that it drives any broker and shares no code with the one
+//! it measures. One thread, one epoll; it must never be what limits the broker, so it writes in batches and allocates
+//! nothing per message.
+
+pub mod cpu;
+pub mod load;
+pub mod packets;
+pub mod report;

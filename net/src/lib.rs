@@ -1,1 +1,18 @@
-//! Stub.
+//! The broker as a process: shard loops on glommio and io_uring, listeners, signals, boot.
+//!
+//! `boot` starts one thread per shard; each runs a `shard_loop` over its own ring. Nothing here knows MQTT: bytes
+//! go into `engine`, and what its outbox says is carried out.
+#![deny(unsafe_code)]
+
+pub mod boot;
+pub mod clock;
+pub mod plan;
+pub mod shard_loop;
+pub mod signal;
+
+mod buffers;
+mod connection;
+mod handoff;
+mod listener;
+mod uring;
+mod wake;

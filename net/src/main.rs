@@ -1,1 +1,60 @@
-fn main() {}
+//! The binary `mote`: the broker, its configuration, and two small clients.
+
+mod args;
+mod client;
+mod config_file;
+mod logs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command, ConfigCommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit codes beside 0; 2 is clap's, for a command line that is wrong.
+const EXIT_RUNTIME: u8 = 1;
+const EXIT_CONFIG: u8 = 3;
+
+fn main() -> ExitCode {
+    match Args::parse().command {
+        Command::Serve(serve) => run_serve(&serve),
+        Command::Config(ConfigCommand::Default) => print(&config_file::default_listing()),
+        Command::Config(ConfigCommand::Check { file }) => check(&file),
+        Command::Sub(sub) => client::sub(&sub),
+        Command::Pub(publish) => client::publish(&publish),
+    }
+}
+
+fn check(file: &std::path::Path) -> ExitCode {
+    match config_file::from_file(file) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(faults) => refuse(&faults),
+    }
+}
+
+fn refuse(faults: &config_file::Faults) -> ExitCode {
+    eprint!("{faults}");
+    ExitCode::from(EXIT_CONFIG)
+}
+
+/// A reader that closed the pipe (`mote config default | head`) is no failure.
+fn print(text: &str) -> ExitCode {
+    use std::io::{ErrorKind, Write};
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => ExitCode::from(EXIT_RUNTIME),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn run_serve(serve: &args::Serve) -> ExitCode {
+    let settings = match config_file::from_command_line(serve) {
+        Ok(settings) => settings,
+        Err(faults) => return refuse(&faults),
+    };
+    logs::start(&settings.log);
+    tracing::debug!(?settings, "settings");
+    ExitCode::SUCCESS
+}

@@ -73,6 +73,8 @@ pub struct Shard {
     /// Wills that are due and wait for room.
     wills: VecDeque<DueWill>,
     is_stopping: bool,
+    /// The moment of the last step.
+    now: Now,
 }
 
 /// How the owner's side of a shard reaches homes.
@@ -114,7 +116,17 @@ impl Shard {
         let subtree = Subtree::new(me, seed, waits_for_disk, config.limits.frame_bytes);
         let home = Home::new(me, shards, config, seed.rotate_left(32));
         let (local, scratch) = (Down::default(), Batch::default());
-        Shard { me, roots, home, subtree, local, scratch, wills: VecDeque::new(), is_stopping: false }
+        Shard {
+            me,
+            roots,
+            home,
+            subtree,
+            local,
+            scratch,
+            wills: VecDeque::new(),
+            is_stopping: false,
+            now: Now::default(),
+        }
     }
 
     /// A retained row from the store; before the first step, in groups that this shard owns.
@@ -134,6 +146,7 @@ impl Shard {
 
     /// One event. What follows from it is appended to the outbox.
     pub fn step(&mut self, now: Now, input: Input<'_>, out: &mut Outbox) {
+        self.now = now;
         let is_bytes = matches!(input, Input::Bytes { .. });
         match input {
             Input::Opened { conn, .. } => self.opened(now, conn, out),
@@ -157,9 +170,10 @@ impl Shard {
     }
 
     /// When to give `Input::Timer` at the latest, in milliseconds of the monotonic clock. In the past: at once.
-    pub fn deadline(&self, now: Now) -> Option<u64> {
+    pub fn deadline(&self) -> Option<u64> {
         /// How long what waits for room of a link or of the writer waits before it looks again.
         const LOOK_AGAIN_MS: u64 = 1;
+        let now = self.now;
         if !self.home.next_slices.is_empty() {
             return Some(now.mono_ms);
         }

@@ -11,7 +11,7 @@ use crate::row::batch::{Batch, Row, View};
 use crate::row::change::Kept;
 use crate::row::merge::Merge;
 use crate::row::retained::Retained;
-use crate::topic::{FilterId, Interner, Kind, Roots, Subscriptions};
+use crate::topic::{FilterId, Interner, Kind, Roots, Subscriptions, is_wildcard};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -288,6 +288,7 @@ impl Subtree {
                 group,
                 version,
             };
+            let is_wild = is_wildcard(&entry.text);
             let wanted = entry.merged.clone();
             let mut bodies: Vec<(Vec<u8>, u32, bool)> = Vec::new();
             let skipped = self.merge.finish_split(self.frame_bytes_max, |body, rows, last| {
@@ -296,6 +297,9 @@ impl Subtree {
             for (home, handle) in wanted {
                 let down = homes.down_to(home);
                 for (body, rows, more) in &bodies {
+                    if *rows == 0 && !is_wild {
+                        continue; // the one payload does not fit: an empty one would say that it is deleted
+                    }
                     let body = down.batch.keep(body);
                     let skipped = if *more { 0 } else { skipped };
                     let frame = Frame { handle, body, rows: *rows, skipped, more: *more, ..about };

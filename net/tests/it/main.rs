@@ -1,1 +1,15 @@
-//! Stub.
+//! The loop over real sockets on the loopback, driven by stand-ins for the engine; and the broker's own binary,
+//! from outside.
+#![allow(clippy::unwrap_used)]
+
+mod backpressure;
+mod broker;
+mod churn;
+mod clients;
+mod command_line;
+mod echo;
+mod handover;
+mod links;
+mod process;
+mod rumqttc;
+mod stop;

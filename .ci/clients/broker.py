@@ -1,0 +1,89 @@
+"""The broker under test: started from its binary on a free port, watched through its ready line, ended by its pid."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+READY = re.compile(r"^mote \S+ ready: mqtt (\S+?):(\d+), (\d+) shards?, (.+)$")
+START_S = 30
+
+
+def binary(name="mote"):
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return str(target / "release" / name)
+
+
+class Broker:
+    """`mote serve` on 127.0.0.1. `data=None`: a folder of its own, removed at the end; `memory`: no folder."""
+
+    def __init__(self, shards=1, data=None, memory=False, port=0, extra=(), prefix=()):
+        self.own = None
+        where = ["--memory"]
+        if not memory:
+            if data is None:
+                data = self.own = tempfile.mkdtemp(prefix="mote-")
+            where = ["--data", str(data)]
+        self.data = data
+        command = [*prefix, binary(), "serve", "--listen", f"127.0.0.1:{port}", "--shards", str(shards), *where, *extra]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace")
+        self.pid = self.process.pid
+        self.lines = []
+        self.ready = threading.Event()
+        self.host, self.port, self.shards = "127.0.0.1", None, None
+        threading.Thread(target=self._read, daemon=True).start()
+        deadline = time.monotonic() + START_S
+        while not self.ready.wait(0.05):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError("the broker did not become ready:\n" + "\n".join(self.lines))
+
+    def _read(self):
+        for line in self.process.stderr:
+            line = line.rstrip("\n")
+            self.lines.append(line)
+            match = READY.match(line)
+            if match:
+                self.host, self.port, self.shards = match[1], int(match[2]), int(match[3])
+                self.ready.set()
+
+    def stop(self):
+        """SIGTERM; returns the exit code, which must be 0."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise RuntimeError("the broker did not end within 20 s of SIGTERM") from None
+        self._clean()
+        return code
+
+    def kill(self):
+        """SIGKILL; what it wrote stays where it is, unless the folder is its own."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._clean()
+
+    def _clean(self):
+        if self.own:
+            shutil.rmtree(self.own, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+    def rss_anon(self):
+        """Bytes of anonymous memory."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+        raise RuntimeError("no RssAnon")

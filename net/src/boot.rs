@@ -1,0 +1,234 @@
+//! From a plan to a running process, and to its end.
+//!
+//! Everything that can be refused is refused before the first thread starts: the kernel, the limits, the
+//! addresses. Then one thread per shard; the caller's thread waits for them. One shard that fails takes the
+//! process with it: the others are stopped and the error is returned.
+
+use crate::clock::Clock;
+use crate::handoff::Doors;
+use crate::listener;
+use crate::plan::Plan;
+use crate::shard_loop::{self, Keep, Parcel, Parts, Step};
+use crate::signal::Stop;
+use crate::uring;
+pub use crate::uring::KernelError;
+use crate::wake::Waker;
+use engine::key::ShardId;
+use engine::limits::SHARDS_MAX;
+use engine::mesh;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+/// Why the process did not start, or ended before it was asked to. The text says what to do.
+#[derive(Debug)]
+pub enum BootError {
+    Shards {
+        asked: usize,
+    },
+    Kernel(KernelError),
+    /// An address that cannot be listened on; the error names it.
+    Listen(io::Error),
+    /// Not even the descriptors and threads to begin with.
+    Resources(io::Error),
+    Shard {
+        shard: u16,
+        error: io::Error,
+    },
+    /// A bug: the shard's own message went to standard error.
+    Panicked {
+        shard: u16,
+    },
+}
+
+impl fmt::Display for BootError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BootError::Shards { asked } => write!(f, "{asked} shards asked for; 1 to {SHARDS_MAX} are possible"),
+            BootError::Kernel(error) => error.fmt(f),
+            BootError::Listen(error) => write!(f, "cannot listen on {error}"),
+            BootError::Resources(error) => write!(f, "the system gives no descriptors or threads: {error}"),
+            BootError::Shard { shard, error } => write!(f, "shard {shard} failed: {error}"),
+            BootError::Panicked { shard } => {
+                write!(f, "shard {shard} panicked, which is a bug in mote; please report the message above")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BootError {}
+
+/// What the ready line names.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// With the ports that were given where 0 was asked for, in the order of the plan.
+    pub listeners: Vec<SocketAddr>,
+    pub shards: usize,
+}
+
+/// Wakes shards from outside: for the writer, which calls it after it committed and after it has room again.
+#[derive(Clone)]
+pub struct WakeShard(Waker);
+
+impl WakeShard {
+    pub fn wake(&self, shard: ShardId) {
+        self.0.wake(shard);
+    }
+
+    pub fn wake_all(&self) {
+        self.0.wake_all();
+    }
+}
+
+/// What a shard thread reports.
+enum Report {
+    Ready,
+    Ended { shard: ShardId, outcome: Result<(), BootError> },
+}
+
+/// Runs the process until `stop` is asked for. `make` builds each shard and its way to the writer, on the calling
+/// thread, in order; `ready` is called once, when every listener listens and every shard turns.
+pub fn run_with<S, K>(
+    plan: &Plan,
+    stop: &Stop,
+    mut make: impl FnMut(ShardId, &WakeShard) -> (S, K),
+    ready: impl FnOnce(&Ready),
+) -> Result<(), BootError>
+where
+    S: Step + Send + 'static,
+    K: Keep + Send + 'static,
+{
+    if plan.shards == 0 || plan.shards > SHARDS_MAX {
+        return Err(BootError::Shards { asked: plan.shards });
+    }
+    uring::check_kernel().map_err(BootError::Kernel)?;
+    raise_descriptor_limit();
+    let (listeners, sockets) = listener::bind_all(&plan.listeners, plan.shards).map_err(BootError::Listen)?;
+
+    let ports = mesh::build::<Parcel>(plan.shards, plan.link_parcels);
+    let waker = Waker::new(ports[0].bell.ringer(), plan.shards).map_err(BootError::Resources)?;
+    stop.bind(waker.clone(), plan.shards);
+    let doors = Doors::new(plan.shards);
+    let clock = Clock::start();
+    let wake = WakeShard(waker.clone());
+
+    let (reports, inbox) = channel();
+    let mut threads = Vec::new();
+    for ((index, (ports, listeners)), core) in ports.into_iter().zip(sockets).enumerate().zip(plan.cores()) {
+        let id = ShardId(index as u16);
+        let (shard, keep) = make(id, &wake);
+        let (doors, waker, stop, plan) = (doors.clone(), waker.clone(), stop.clone(), plan.clone());
+        let parts = Parts { id, shard, keep, ports, doors, waker, stop, listeners, clock, plan };
+        match start(parts, core, reports.clone()) {
+            Ok(thread) => threads.push((id, thread)),
+            Err(error) => {
+                let _ = reports.send(Report::Ended { shard: id, outcome: Err(BootError::Resources(error)) });
+                break;
+            }
+        }
+    }
+    drop(reports);
+    let outcome = wait(inbox, plan.shards, stop, || ready(&Ready { listeners, shards: plan.shards }));
+    join(threads).and(outcome)
+}
+
+fn start<S, K>(
+    parts: Parts<S, K>,
+    core: Option<usize>,
+    reports: Sender<Report>,
+) -> io::Result<JoinHandle<io::Result<()>>>
+where
+    S: Step + Send + 'static,
+    K: Keep + Send + 'static,
+{
+    let ending = Ending { shard: parts.id, outcome: None, reports };
+    uring::spawn(format!("mote-shard-{}", parts.id.0), core, move || async move {
+        let ready = ending.reports.clone();
+        let outcome = shard_loop::run(parts, move || drop(ready.send(Report::Ready))).await;
+        ending.report(outcome);
+        Ok(())
+    })
+}
+
+/// Reports the end of a shard however it comes about.
+struct Ending {
+    shard: ShardId,
+    outcome: Option<Result<(), BootError>>,
+    reports: Sender<Report>,
+}
+
+impl Ending {
+    fn report(mut self, outcome: io::Result<()>) {
+        let shard = self.shard.0;
+        self.outcome = Some(outcome.map_err(|error| BootError::Shard { shard, error }));
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let shard = self.shard;
+        let outcome = self.outcome.take().unwrap_or_else(|| match std::thread::panicking() {
+            true => Err(BootError::Panicked { shard: shard.0 }),
+            // The executor did not even start; its thread returns why.
+            false => Ok(()),
+        });
+        let _ = self.reports.send(Report::Ended { shard, outcome });
+    }
+}
+
+/// Waits until every shard has ended; the first that failed stops the others.
+fn wait(inbox: Receiver<Report>, shards: usize, stop: &Stop, ready: impl FnOnce()) -> Result<(), BootError> {
+    let mut ready = Some(ready);
+    let mut turning = 0;
+    let mut outcome = Ok(());
+    // The iteration ends when the last thread has dropped its sender.
+    for report in inbox {
+        match report {
+            Report::Ready => {
+                turning += 1;
+                if turning == shards
+                    && let Some(ready) = ready.take()
+                {
+                    ready();
+                }
+            }
+            Report::Ended { outcome: Ok(()), .. } if stop.asked() != crate::signal::Stopping::No => {}
+            Report::Ended { outcome: Ok(()), shard } => {
+                tracing::debug!(shard = shard.0, "a shard ended unasked");
+                stop.ask_at_once();
+            }
+            Report::Ended { outcome: Err(error), .. } => {
+                tracing::error!(%error, "stopping");
+                stop.ask_at_once();
+                outcome = outcome.and(Err(error));
+            }
+        }
+    }
+    outcome
+}
+
+fn join(threads: Vec<(ShardId, JoinHandle<io::Result<()>>)>) -> Result<(), BootError> {
+    let mut outcome = Ok(());
+    for (shard, thread) in threads {
+        let shard = shard.0;
+        outcome = outcome.and(match thread.join() {
+            Ok(ended) => ended.map_err(|error| BootError::Shard { shard, error }),
+            Err(_) => Err(BootError::Panicked { shard }),
+        });
+    }
+    outcome
+}
+
+/// Every connection is a descriptor: as many as the system lets this process have.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, raised)
+    {
+        tracing::warn!(%error, "the limit of open files stays at {:?}", limit.current);
+    }
+}

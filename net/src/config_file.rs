@@ -1,0 +1,242 @@
+//! The configuration: defaults, then the file, then `--set` and the flags. One table (`keys.rs`) names every key with
+//! its type, its range and its text; parsing, range checks, errors, `--set` and `mote config default` all read it.
+//! Runs once, on the main thread, before anything is opened. Must never open, create or listen to anything.
+
+mod keys;
+mod reading;
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use crate::args::Serve;
+use crate::logs;
+
+pub use keys::default_listing;
+
+/// Everything that the process is told, as plain values.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    pub engine: engine::config::Config,
+    pub listeners: Vec<Listener>,
+    pub shards: Shards,
+    pub store: Store,
+    pub log: logs::Log,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listener {
+    pub address: SocketAddr,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shards {
+    /// `None`: one per core.
+    pub count: Option<u16>,
+    pub pin_cores: bool,
+    pub link_parcels: usize,
+    /// Microseconds that an idle shard looks again before it sleeps.
+    pub spin_us: u32,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Store {
+    /// Nothing is kept on disk.
+    pub memory: bool,
+    pub folder: PathBuf,
+    pub commit_ms: u64,
+    pub pending_bytes: usize,
+    /// What the data folder is mapped with at first.
+    pub map_bytes: usize,
+    pub tombstone_s: u64,
+    pub tombstones_max: u64,
+    pub recover: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            engine: engine::config::Config::default(),
+            listeners: vec![Listener { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)) }],
+            shards: Shards {
+                count: None,
+                pin_cores: true,
+                link_parcels: engine::limits::LINK_PARCELS_DEFAULT,
+                spin_us: 0,
+            },
+            store: Store {
+                memory: false,
+                folder: PathBuf::from("./mote-data"),
+                commit_ms: 50,
+                pending_bytes: engine::limits::STORE_PENDING_BYTES_DEFAULT,
+                map_bytes: 64 << 20,
+                tombstone_s: 172_800,
+                tombstones_max: 1_000_000,
+                recover: false,
+            },
+            log: logs::Log::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// What the loops are told.
+    pub fn plan(&self) -> net::plan::Plan {
+        net::plan::Plan {
+            listeners: self.listeners.iter().map(|listener| listener.address).collect(),
+            shards: self.shards.count.map_or_else(net::plan::default_shards, usize::from),
+            pin_cores: self.shards.pin_cores,
+            link_parcels: self.shards.link_parcels,
+            spin_us: self.shards.spin_us,
+            ..net::plan::Plan::default()
+        }
+    }
+
+    /// The line that says that the broker is up; scripts wait for it.
+    pub fn ready_line(&self, ready: &net::boot::Ready) -> String {
+        let listeners: Vec<String> = ready.listeners.iter().map(|address| format!("mqtt {address}")).collect();
+        let shards = if ready.shards == 1 { "1 shard".to_owned() } else { format!("{} shards", ready.shards) };
+        let data = if self.store.memory {
+            "no data folder".to_owned()
+        } else {
+            format!("data {}", self.store.folder.display())
+        };
+        format!("mote {} ready: {}, {shards}, {data}", env!("CARGO_PKG_VERSION"), listeners.join(", "))
+    }
+}
+
+/// What is wrong with the configuration, all of it: one line each, `where: what`.
+#[derive(PartialEq, Eq, Debug, Default)]
+pub struct Faults(pub Vec<String>);
+
+impl Faults {
+    fn one(text: String) -> Faults {
+        Faults(vec![text])
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|fault| writeln!(f, "{}", logs::Escaped(fault)))
+    }
+}
+
+/// The settings of `mote config check`: defaults, then the file.
+pub fn from_file(file: &Path) -> Result<Settings, Faults> {
+    let mut settings = Settings::default();
+    read_file(&mut settings, file)?;
+    agree(&settings)?;
+    Ok(settings)
+}
+
+/// The settings of `mote serve`: defaults, the file, `--set`, the flags.
+pub fn from_command_line(serve: &Serve) -> Result<Settings, Faults> {
+    let mut settings = Settings::default();
+    if let Some(file) = &serve.config {
+        read_file(&mut settings, file)?;
+    }
+    for set in &serve.sets {
+        reading::set(&mut settings, set)?;
+    }
+    apply_flags(&mut settings, serve);
+    agree(&settings)?;
+    Ok(settings)
+}
+
+fn read_file(settings: &mut Settings, file: &Path) -> Result<(), Faults> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| Faults::one(format!("{name}: {error}")))?;
+    reading::file(settings, &name, &text)
+}
+
+fn apply_flags(settings: &mut Settings, serve: &Serve) {
+    if !serve.listen.is_empty() {
+        settings.listeners = serve.listen.iter().map(|&address| Listener { address }).collect();
+    }
+    if let Some(data) = &serve.data {
+        settings.store.folder = data.clone();
+        settings.store.memory = false;
+    }
+    settings.store.memory |= serve.memory;
+    settings.store.recover = serve.recover;
+    if serve.shards.is_some() {
+        settings.shards.count = serve.shards;
+    }
+    settings.log.level = match (serve.quiet, serve.verbose) {
+        (true, _) => tracing::Level::ERROR,
+        (_, 0) => settings.log.level,
+        (_, 1) => tracing::Level::DEBUG,
+        (_, _) => tracing::Level::TRACE,
+    };
+}
+
+/// What no single key can say: values that must agree with each other.
+fn agree(settings: &Settings) -> Result<(), Faults> {
+    let mut faults = Faults::default();
+    if settings.listeners.is_empty() {
+        faults.0.push("listener: none is left; name at least one address".to_owned());
+    }
+    if let Some(count) = settings.shards.count {
+        for pin in settings.engine.shards.pin.iter().filter(|pin| pin.shard >= count) {
+            faults.0.push(format!(
+                "shards.pin: {:?} is pinned to shard {}, but shards.count is {count} (shards are numbered from 0)",
+                pin.root, pin.shard
+            ));
+        }
+    }
+    if settings.store.memory && settings.engine.durability == engine::config::Durability::Disk {
+        faults.0.push("durability: \"disk\" needs a data folder, but nothing is kept on disk".to_owned());
+    }
+    if faults.0.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ready_line_names_listeners_shards_and_data() {
+        let mut settings = Settings::default();
+        let mut ready = net::boot::Ready { listeners: vec![settings.listeners[0].address], shards: 2 };
+        assert_eq!(settings.ready_line(&ready), "mote 0.1.0 ready: mqtt 127.0.0.1:1883, 2 shards, data ./mote-data");
+        settings.store.memory = true;
+        ready.shards = 1;
+        ready.listeners.push(SocketAddr::from(([0, 0, 0, 0], 40_000)));
+        assert_eq!(
+            settings.ready_line(&ready),
+            "mote 0.1.0 ready: mqtt 127.0.0.1:1883, mqtt 0.0.0.0:40000, 1 shard, no data folder"
+        );
+    }
+
+    #[test]
+    fn flags_stand_above_set_and_set_above_the_file() {
+        let file = std::env::temp_dir().join(format!("mote-{}.toml", std::process::id()));
+        std::fs::write(&file, "[shards]\ncount = 2\nspin_us = 5\n[limits]\ntree_rows = 7\n[store]\nmemory = true\n")
+            .unwrap();
+        let serve = Serve {
+            config: Some(file.clone()),
+            sets: vec!["shards.count=3".to_owned(), "shards.spin_us=6".to_owned()],
+            shards: Some(4),
+            data: Some("elsewhere".into()),
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 9))],
+            ..Serve::default()
+        };
+        let settings = from_command_line(&serve).unwrap();
+        std::fs::remove_file(file).unwrap();
+        assert_eq!(settings.engine.limits.tree_rows, 7);
+        assert_eq!((settings.shards.count, settings.shards.spin_us), (Some(4), 6));
+        assert_eq!((settings.store.memory, settings.store.folder.to_str()), (false, Some("elsewhere")));
+        assert_eq!(settings.plan().listeners, serve.listen);
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_refused() {
+        let sets = |sets: &[&str]| {
+            let sets = sets.iter().map(|&set| set.to_owned()).collect();
+            from_command_line(&Serve { sets, ..Serve::default() }).unwrap_err().0
+        };
+        assert!(sets(&["shards.count=2", "shards.pin.factory=2"])[0].contains("pinned to shard 2"));
+        assert!(sets(&["store.memory=true", "durability=disk"])[0].contains("durability"));
+        assert!(sets(&["listener=[]"])[0].contains("name at least one"));
+    }
+}

@@ -1,0 +1,331 @@
+//! The one table of keys. A key that is not here does not exist, and a key that is here does something.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use engine::config::{Durability, Overflow, Pin, Split};
+use engine::limits;
+use tracing::Level;
+
+use super::{Listener, Settings};
+use crate::logs::Format;
+
+/// What a value may be.
+pub enum Kind {
+    Integer {
+        min: u64,
+        max: u64,
+    },
+    /// An integer, or one word that stands for a choice made at start.
+    IntegerOr {
+        word: &'static str,
+        min: u64,
+        max: u64,
+    },
+    Bool,
+    Choice(&'static [&'static str]),
+    Text,
+    /// A table from names, chosen by the user, to integers.
+    Counts {
+        min: u64,
+        max: u64,
+    },
+    /// `[[listener]]` tables.
+    Listeners,
+}
+
+/// A value that has passed its kind.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Value {
+    Integer(u64),
+    Word(String),
+    Bool(bool),
+    Counts(Vec<(String, u64)>),
+    Listeners(Vec<Listener>),
+}
+
+pub struct Key {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub doc: &'static str,
+    pub set: fn(&mut Settings, Value),
+    pub get: fn(&Settings) -> Value,
+}
+
+/// Keys of one `[[listener]]`, with their text.
+pub const LISTENER_KEYS: [(&str, &str); 1] =
+    [("address", "Address and port, as \"127.0.0.1:1883\" or \"[::1]:1883\". Port 0 takes a free port.")];
+
+/// The integer of a value whose kind was an integer.
+fn integer(value: Value) -> u64 {
+    match value {
+        Value::Integer(integer) => integer,
+        _ => unreachable!("checked by the kind of the key"),
+    }
+}
+
+fn word(value: Value) -> String {
+    match value {
+        Value::Word(word) => word,
+        _ => unreachable!("checked by the kind of the key"),
+    }
+}
+
+fn counts(value: Value) -> Vec<(String, u64)> {
+    match value {
+        Value::Counts(counts) => counts,
+        _ => unreachable!("checked by the kind of the key"),
+    }
+}
+
+/// A key whose value is an integer field of the settings.
+macro_rules! integer_key {
+    ($name:literal, $($field:ident).+ : $type:ty, $min:expr, $max:expr, $doc:literal) => {
+        Key {
+            name: $name,
+            kind: Kind::Integer { min: $min as u64, max: $max as u64 },
+            doc: $doc,
+            set: |settings, value| settings.$($field).+ = integer(value) as $type,
+            get: |settings| Value::Integer(settings.$($field).+ as u64),
+        }
+    };
+}
+
+macro_rules! bool_key {
+    ($name:literal, $($field:ident).+, $doc:literal) => {
+        Key {
+            name: $name,
+            kind: Kind::Bool,
+            doc: $doc,
+            set: |settings, value| settings.$($field).+ = value == Value::Bool(true),
+            get: |settings| Value::Bool(settings.$($field).+),
+        }
+    };
+}
+
+/// A key whose value is one of a few words, each for one value of an enum.
+macro_rules! choice_key {
+    ($name:literal, $($field:ident).+, [$($word:literal => $value:expr),+], $doc:literal) => {
+        Key {
+            name: $name,
+            kind: Kind::Choice(&[$($word),+]),
+            doc: $doc,
+            set: |settings, value| {
+                settings.$($field).+ = match word(value).as_str() {
+                    $($word => $value,)+
+                    _ => unreachable!("checked by the kind of the key"),
+                }
+            },
+            get: |settings| {
+                let words = [$(($word, $value)),+];
+                let at = words.iter().find(|(_, value)| *value == settings.$($field).+);
+                Value::Word(at.map_or("", |(word, _)| word).to_owned())
+            },
+        }
+    };
+}
+
+/// Every key, in the order in which they are printed. Keys of one section stand together.
+pub static KEYS: &[Key] = &[
+    choice_key!("durability", engine.durability,
+        ["memory" => Durability::Memory, "disk" => Durability::Disk],
+        "When a publish with QoS 1 or 2 that changes retained rows is acknowledged.\n\"memory\": when it is applied. \"disk\": when it is committed to the data folder."),
+    Key {
+        name: "listener",
+        kind: Kind::Listeners,
+        doc: "Where MQTT is spoken, one table each.",
+        set: |settings, value| {
+            if let Value::Listeners(listeners) = value {
+                settings.listeners = listeners;
+            }
+        },
+        get: |settings| Value::Listeners(settings.listeners.clone()),
+    },
+    Key {
+        name: "shards.count",
+        kind: Kind::IntegerOr { word: "auto", min: 1, max: limits::SHARDS_MAX as u64 },
+        doc: "Threads that share topics and clients. \"auto\": one per core.",
+        set: |settings, value| {
+            settings.shards.count = match value {
+                Value::Integer(count) => Some(count as u16),
+                _ => None,
+            }
+        },
+        get: |settings| {
+            settings.shards.count.map_or(Value::Word("auto".to_owned()), |count| Value::Integer(count.into()))
+        },
+    },
+    bool_key!(
+        "shards.pin_cores",
+        shards.pin_cores,
+        "Each shard stays on a core of its own, while there are cores enough."
+    ),
+    integer_key!("shards.link_parcels", shards.link_parcels: usize, 1, 65_536,
+        "Parcels under way in one direction between two shards, before the sender waits."),
+    integer_key!("shards.spin_us", shards.spin_us: u32, 0, 10_000,
+        "Microseconds that a shard without work looks again before it sleeps. More costs idle CPU and saves wake-ups."),
+    Key {
+        name: "shards.split",
+        kind: Kind::Counts { min: 1, max: limits::TOPIC_LEVELS_MAX as u64 },
+        doc: "Topics under one first level belong to one group: one owner, one order, one atomic unit.\nA prefix named here has deeper roots: \"v1/devices\" = 3 makes every v1/devices/<x> a group of its own.",
+        set: |settings, value| {
+            settings.engine.shards.split =
+                counts(value).into_iter().map(|(prefix, levels)| Split { prefix, levels: levels as usize }).collect();
+        },
+        get: |settings| {
+            Value::Counts(settings.engine.shards.split.iter().map(|s| (s.prefix.clone(), s.levels as u64)).collect())
+        },
+    },
+    Key {
+        name: "shards.pin",
+        kind: Kind::Counts { min: 0, max: limits::SHARDS_MAX as u64 - 1 },
+        doc: "Topics under this root live on the shard of this number, from 0: \"factory\" = 0.",
+        set: |settings, value| {
+            settings.engine.shards.pin =
+                counts(value).into_iter().map(|(root, shard)| Pin { root, shard: shard as u16 }).collect();
+        },
+        get: |settings| {
+            Value::Counts(settings.engine.shards.pin.iter().map(|p| (p.root.clone(), p.shard.into())).collect())
+        },
+    },
+    integer_key!("session.expiry_max_s", engine.session.expiry_max_s: u32, 0, u32::MAX,
+        "Seconds; the longest Session Expiry Interval that is granted. 4294967295: no bound."),
+    integer_key!("session.receive_max", engine.session.receive_max: u16, 1, u16::MAX,
+        "QoS 1 and 2 publishes of one client that may wait for their acknowledgement (Receive Maximum)."),
+    integer_key!("session.inflight_max", engine.session.inflight_max: u16, 1, u16::MAX,
+        "QoS 1 and 2 deliveries to one client that may be unacknowledged. A client can ask for fewer."),
+    integer_key!("session.queue_messages", engine.session.queue_messages: usize, 1, 100_000_000,
+        "QoS 1 and 2 messages that wait for one session, connected or not."),
+    integer_key!("session.queue_bytes", engine.session.queue_bytes: usize, 1_024, 1u64 << 40,
+        "Bytes of the messages that wait for one session."),
+    choice_key!("session.overflow", engine.session.overflow,
+        ["drop-newest" => Overflow::DropNewest, "drop-oldest" => Overflow::DropOldest, "disconnect" => Overflow::Disconnect],
+        "What happens to a QoS 1 or 2 message that finds that queue full.\n\"drop-newest\": it is dropped. \"drop-oldest\": the oldest is. \"disconnect\": the client is."),
+    integer_key!("session.connect_timeout_s", engine.session.connect_timeout_s: u32, 1, 3_600,
+        "Seconds that a new connection has for its CONNECT."),
+    integer_key!("session.keep_alive_max_s", engine.session.keep_alive_max_s: u16, 0, u16::MAX,
+        "Seconds; the longest Keep Alive, told to MQTT 5 clients that ask for more or for none. 0: no bound."),
+    integer_key!("limits.packet_bytes", engine.limits.packet_bytes: usize, 1_024, limits::REMAINING_LENGTH_MAX + limits::FIXED_HEADER_BYTES_MAX,
+        "Bytes of the largest packet that is read (Maximum Packet Size)."),
+    integer_key!("limits.frame_bytes", engine.limits.frame_bytes: usize, 1_024, limits::REMAINING_LENGTH_MAX,
+        "Bytes of the largest merged frame; a larger one is sent in parts."),
+    integer_key!("limits.frames_unacked", engine.limits.frames_unacked: u16, 1, u16::MAX,
+        "Frames of one merged subscription that may be unacknowledged; meanwhile changes merge."),
+    integer_key!("limits.topic_levels", engine.limits.topic_levels: usize, 1, limits::TOPIC_LEVELS_MAX,
+        "Levels of a topic or filter."),
+    integer_key!("limits.tree_rows", engine.limits.tree_rows: usize, 1, 16_777_216,
+        "Rows of one tree publish."),
+    integer_key!("limits.subscriptions", engine.limits.subscriptions: usize, 1, 16_777_216,
+        "Subscriptions of one session."),
+    integer_key!("limits.client_id_bytes", engine.limits.client_id_bytes: usize, 23, limits::STRING_BYTES_MAX,
+        "Bytes of a client identifier."),
+    bool_key!("store.memory", store.memory, "Keep nothing on disk: what is retained ends with the process."),
+    Key {
+        name: "store.folder",
+        kind: Kind::Text,
+        doc: "Folder of the retained tree and the sessions. It is made if it is not there.",
+        set: |settings, value| settings.store.folder = PathBuf::from(word(value)),
+        get: |settings| Value::Word(settings.store.folder.display().to_string()),
+    },
+    integer_key!("store.commit_ms", store.commit_ms: u64, 1, 60_000,
+        "Milliseconds between commits: what a crash may take of what was acknowledged with durability \"memory\"."),
+    integer_key!("store.pending_bytes", store.pending_bytes: usize, 65_536, limits::STORE_PENDING_BYTES_MAX,
+        "Bytes of changes that may wait for the disk; beyond them publishers that change retained rows wait."),
+    integer_key!("store.map_bytes", store.map_bytes: usize, 1u64 << 20, 1u64 << 46,
+        "Bytes of address space that the data folder is mapped with at first; it grows by itself."),
+    integer_key!(
+        "store.tombstone_s",
+        store.tombstone_s: u64,
+        0,
+        315_360_000u64,
+        "Seconds that the deletion of a retained row is remembered, for readers that come back."
+    ),
+    integer_key!(
+        "store.tombstones_max",
+        store.tombstones_max: u64,
+        0,
+        1_000_000_000u64,
+        "Deletions that are remembered at most; the oldest go first."
+    ),
+    choice_key!("log.level", log.level,
+        ["error" => Level::ERROR, "warn" => Level::WARN, "info" => Level::INFO, "debug" => Level::DEBUG, "trace" => Level::TRACE],
+        "What is logged: this and everything more urgent."),
+    choice_key!("log.format", log.format, ["pretty" => Format::Pretty, "json" => Format::Json],
+        "How: one line of text, or one JSON object, per event."),
+];
+
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// A configuration file that says the defaults: every key, its text, its range.
+pub fn default_listing() -> String {
+    let defaults = Settings::default();
+    let mut text = String::from("# Configuration of mote. Every key is here, with its default.\n");
+    let in_section = |key: &Key| key.name.contains('.');
+    for key in KEYS.iter().filter(|key| !in_section(key) && !matches!(key.kind, Kind::Listeners)) {
+        list_key(&mut text, key, &defaults);
+    }
+    let mut section = "";
+    // A table from names opens a section of its own, so it comes after the plain keys of its section.
+    for key in KEYS.iter().filter(|key| in_section(key)) {
+        let (table, _) = key.name.split_once('.').unwrap_or_default();
+        if table != section && !matches!(key.kind, Kind::Counts { .. }) {
+            let _ = write!(text, "\n[{table}]\n");
+            section = table;
+        }
+        list_key(&mut text, key, &defaults);
+    }
+    for key in KEYS.iter().filter(|key| matches!(key.kind, Kind::Listeners)) {
+        list_key(&mut text, key, &defaults);
+    }
+    text
+}
+
+fn list_key(text: &mut String, key: &Key, defaults: &Settings) {
+    text.push('\n');
+    for line in key.doc.lines() {
+        let _ = writeln!(text, "# {line}");
+    }
+    let (_, short) = key.name.rsplit_once('.').unwrap_or(("", key.name));
+    match (key.get)(defaults) {
+        Value::Counts(_) => {
+            let _ = writeln!(text, "[{}]", key.name);
+        }
+        Value::Listeners(listeners) => {
+            for listener in listeners {
+                let _ = writeln!(text, "[[{}]]", key.name);
+                for (_, doc) in LISTENER_KEYS {
+                    let _ = writeln!(text, "# {doc}");
+                }
+                let _ = writeln!(text, "address = \"{}\"", listener.address);
+            }
+        }
+        value => {
+            let _ = writeln!(text, "# {}", range(&key.kind));
+            let _ = writeln!(text, "{short} = {}", spelled(&value));
+        }
+    }
+}
+
+fn spelled(value: &Value) -> String {
+    match value {
+        Value::Integer(integer) => integer.to_string(),
+        Value::Bool(bool) => bool.to_string(),
+        Value::Word(word) => format!("{word:?}"),
+        Value::Counts(_) | Value::Listeners(_) => String::new(),
+    }
+}
+
+/// What a value may be, in words: for the listing and for errors.
+pub fn range(kind: &Kind) -> String {
+    match kind {
+        Kind::Integer { min, max } => format!("an integer from {min} to {max}"),
+        Kind::IntegerOr { word, min, max } => format!("\"{word}\", or an integer from {min} to {max}"),
+        Kind::Bool => "true or false".to_owned(),
+        Kind::Choice(words) => words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" or "),
+        Kind::Text => "text".to_owned(),
+        Kind::Counts { min, max } => format!("a table of integers from {min} to {max}"),
+        Kind::Listeners => "an array of tables, [[listener]]".to_owned(),
+    }
+}

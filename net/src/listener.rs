@@ -1,0 +1,167 @@
+//! Listening sockets: one per shard and address, among which the kernel deals connections.
+
+use crate::uring::Ring;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Connections that the kernel completes before a shard has accepted them; the kernel lowers it to
+/// `net.core.somaxconn`.
+const BACKLOG: i32 = 4_096;
+/// Milliseconds without accepting after the process ran out of descriptors or the kernel of memory.
+const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// Binds `shards` sockets to every address and reports the addresses bound: where the port is 0, all take the
+/// port that the first was given.
+pub(crate) fn bind_all(addresses: &[SocketAddr], shards: usize) -> io::Result<(Vec<SocketAddr>, Vec<Vec<OwnedFd>>)> {
+    let mut bound = Vec::new();
+    let mut by_shard: Vec<Vec<OwnedFd>> = (0..shards).map(|_| Vec::new()).collect();
+    for address in addresses {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
+        let address = bind_address(*address, addresses, &mut by_shard).map_err(named)?;
+        bound.push(address);
+    }
+    Ok((bound, by_shard))
+}
+
+fn bind_address(address: SocketAddr, all: &[SocketAddr], by_shard: &mut [Vec<OwnedFd>]) -> io::Result<SocketAddr> {
+    // Sockets that share a port share it with every process of this user: another mote on the same port would
+    // silently take half of the connections. One that does not share finds out.
+    if address.port() != 0 {
+        drop(listen(address, all, false)?);
+    }
+    let mut address = address;
+    for sockets in by_shard {
+        let socket = listen(address, all, true)?;
+        if let Some(local) = socket.local_addr()?.as_socket() {
+            address = local;
+        }
+        sockets.push(socket.into());
+    }
+    Ok(address)
+}
+
+fn listen(address: SocketAddr, all: &[SocketAddr], is_shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart shall not wait for connections of the process before to time out.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(is_shared)?;
+    if address.is_ipv6() {
+        // `[::]` means IPv4 as well, unless IPv4 has a listener of its own.
+        let has_ipv4 = all.iter().any(|other| other.is_ipv4() && other.port() == address.port());
+        socket.set_only_v6(has_ipv4)?;
+    }
+    // Accepted sockets inherit it: every send is a whole turn's bytes, and shall not wait for more.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+/// The listeners of one shard.
+pub(crate) struct Listeners {
+    list: Vec<Listener>,
+}
+
+struct Listener {
+    /// `None`: it no longer listens.
+    fd: Option<OwnedFd>,
+    is_armed: bool,
+    paused_until_ms: Option<u64>,
+}
+
+impl Listeners {
+    pub(crate) fn new(sockets: Vec<OwnedFd>) -> Listeners {
+        let list = sockets.into_iter().map(|fd| Listener { fd: Some(fd), is_armed: false, paused_until_ms: None });
+        Listeners { list: list.collect() }
+    }
+
+    /// Arms every accept that should be and is not.
+    pub(crate) fn arm(&mut self, now_ms: u64, ring: &mut Ring) -> io::Result<()> {
+        for (index, listener) in self.list.iter_mut().enumerate() {
+            let Some(fd) = listener.fd.as_ref() else { continue };
+            if listener.is_armed || listener.paused_until_ms.is_some_and(|until| now_ms < until) {
+                continue;
+            }
+            ring.accept(index, fd.as_fd())?;
+            listener.is_armed = true;
+            listener.paused_until_ms = None;
+        }
+        Ok(())
+    }
+
+    /// When `arm` has something to do.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        self.list.iter().filter_map(|listener| listener.paused_until_ms).min()
+    }
+
+    /// The accept of a listener ended; it is armed again when the turn ends.
+    pub(crate) fn ended(&mut self, index: usize) {
+        self.list[index].is_armed = false;
+    }
+
+    /// An accept failed. One connection that went away meanwhile means nothing; no descriptors or no memory means
+    /// that trying again at once would fail again, and again.
+    pub(crate) fn failed(&mut self, index: usize, error: &io::Error, now_ms: u64) {
+        match error.raw_os_error() {
+            Some(libc::ECANCELED | libc::ECONNABORTED | libc::EINTR | libc::EAGAIN) => {}
+            Some(libc::EMFILE | libc::ENFILE) => {
+                tracing::warn!(%error, "no descriptor for a new connection; raise LimitNOFILE or `ulimit -n`");
+                self.list[index].paused_until_ms = Some(now_ms + ACCEPT_PAUSE_MS);
+            }
+            _ => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                self.list[index].paused_until_ms = Some(now_ms + ACCEPT_PAUSE_MS);
+            }
+        }
+    }
+
+    /// Listens no more.
+    pub(crate) fn close(&mut self, ring: &mut Ring) -> io::Result<()> {
+        for (index, listener) in self.list.iter_mut().enumerate() {
+            if listener.fd.take().is_some() && listener.is_armed {
+                ring.stop_accepting(index)?;
+            }
+            listener.paused_until_ms = None;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_shards_share_the_port_that_the_first_was_given() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (bound, by_shard) = bind_all(&[any], 3).unwrap();
+        assert_ne!(bound[0].port(), 0);
+        for sockets in &by_shard {
+            let socket = Socket::from(sockets[0].try_clone().unwrap());
+            assert_eq!(socket.local_addr().unwrap().as_socket(), Some(bound[0]));
+            assert!(socket.tcp_nodelay().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_port_that_somebody_listens_on_is_refused_even_to_the_same_user() {
+        let (bound, _sockets) = bind_all(&[SocketAddr::from(([127, 0, 0, 1], 0))], 2).unwrap();
+        let error = bind_all(&bound, 2).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&bound[0].to_string()), "{error}");
+    }
+
+    #[test]
+    fn ipv6_and_ipv4_listen_on_one_port() {
+        let (bound, _sockets) = bind_all(&[SocketAddr::from(([0, 0, 0, 0], 0))], 1).unwrap();
+        let both = [bound[0], SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, bound[0].port()))];
+        drop(_sockets);
+        match bind_all(&both, 1) {
+            Ok((bound, _)) => assert_eq!(bound, both),
+            // A machine without IPv6.
+            Err(error) => assert_eq!(error.raw_os_error(), None, "{error}"),
+        }
+    }
+}

@@ -1,0 +1,614 @@
+//! The loop of one shard: gives the engine what happened, carries out what it wants, sleeps when nothing happens.
+//!
+//! Started by `boot`, one per shard, on that shard's thread. It must never block, never touch another shard but by
+//! its links, and never make a system call for a single message: one turn is one call.
+//!
+//! ```text
+//! turn    timers · down lanes · up lanes · sockets · commits · completions      (each up to a burst)
+//! flush   sends · receives and closes · links · changes · io_uring_enter        (the one system call)
+//! sleep   announce · look again · sleep                                         (only after an empty turn)
+//! ```
+
+use crate::buffers::Buffers;
+use crate::clock::Clock;
+use crate::connection::Connections;
+use crate::handoff::{self, Doors, Handoff, Moving};
+use crate::listener::Listeners;
+use crate::plan::Plan;
+use crate::signal::{Stop, Stopping};
+use crate::uring::{self, Completion, Event, Received, Ring, SendEnd, Sleeper};
+use crate::wake::Waker;
+use engine::clock::Now;
+use engine::key::{ConnId, ShardId};
+use engine::mesh::Ports;
+use engine::row::change::Changes;
+use engine::shard::input::Input;
+use engine::shard::outbox::{Order, Outbox};
+use engine::shard::parcel::{Down, Up};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+/// Completions of one turn.
+const COMPLETION_BURST_MAX: usize = 1_024;
+/// Parcels of one turn from one lane.
+const PARCEL_BURST_MAX: usize = 16;
+/// Sockets of one turn from other shards.
+const SOCKET_BURST_MAX: usize = 64;
+/// Turns without a look at the stop flag's grace and at listeners that paused.
+const LONGEST_SLEEP_MS: u64 = 60_000;
+
+/// A shard, as the loop drives it: `engine::shard::Shard`, or a stand-in of a test.
+pub trait Step {
+    fn step(&mut self, now: Now, input: Input<'_>, out: &mut Outbox);
+    /// When `Input::Timer` is due, as `Now::mono_ms`. A shard that has more to do in its next turn, and no input to
+    /// wait for, names a moment that has passed.
+    fn deadline(&self) -> Option<u64>;
+}
+
+/// The way to the writer, as the loop drives it.
+pub trait Keep {
+    /// The writer takes no more at present.
+    fn is_full(&self) -> bool;
+    fn push(&mut self, changes: Changes);
+    /// An empty `Changes` whose memory can be used again.
+    fn spare(&mut self) -> Option<Changes>;
+    /// Every change of this shard up to this position is durable. After it rises, and after room came back, the
+    /// writer wakes the shard.
+    fn committed(&self) -> u64;
+}
+
+/// Keeps nothing: changes are durable at once.
+#[derive(Default)]
+pub struct Forget {
+    last: u64,
+}
+
+impl Keep for Forget {
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn push(&mut self, changes: Changes) {
+        self.last = changes.last;
+    }
+
+    fn spare(&mut self) -> Option<Changes> {
+        None
+    }
+
+    fn committed(&self) -> u64 {
+        self.last
+    }
+}
+
+/// What crosses a link.
+pub(crate) enum Parcel {
+    Up(Up),
+    Down(Down),
+}
+
+/// Everything that a loop is made of, moved to its thread.
+pub(crate) struct Parts<S, K> {
+    pub(crate) id: ShardId,
+    pub(crate) shard: S,
+    pub(crate) keep: K,
+    pub(crate) ports: Ports<Parcel>,
+    pub(crate) doors: Doors,
+    pub(crate) waker: Waker,
+    pub(crate) stop: Stop,
+    pub(crate) listeners: Vec<OwnedFd>,
+    pub(crate) clock: Clock,
+    pub(crate) plan: Plan,
+}
+
+/// Where a loop is on its way to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Running,
+    /// The engine was told; what is unsent has until then.
+    Stopping {
+        until_ms: u64,
+    },
+    /// Nothing is left here but what other shards may send.
+    Quiet {
+        until_ms: u64,
+    },
+    Over,
+}
+
+struct Loop<S, K> {
+    parts: Parts<S, K>,
+    ring: Ring,
+    conns: Connections,
+    listeners: Listeners,
+    handoff: Handoff,
+    buffers: Buffers,
+    out: Outbox,
+    now: Now,
+    stage: Stage,
+    /// The position that the engine knows to be durable.
+    committed: u64,
+    /// The shard whose up lane is served first, in turns.
+    first: usize,
+    /// Parcels taken from each shard since its bell was rung for room, by sender.
+    taken: Vec<usize>,
+    /// Something of the turn may have made work for the next.
+    is_busy: bool,
+    // Memory that is used again every turn.
+    completions: Vec<Completion>,
+    dirty: Vec<ConnId>,
+    /// Sends that ended while more bytes waited.
+    resend: Vec<ConnId>,
+    peer: String,
+}
+
+/// Runs until everything is stopped. `ready` is called when the ring works and the listeners are about to accept.
+pub(crate) async fn run<S: Step, K: Keep>(parts: Parts<S, K>, ready: impl FnOnce()) -> io::Result<()> {
+    let mut shard_loop = Loop::new(parts)?;
+    let mut sleeper = Sleeper::new(&shard_loop.ring, shard_loop.parts.waker.rung(shard_loop.parts.id))?;
+    ready();
+    loop {
+        shard_loop.turn()?;
+        if shard_loop.stage == Stage::Over {
+            return Ok(());
+        }
+        if !shard_loop.is_busy && !shard_loop.spin() {
+            shard_loop.sleep(&mut sleeper).await?;
+        } else {
+            uring::yield_if_due().await;
+        }
+    }
+}
+
+impl<S: Step, K: Keep> Loop<S, K> {
+    fn new(mut parts: Parts<S, K>) -> io::Result<Loop<S, K>> {
+        let shards = parts.plan.shards;
+        let ring = Ring::new(parts.plan.ring)?;
+        let mut out = Outbox::new(shards);
+        for shard in 0..shards {
+            out.up_credit[shard] = parts.ports.up.free(ShardId(shard as u16));
+            out.down_credit[shard] = parts.ports.down.free(ShardId(shard as u16));
+        }
+        let listeners = Listeners::new(std::mem::take(&mut parts.listeners));
+        Ok(Loop {
+            ring,
+            conns: Connections::new(),
+            listeners,
+            handoff: Handoff::new(parts.doors.clone()),
+            buffers: Buffers::default(),
+            out,
+            now: parts.clock.now(),
+            stage: Stage::Running,
+            committed: parts.keep.committed(),
+            first: 0,
+            taken: vec![0; shards],
+            is_busy: false,
+            completions: Vec::with_capacity(COMPLETION_BURST_MAX),
+            dirty: Vec::new(),
+            resend: Vec::new(),
+            peer: String::new(),
+            parts,
+        })
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        self.now = self.parts.clock.now();
+        self.is_busy = false;
+        self.advance_stop()?;
+        self.set_credit();
+        self.take_timers();
+        self.take_down();
+        self.take_up();
+        self.take_sockets();
+        self.take_commits();
+        self.step(Input::Turn);
+        self.take_completions()?;
+        self.flush()
+    }
+
+    fn step(&mut self, input: Input<'_>) {
+        self.parts.shard.step(self.now, input, &mut self.out);
+        self.carry_out_orders();
+    }
+
+    /// Orders and handovers take effect at once, so that nothing more is given to the engine about a connection
+    /// that it has let go.
+    fn carry_out_orders(&mut self) {
+        if self.out.orders.is_empty() && self.out.handovers.is_empty() {
+            return;
+        }
+        for order in self.out.orders.drain(..) {
+            match order {
+                Order::Establish(conn) => self.conns.establish(conn),
+                Order::Close(conn) => self.conns.close(conn, self.now.mono_ms),
+                Order::Pause(conn) => self.conns.pause(conn, true),
+                Order::Resume(conn) => self.conns.pause(conn, false),
+            }
+        }
+        for handover in self.out.handovers.drain(..) {
+            let Some(fd) = self.conns.detach(handover.conn) else { continue };
+            self.out.sends.close(handover.conn);
+            // Who has no peer any more has nothing to be handed over for.
+            let Ok(Some(peer)) = socket2::SockRef::from(&fd).peer_addr().map(|peer| peer.as_socket()) else { continue };
+            let by_ms = self.now.mono_ms + self.parts.plan.handoff_ms;
+            self.handoff.give(handover.home, Moving { fd, peer, bytes: handover.bytes }, by_ms);
+        }
+        self.is_busy = true;
+    }
+
+    // What happened.
+
+    /// A lane's credit only falls by what this shard pushes; so the lanes, which others write, are asked again
+    /// only when half of it is used.
+    fn set_credit(&mut self) {
+        let enough = self.parts.plan.link_parcels / 2;
+        for shard in 0..self.parts.plan.shards {
+            if self.out.up_credit[shard] <= enough {
+                self.out.up_credit[shard] = self.parts.ports.up.free(ShardId(shard as u16));
+            }
+            if self.out.down_credit[shard] <= enough {
+                self.out.down_credit[shard] = self.parts.ports.down.free(ShardId(shard as u16));
+            }
+        }
+        self.out.store_full = self.parts.keep.is_full();
+    }
+
+    fn take_timers(&mut self) {
+        self.conns.expire(self.now.mono_ms);
+        if self.parts.shard.deadline().is_some_and(|deadline| deadline <= self.now.mono_ms) {
+            self.is_busy = true;
+            self.step(Input::Timer);
+        }
+    }
+
+    fn take_down(&mut self) {
+        for sender in 0..self.parts.plan.shards {
+            let from = ShardId(sender as u16);
+            for _ in 0..PARCEL_BURST_MAX {
+                let Some(parcel) = self.parts.ports.down.pop(from) else { break };
+                self.take_parcel(from, parcel);
+            }
+        }
+    }
+
+    fn take_up(&mut self) {
+        let shards = self.parts.plan.shards;
+        self.first = (self.first + 1) % shards;
+        for offset in 0..shards {
+            let from = ShardId(((self.first + offset) % shards) as u16);
+            for _ in 0..PARCEL_BURST_MAX {
+                if !self.out.has_down_room() {
+                    return;
+                }
+                let Some(parcel) = self.parts.ports.up.pop(from) else { break };
+                self.take_parcel(from, parcel);
+            }
+        }
+    }
+
+    fn take_parcel(&mut self, from: ShardId, parcel: Parcel) {
+        self.is_busy = true;
+        self.ring_for_room(from);
+        match parcel {
+            Parcel::Up(parcel) => self.step(Input::Up { from, parcel }),
+            Parcel::Down(parcel) => self.step(Input::Down { from, parcel }),
+        }
+    }
+
+    /// Wakes a sender that may sleep because its lane was full. A full lane is emptied through half of it at
+    /// least once, so ringing once per half wakes everyone who waits, and hardly ever one who does not.
+    fn ring_for_room(&mut self, sender: ShardId) {
+        let taken = &mut self.taken[sender.index()];
+        *taken += 1;
+        if *taken > self.parts.plan.link_parcels / 2 {
+            *taken = 0;
+            self.parts.waker.wake(sender);
+        }
+    }
+
+    fn take_sockets(&mut self) {
+        for _ in 0..SOCKET_BURST_MAX {
+            let Some(moving) = self.parts.doors.take(self.parts.id) else { return };
+            self.is_busy = true;
+            if let Some(conn) = self.open(moving.fd, moving.peer)
+                && !moving.bytes.is_empty()
+            {
+                self.step(Input::Bytes { conn, bytes: &moving.bytes });
+            }
+        }
+    }
+
+    /// Tells the engine of a new socket, unless everything is about to end.
+    fn open(&mut self, fd: OwnedFd, peer: SocketAddr) -> Option<ConnId> {
+        use std::fmt::Write;
+        if self.stage != Stage::Running {
+            return None;
+        }
+        let mut text = std::mem::take(&mut self.peer);
+        text.clear();
+        let _ = write!(text, "{peer}");
+        let conn = self.conns.open(fd);
+        self.step(Input::Opened { conn, peer: &text });
+        self.peer = text;
+        Some(conn)
+    }
+
+    fn take_commits(&mut self) {
+        let position = self.parts.keep.committed();
+        if position != self.committed {
+            self.committed = position;
+            self.is_busy = true;
+            self.step(Input::Committed { position });
+        }
+    }
+
+    fn take_completions(&mut self) -> io::Result<()> {
+        let mut completions = std::mem::take(&mut self.completions);
+        self.ring.collect(&mut completions, COMPLETION_BURST_MAX);
+        self.is_busy |= !completions.is_empty();
+        for completion in completions.drain(..) {
+            match self.ring.event(completion) {
+                Event::Received { conn, outcome, more } => self.received(conn, outcome, more),
+                Event::Sent { conn, sent, end } => self.sent(conn, sent, end)?,
+                Event::Accepted { listener, outcome, more } => self.accepted(listener, outcome, more),
+                Event::NotCancelled { conn } => self.conns.not_cancelled(conn),
+                Event::Nothing => {}
+            }
+        }
+        self.completions = completions;
+        Ok(())
+    }
+
+    fn accepted(&mut self, listener: usize, outcome: io::Result<OwnedFd>, more: bool) {
+        if !more {
+            self.listeners.ended(listener);
+        }
+        match outcome {
+            Ok(fd) => match socket2::SockRef::from(&fd).peer_addr().map(|peer| peer.as_socket()) {
+                Ok(Some(peer)) => drop(self.open(fd, peer)),
+                // It is gone again.
+                _ => drop(fd),
+            },
+            Err(error) => self.listeners.failed(listener, &error, self.now.mono_ms),
+        }
+    }
+
+    fn received(&mut self, conn: ConnId, outcome: Received, more: bool) {
+        if !more {
+            self.conns.receive_ended(conn);
+        }
+        match outcome {
+            Received::Bytes(filled) => {
+                // Bytes for a connection that is being closed are dropped.
+                if self.conns.is_open(conn) {
+                    let bytes = self.ring.bytes(&filled);
+                    self.parts.shard.step(self.now, Input::Bytes { conn, bytes }, &mut self.out);
+                    self.carry_out_orders();
+                }
+                self.ring.recycle(filled);
+            }
+            Received::Failed(error) => {
+                tracing::debug!(?conn, %error, "a receive failed");
+                if self.conns.failed(conn) {
+                    self.step(Input::Closed { conn });
+                }
+            }
+            Received::End if self.conns.peer_ended(conn, self.now.mono_ms) => self.step(Input::Closed { conn }),
+            Received::End | Received::NoBuffer | Received::Cancelled => {}
+        }
+    }
+
+    fn sent(&mut self, conn: ConnId, sent: usize, end: SendEnd) -> io::Result<()> {
+        let progress = self.out.sends.sent(conn, sent);
+        match end {
+            SendEnd::Continues => self.conns.send_rest(conn, &mut self.ring)?,
+            SendEnd::Done { buffer } => {
+                self.buffers.give(buffer);
+                self.conns.send_done(conn);
+            }
+            SendEnd::Failed { buffer, error } => {
+                tracing::debug!(?conn, %error, "a send failed");
+                self.buffers.give(buffer);
+                if self.conns.send_failed(conn) {
+                    self.step(Input::Closed { conn });
+                }
+            }
+        }
+        if progress.more {
+            self.resend.push(conn);
+        }
+        if progress.drained && self.conns.is_open(conn) {
+            self.step(Input::Drained { conn });
+        }
+        Ok(())
+    }
+
+    // What the engine wants.
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.flush_sends()?;
+        self.conns.settle(self.now.mono_ms, &mut self.ring, &mut self.out.sends)?;
+        if self.stage == Stage::Running {
+            self.listeners.arm(self.now.mono_ms, &mut self.ring)?;
+        }
+        if !self.handoff.is_empty() {
+            self.handoff.carry(self.now.mono_ms, &self.parts.waker);
+        }
+        self.flush_links();
+        self.flush_changes();
+        self.ring.enter()
+    }
+
+    /// Everything that the turn produced for one socket leaves in one send.
+    fn flush_sends(&mut self) -> io::Result<()> {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        self.out.sends.take_dirty(&mut dirty);
+        dirty.append(&mut self.resend);
+        self.is_busy |= !dirty.is_empty();
+        let mut spare = Vec::new();
+        for conn in dirty.drain(..) {
+            if spare.capacity() == 0 {
+                spare = self.buffers.take();
+            }
+            self.conns.send(conn, &mut self.ring, &mut self.out.sends, &mut spare)?;
+        }
+        self.buffers.give(spare);
+        self.dirty = dirty;
+        Ok(())
+    }
+
+    fn flush_links(&mut self) {
+        for shard in 0..self.parts.plan.shards {
+            let to = ShardId(shard as u16);
+            let ups = self.out.up[shard].len();
+            let downs = self.out.down[shard].len();
+            if ups + downs == 0 {
+                continue;
+            }
+            self.out.up_credit[shard] -= ups;
+            self.out.down_credit[shard] -= downs;
+            for parcel in self.out.up[shard].drain(..) {
+                let pushed = self.parts.ports.up.push(to, Parcel::Up(parcel));
+                assert!(pushed.is_ok(), "an up lane is full in spite of its credit");
+            }
+            for parcel in self.out.down[shard].drain(..) {
+                let pushed = self.parts.ports.down.push(to, Parcel::Down(parcel));
+                assert!(pushed.is_ok(), "a down lane is full in spite of its credit");
+            }
+            self.is_busy = true;
+            self.parts.waker.wake(to);
+        }
+    }
+
+    fn flush_changes(&mut self) {
+        if !self.out.changes.is_empty() {
+            self.is_busy = true;
+            let spare = self.parts.keep.spare().unwrap_or_default();
+            // The position goes on in the next one.
+            let last = self.out.changes.last;
+            let changes = std::mem::replace(&mut self.out.changes, spare);
+            self.out.changes.last = last;
+            self.parts.keep.push(changes);
+        }
+    }
+
+    // The end.
+
+    fn advance_stop(&mut self) -> io::Result<()> {
+        let now_ms = self.now.mono_ms;
+        self.stage = match (self.stage, self.parts.stop.asked()) {
+            (_, Stopping::AtOnce) => Stage::Over,
+            (Stage::Running, Stopping::No) => return Ok(()),
+            (Stage::Running, Stopping::Gently) => {
+                self.listeners.close(&mut self.ring)?;
+                self.step(Input::Stop);
+                self.is_busy = true;
+                Stage::Stopping { until_ms: now_ms + self.parts.plan.stop_grace_ms }
+            }
+            (Stage::Stopping { until_ms } | Stage::Quiet { until_ms }, _) if until_ms <= now_ms => {
+                tracing::warn!(shard = self.parts.id.0, open = self.conns.len(), "stopped with bytes unsent");
+                Stage::Over
+            }
+            (Stage::Stopping { until_ms }, _) if self.conns.len() == 0 && self.handoff.is_empty() => {
+                if self.parts.stop.one_more_is_quiet() {
+                    self.parts.waker.wake_all();
+                }
+                self.is_busy = true;
+                Stage::Quiet { until_ms }
+            }
+            // Every shard is quiet: what the lanes hold now is the last.
+            (Stage::Quiet { .. }, _) if self.parts.stop.all_are_quiet() && self.are_lanes_empty() => Stage::Over,
+            (stage, _) => stage,
+        };
+        Ok(())
+    }
+
+    fn are_lanes_empty(&self) -> bool {
+        self.parts.ports.up.is_empty() && self.parts.ports.down.is_empty()
+    }
+
+    // Sleep.
+
+    /// Looks again for `spin_us` before sleeping; true when there is something.
+    fn spin(&mut self) -> bool {
+        if self.parts.plan.spin_us == 0 {
+            return false;
+        }
+        let end = Instant::now() + Duration::from_micros(self.parts.plan.spin_us.into());
+        loop {
+            if self.has_work() {
+                return true;
+            }
+            if Instant::now() >= end {
+                return false;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    /// First naps in the ring, which costs one system call: traffic that is not dense, but not rare either, is
+    /// served that way. Only when a nap brought nothing it sleeps in glommio, for as long as it takes; that costs
+    /// several calls, and lets glommio's other tasks run.
+    async fn sleep(&mut self, sleeper: &mut Sleeper) -> io::Result<()> {
+        self.ring.listen_to(self.parts.waker.rung(self.parts.id))?;
+        self.parts.ports.bell.announce_sleep();
+        let mut is_over = self.has_work();
+        let at_most = self.until_next();
+        let nap = at_most.min(Duration::from_micros(self.parts.plan.nap_us.into()));
+        if !is_over && !nap.is_zero() {
+            is_over = self.ring.nap(nap)?;
+        }
+        let at_most = at_most.saturating_sub(nap);
+        if !is_over && !at_most.is_zero() {
+            self.ring.enter()?;
+            self.ring.arm_event();
+            if !self.has_work() && sleeper.sleep(at_most).await? {
+                self.ring.drain_event()?;
+            }
+            self.ring.disarm_event();
+        }
+        self.parts.ports.bell.awake();
+        Ok(())
+    }
+
+    /// The second look: everything that others write before they ring, and the ring itself.
+    fn has_work(&mut self) -> bool {
+        let ports = &self.parts.ports;
+        let stop = self.parts.stop.asked();
+        !self.ring.is_quiet()
+            || !ports.down.is_empty()
+            || (!ports.up.is_empty() && self.out.has_down_room())
+            || !self.parts.doors.is_empty(self.parts.id)
+            || self.parts.keep.committed() != self.committed
+            || (self.out.store_full && !self.parts.keep.is_full())
+            || self.has_new_credit()
+            || (stop != Stopping::No && self.stage == Stage::Running)
+            || stop == Stopping::AtOnce
+            || (matches!(self.stage, Stage::Quiet { .. }) && self.parts.stop.all_are_quiet())
+    }
+
+    /// A lane that was full has room again: what waits for it can go on.
+    fn has_new_credit(&self) -> bool {
+        let (ports, out) = (&self.parts.ports, &self.out);
+        (0..self.parts.plan.shards).any(|shard| {
+            let to = ShardId(shard as u16);
+            (out.up_credit[shard] == 0 && ports.up.free(to) > 0)
+                || (out.down_credit[shard] == 0 && ports.down.free(to) > 0)
+        })
+    }
+
+    /// Until the next thing that only time brings.
+    fn until_next(&self) -> Duration {
+        let now_ms = self.parts.clock.now().mono_ms;
+        let stop = match self.stage {
+            Stage::Stopping { until_ms } | Stage::Quiet { until_ms } => Some(until_ms),
+            Stage::Running | Stage::Over => None,
+        };
+        let handoff = (!self.handoff.is_empty()).then_some(now_ms + handoff::RETRY_MS);
+        let deadlines = [self.parts.shard.deadline(), self.conns.deadline(), self.listeners.deadline(), stop, handoff];
+        let next = deadlines.into_iter().flatten().min().unwrap_or(u64::MAX);
+        Duration::from_millis(next.saturating_sub(now_ms).min(LONGEST_SLEEP_MS))
+    }
+}

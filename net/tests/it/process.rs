@@ -1,0 +1,40 @@
+//! A broker process of one test: its own port, its own folder, ended with the test.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+pub struct Broker {
+    process: Child,
+    pub port: u16,
+}
+
+impl Broker {
+    /// Starts `mote serve` in memory and waits for its ready line.
+    pub fn start(shards: usize) -> Broker {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_mote"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--memory", "--shards", &shards.to_string()])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let ready = lines.by_ref().map(Result::unwrap).find(|line| line.contains(" ready: ")).unwrap();
+        assert!(ready.ends_with(", no data folder"), "{ready}");
+        let port = ready.split(&[':', ',']).find_map(|part| part.parse().ok()).unwrap();
+        std::thread::spawn(move || lines.for_each(drop)); // a full pipe would stop the broker's log
+        Broker { process, port }
+    }
+
+    /// Ends it as an operator does; it must end well.
+    pub fn stop(mut self) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
