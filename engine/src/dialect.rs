@@ -101,6 +101,14 @@ pub enum Parsed<'a> {
     Bad(&'static str),
 }
 
+/// What CONNACK says to a client that has a `mote` user property in CONNECT: the version and the verbs that work.
+pub const ADVERTISED: &str = "1;tree;sync";
+
+/// Whether the broker takes a user property out of what it passes on: `mote` with a verb as its first word.
+pub fn is_consumed(name: &str, value: &str) -> bool {
+    name == "mote" && Verb::of(split_word(value).0).is_some()
+}
+
 /// Reads the intent off a topic or filter. An unknown verb behind `$` is an ordinary `$`-topic.
 pub fn parse_prefix(text: &str) -> Parsed<'_> {
     let Some((verb, options, rest)) = split_prefix(text) else { return Parsed::Plain(text) };

@@ -1,1 +1,19 @@
-//! Stub.
+//! The simulator: the whole broker on one thread, from one seed.
+//!
+//! Tests hold conversations in a [`world::World`]; `vopr` lets random clients loose in many of them and compares with
+//! a naive oracle. Runs the very `Shard::step` that production runs. Never reads a clock, never opens anything.
+
+pub mod client;
+pub mod node;
+pub mod oracle;
+pub mod packet;
+pub mod rng;
+pub mod socket;
+pub mod swarm;
+mod turn;
+pub mod twin;
+pub mod world;
+
+pub use client::{ConnectOptions, PublishOptions, WillOptions};
+pub use packet::{Message, OwnedPacket};
+pub use world::{ClientId, Plan, World};

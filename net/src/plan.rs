@@ -15,6 +15,8 @@ pub struct Plan {
     pub link_parcels: usize,
     /// Microseconds that an idle shard looks again before it sleeps.
     pub spin_us: u32,
+    /// Microseconds that it then waits in its own ring, which is cheaper to leave, before it sleeps in glommio.
+    pub nap_us: u32,
     /// Milliseconds that a socket may wait for its home shard to take it.
     pub handoff_ms: u64,
     /// Milliseconds from the request to stop until what is still unsent is dropped.
@@ -49,6 +51,7 @@ impl Default for Plan {
             pin_cores: true,
             link_parcels: LINK_PARCELS_DEFAULT,
             spin_us: 0,
+            nap_us: 1_000,
             handoff_ms: 10_000,
             stop_grace_ms: 5_000,
             ring: RingPlan::default(),

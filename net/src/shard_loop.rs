@@ -27,7 +27,7 @@ use engine::shard::outbox::{Order, Outbox};
 use engine::shard::parcel::{Down, Up};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// Completions of one turn.
@@ -146,9 +146,8 @@ struct Loop<S, K> {
 
 /// Runs until everything is stopped. `ready` is called when the ring works and the listeners are about to accept.
 pub(crate) async fn run<S: Step, K: Keep>(parts: Parts<S, K>, ready: impl FnOnce()) -> io::Result<()> {
-    let event = parts.waker.event(parts.id).try_clone_to_owned()?;
-    let mut sleeper = Sleeper::new(event)?;
     let mut shard_loop = Loop::new(parts)?;
+    let mut sleeper = Sleeper::new(&shard_loop.ring, shard_loop.parts.waker.rung(shard_loop.parts.id))?;
     ready();
     loop {
         shard_loop.turn()?;
@@ -166,7 +165,7 @@ pub(crate) async fn run<S: Step, K: Keep>(parts: Parts<S, K>, ready: impl FnOnce
 impl<S: Step, K: Keep> Loop<S, K> {
     fn new(mut parts: Parts<S, K>) -> io::Result<Loop<S, K>> {
         let shards = parts.plan.shards;
-        let ring = Ring::new(parts.plan.ring, parts.waker.event(parts.id))?;
+        let ring = Ring::new(parts.plan.ring)?;
         let mut out = Outbox::new(shards);
         for shard in 0..shards {
             out.up_credit[shard] = parts.ports.up.free(ShardId(shard as u16));
@@ -549,17 +548,27 @@ impl<S: Step, K: Keep> Loop<S, K> {
         }
     }
 
+    /// First naps in the ring, which costs one system call: traffic that is not dense, but not rare either, is
+    /// served that way. Only when a nap brought nothing it sleeps in glommio, for as long as it takes; that costs
+    /// several calls, and lets glommio's other tasks run.
     async fn sleep(&mut self, sleeper: &mut Sleeper) -> io::Result<()> {
+        self.ring.listen_to(self.parts.waker.rung(self.parts.id))?;
         self.parts.ports.bell.announce_sleep();
-        self.ring.arm_event();
+        let mut is_over = self.has_work();
         let at_most = self.until_next();
-        if !self.has_work() && at_most > Duration::ZERO {
-            let was_woken = sleeper.sleep(Some(at_most)).await?;
-            if was_woken {
-                self.ring.drain_event(self.parts.waker.event(self.parts.id).as_fd())?;
-            }
+        let nap = at_most.min(Duration::from_micros(self.parts.plan.nap_us.into()));
+        if !is_over && !nap.is_zero() {
+            is_over = self.ring.nap(nap)?;
         }
-        self.ring.disarm_event();
+        let at_most = at_most.saturating_sub(nap);
+        if !is_over && !at_most.is_zero() {
+            self.ring.enter()?;
+            self.ring.arm_event();
+            if !self.has_work() && sleeper.sleep(at_most).await? {
+                self.ring.drain_event()?;
+            }
+            self.ring.disarm_event();
+        }
         self.parts.ports.bell.awake();
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Waking a shard that sleeps: an event descriptor per shard, written only when its bell says that it sleeps.
+//! Waking a shard that sleeps: a descriptor per shard, written only when its bell says that it sleeps.
 
 use engine::key::ShardId;
 use engine::mesh::Ringer;
@@ -11,35 +11,33 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Waker {
     ringer: Ringer,
-    events: Arc<Vec<OwnedFd>>,
+    rung: Arc<Vec<OwnedFd>>,
 }
 
 impl Waker {
     pub(crate) fn new(ringer: Ringer, shards: usize) -> io::Result<Waker> {
-        // Not blocking, so that draining one that is empty says so instead of waiting.
-        let event = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
-        let events = (0..shards).map(|_| event()).collect::<Result<Vec<_>, _>>()?;
-        Ok(Waker { ringer, events: Arc::new(events) })
+        // Blocking: a shard's ring has a read waiting on it, and a writer never waits, since the counter is emptied
+        // by every read and a bell is answered by one writer.
+        let rung = (0..shards).map(|_| eventfd(0, EventfdFlags::CLOEXEC)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Waker { ringer, rung: Arc::new(rung) })
     }
 
     /// Call it after whatever the shard shall find (a parcel, a committed position) is written. Costs one load
     /// while the shard is awake, one system call when it sleeps.
     pub fn wake(&self, shard: ShardId) {
         if self.ringer.ring(shard)
-            && let Err(error) = rustix::io::write(&self.events[shard.index()], &1u64.to_ne_bytes())
-            // A counter at its end has been readable for long.
-            && error != rustix::io::Errno::AGAIN
+            && let Err(error) = rustix::io::write(&self.rung[shard.index()], &1u64.to_ne_bytes())
         {
             tracing::error!(shard = shard.0, %error, "a sleeping shard could not be woken");
         }
     }
 
     pub fn wake_all(&self) {
-        (0..self.events.len()).for_each(|shard| self.wake(ShardId(shard as u16)));
+        (0..self.rung.len()).for_each(|shard| self.wake(ShardId(shard as u16)));
     }
 
-    /// What `shard` sleeps on.
-    pub(crate) fn event(&self, shard: ShardId) -> BorrowedFd<'_> {
-        self.events[shard.index()].as_fd()
+    /// Readable when `shard` is to wake.
+    pub(crate) fn rung(&self, shard: ShardId) -> BorrowedFd<'_> {
+        self.rung[shard.index()].as_fd()
     }
 }

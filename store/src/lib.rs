@@ -1,1 +1,40 @@
-//! Stub.
+//! The memory that survives: retained rows and the numbers of their groups, written behind the broker's back.
+//!
+//! ```text
+//! shard ── Changes ──▶ inlet ──▶ writer ── coalesce ──▶ record, key ──▶ table ──▶ lmdb │ memory (twins)
+//! boot  ◀── Restored ── restore (folder, regroup) ◀──────────────────── table
+//! ```
+//!
+//! `net` opens it at boot ([`open`]), shows every row to the shards ([`Opened::restore`]), starts the writer
+//! ([`Opened::start`]), gives each shard its [`Inlet`] and stops the [`Writer`] at the end. `store/README.md` draws
+//! every key and record. The store knows of the engine nothing but rows, groups and limits, and never of topics'
+//! meaning: the function from topic to group is handed in.
+#![deny(unsafe_code)]
+
+mod coalesce;
+mod folder;
+mod inlet;
+mod key;
+mod lmdb;
+pub mod memory;
+mod record;
+#[allow(unsafe_code, unused_imports, mismatched_lifetime_syntaxes)]
+#[allow(clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used)]
+#[rustfmt::skip]
+mod record_generated;
+mod regroup;
+mod restore;
+pub mod table;
+mod tombstone;
+mod writer;
+
+pub use inlet::Inlet;
+pub use key::{TOPIC_KEY_BYTES_MAX, TopicHash};
+pub use lmdb::LmdbTable;
+pub use record::{Gap, GroupState};
+pub use regroup::Moved;
+pub use restore::{
+    COMMIT_MS_DEFAULT, GroupRule, Identity, MAP_BYTES_INITIAL_DEFAULT, OpenError, Opened, RestoreReport, Restored,
+    Settings, StoreError, TOMBSTONE_S_DEFAULT, TOMBSTONES_MAX_DEFAULT, open, open_on, open_with,
+};
+pub use writer::{ByHand, Wake, Writer};

@@ -64,14 +64,18 @@ fn spread(pattern: &str, payload: &[u8], bounds: &Bounds, into: &mut Batch) -> R
     let text = utf8(payload)?;
     // Payloads never take more than they take in JSON.
     let room = (u32::MAX as usize).saturating_sub(into.bytes.len() + payload.len());
-    let mut path = SmallVec::new();
-    if pattern.before.is_empty() {
-        path.extend_from_slice(pattern.tail.as_bytes());
-    }
-    let rows_max = into.rows.len() + bounds.rows;
-    let topic_bytes_left = room.min(TREE_TOPIC_BYTES_MAX);
-    let levels_max = bounds.levels;
-    let mut graft = Graft { pattern, path, marks: SmallVec::new(), into, rows_max, topic_bytes_left, levels_max };
+    let mut graft = Graft {
+        path: SmallVec::new(),
+        joint: "",
+        behind: "",
+        marks: SmallVec::new(),
+        rows_max: into.rows.len() + bounds.rows,
+        topic_bytes_left: room.min(TREE_TOPIC_BYTES_MAX),
+        levels_max: bounds.levels,
+        pattern,
+        into,
+    };
+    graft.begin();
     walk(text, nesting, &mut graft)
 }
 
@@ -156,8 +160,12 @@ impl<'p> Pattern<'p> {
 
 struct Graft<'a> {
     pattern: Pattern<'a>,
-    /// The topic of the innermost nesting; before the last `+`, its beginning.
+    /// What topics of the innermost nesting begin with, up to the key.
     path: SmallVec<[u8; 256]>,
+    /// The end of `path` that is no part of the nesting's own topic.
+    joint: &'a str,
+    /// What follows the key.
+    behind: &'a str,
     /// Where `path` ended before each nesting that is open.
     marks: SmallVec<[usize; JSON_DEPTH_MAX]>,
     into: &'a mut Batch,
@@ -173,31 +181,31 @@ impl Sink for Graft<'_> {
         let mut scratch = Vec::new();
         let level = unescaped(key, &mut scratch);
         self.check_key(key, level)?;
-        let (before, behind) = self.pattern.around(self.marks.len());
         self.marks.push(self.path.len());
-        self.path.extend_from_slice(before.as_bytes());
         self.path.extend_from_slice(level);
-        self.path.extend_from_slice(behind.as_bytes());
+        self.path.extend_from_slice(self.behind.as_bytes());
+        (self.joint, self.behind) = self.pattern.around(self.marks.len());
+        self.path.extend_from_slice(self.joint.as_bytes());
         Ok(())
     }
 
     fn leave(&mut self) {
         self.path.truncate(self.marks.pop().unwrap_or(0));
+        (self.joint, self.behind) = self.pattern.around(self.marks.len());
     }
 
     fn leaf(&mut self, key: Text<'_>, leaf: Leaf<'_>) -> Result<(), Fault> {
         let mut scratch = Vec::new();
         let level = unescaped(key, &mut scratch);
         self.check_key(key, level)?;
-        let (before, behind) = self.pattern.around(self.marks.len());
-        self.check_row(key, self.path.len() + before.len() + level.len() + behind.len())?;
+        self.check_row(key, self.path.len() + level.len() + self.behind.len())?;
         let bytes = &mut self.into.bytes;
         let start = bytes.len();
         bytes.extend_from_slice(&self.path);
-        bytes.extend_from_slice(before.as_bytes());
         bytes.extend_from_slice(level);
-        bytes.extend_from_slice(behind.as_bytes());
-        self.push(Span::new(start, self.into.bytes.len() - start), leaf);
+        bytes.extend_from_slice(self.behind.as_bytes());
+        let topic = Span::new(start, bytes.len() - start);
+        self.push(topic, leaf);
         Ok(())
     }
 
@@ -205,16 +213,26 @@ impl Sink for Graft<'_> {
         if self.pattern.bare && self.marks.is_empty() {
             return Err(bad_key(key, "stands for no topic: the pattern is # alone"));
         }
-        self.check_row(key, self.path.len())?;
-        let topic = self.into.keep(&self.path);
+        let len = self.path.len() - self.joint.len();
+        self.check_row(key, len)?;
+        let topic = self.into.keep(&self.path[..len]);
         self.push(topic, leaf);
         Ok(())
     }
 }
 
 impl Graft<'_> {
+    /// Stands in the outermost nesting.
+    fn begin(&mut self) {
+        if self.pattern.before.is_empty() {
+            self.path.extend_from_slice(self.pattern.tail.as_bytes());
+        }
+        (self.joint, self.behind) = self.pattern.around(0);
+        self.path.extend_from_slice(self.joint.as_bytes());
+    }
+
     fn check_key(&self, key: Text<'_>, level: &[u8]) -> Result<(), Fault> {
-        if level.iter().any(|b| matches!(b, b'/' | b'+' | b'#' | 0)) {
+        if level.iter().fold(false, |bad, &byte| bad | matches!(byte, b'/' | b'+' | b'#' | 0)) {
             return Err(bad_key(key, "is no topic level"));
         }
         let depth = self.marks.len();

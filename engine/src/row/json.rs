@@ -231,12 +231,14 @@ impl<'a> Scanner<'a> {
 
     /// The value here, at most `depth_max` arrays and objects deep. No white space stands before it.
     pub fn value(&mut self, depth_max: usize) -> Result<Kind, JsonFault> {
+        let outermost = self.kind()?;
+        if !matches!(outermost, Kind::Array | Kind::Object) {
+            return self.scalar().map(|()| outermost);
+        }
         let depth_max = depth_max.min(JSON_DEPTH_MAX);
         let mut open = Open::default();
-        let outermost = self.kind()?;
         loop {
             let begun = match self.peek() {
-                b'"' => self.string().map(|_| false)?,
                 byte @ (b'{' | b'[') => {
                     if open.depth == depth_max {
                         return Err(self.fault("nested too deeply"));
@@ -366,8 +368,10 @@ impl<'a> Scanner<'a> {
         Ok(unit)
     }
 
+    /// The value here, which is no array and no object.
     fn scalar(&mut self) -> Result<(), JsonFault> {
         match self.peek() {
+            b'"' => self.string().map(drop),
             b't' => self.literal(b"true"),
             b'f' => self.literal(b"false"),
             b'n' => self.literal(b"null"),

@@ -152,13 +152,18 @@ impl Merge {
 
     /// Begins a frame for `filter` as subscribed, without prefix.
     pub fn begin(&mut self, filter: &str) {
-        if self.bytes.capacity() + self.part.capacity() + self.held.capacity() > MERGE_SCRATCH_BYTES_MAX {
+        if self.scratch_bytes() > MERGE_SCRATCH_BYTES_MAX {
             *self = Merge::default();
         }
         self.shape = Shape::of(filter);
         self.bytes.clear();
         self.rows.clear();
         self.ascending = true;
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        let rows = self.rows.capacity() * size_of::<MergeRow>();
+        rows + self.bytes.capacity() + self.part.capacity() + self.held.capacity()
     }
 
     /// A row whose topic matches the filter. A later row of the same topic wins. `deleted`: a retained row
@@ -332,7 +337,8 @@ impl Merge {
         let row = &self.rows[at];
         let path = self.path(row);
         let form = Form::of(self.payload(row), row.text, row.deleted);
-        let own = self.shape.deep && self.at_or_below_deep(path) && (form.is_object() || self.has_below(at, path));
+        // Every row of such a filter is where the `#` stands or below.
+        let own = self.shape.deep && (form.is_object() || self.has_below(at, path));
         let common = match at.checked_sub(1) {
             Some(before) => common_levels(open, self.path(&self.rows[before]), path),
             None => 0,
@@ -355,11 +361,7 @@ impl Merge {
         form.write(out);
     }
 
-    /// Whether the node is where the `#` stands, or below.
-    fn at_or_below_deep(&self, path: &[u8]) -> bool {
-        self.shape.single == 0 || path.iter().filter(|&&b| b == 0).count() >= self.shape.single
-    }
-
+    /// Whether the row after this is below it: at once behind it, as the paths are sorted.
     fn has_below(&self, at: usize, path: &[u8]) -> bool {
         self.rows.get(at + 1).is_some_and(|next| {
             let next = self.path(next);

@@ -102,7 +102,7 @@ fn member<S: Sink>(scanner: &mut Scanner<'_>, nesting: Nesting, depth: usize, si
     let at = scanner.at;
     let leaf = leaf(scanner, nesting, depth)?;
     if depth < nesting.single {
-        return Err(JsonFault { at, what: "an object must stand here: the pattern has more wildcard levels" }.into());
+        return Err(JsonFault { at, what: "an object must stand here: there are more wildcard levels" }.into());
     }
     sink.leaf(key, leaf)?;
     Ok(false)

@@ -3,7 +3,9 @@
 //! PUBACK and PUBREC leave in the order of the PUBLISHes [MQTT-4.6.0-2], [MQTT-4.6.0-3], and each only when every
 //! owner has given its verdict. What waits holds back later acknowledgements, never later work.
 
+use crate::key::FilterHandle;
 use crate::wire::{AckKind, ReasonCode};
+use smallvec::SmallVec;
 use std::collections::{HashSet, VecDeque};
 
 /// An acknowledgement that is owed.
@@ -24,7 +26,11 @@ pub struct Owed {
 #[derive(Debug)]
 pub enum OwedKind {
     Ack(AckKind),
-    Suback(Box<[u8]>),
+    /// Reason codes, and the subscriptions whose retained rows follow the SUBACK.
+    Suback {
+        codes: Box<[u8]>,
+        reading: SmallVec<[FilterHandle; 1]>,
+    },
 }
 
 /// An acknowledgement that may leave.
@@ -78,6 +84,14 @@ impl Acks {
         match refused {
             Some(code) => owed.refused = owed.refused.or(Some(code)),
             None => owed.applied += 1,
+        }
+    }
+
+    /// Why some filter of a SUBSCRIBE was refused, in words.
+    pub fn explain(&mut self, ticket: u32, what: &str) {
+        let index = ticket.wrapping_sub(self.first_ticket) as usize;
+        if let Some(owed) = self.owed.get_mut(index) {
+            owed.what = Some(what.into());
         }
     }
 

@@ -52,7 +52,7 @@ pub fn judge(connect: &Connect<'_>, config: &Config) -> Result<Granted, ReasonCo
         keep_alive_s,
         window: properties.receive_maximum().unwrap_or(u16::MAX).min(config.session.inflight_max),
         packet_bytes_max: properties.maximum_packet_size().map_or(usize::MAX, |bytes| bytes as usize),
-        problem_information: properties.request_problem_information() != Some(0),
+        problem_information: properties.request_problem_information() != Some(false),
         knows_mote: properties.user_property("mote").is_some(),
         tell_expiry: expiry_s != asked,
         tell_keep_alive: keep_alive_s != connect.keep_alive,

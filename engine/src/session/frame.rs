@@ -69,7 +69,8 @@ mod tests {
     #[test]
     fn the_fields_stand_in_order() {
         let mut out = String::new();
-        let words = FrameWords { kind: FrameKind::Live, n: 4, ver: None, more: true, reset: false, lost: 3, skipped: 1 };
+        let words =
+            FrameWords { kind: FrameKind::Live, n: 4, ver: None, more: true, reset: false, lost: 3, skipped: 1 };
         words.write(&mut out);
         assert_eq!(out, "frame;live;n=4;more;lost=3;skipped=1");
     }

@@ -47,7 +47,11 @@ pub enum Acked {
     /// The delivery is over; its message is to be released.
     Done(Delivered),
     /// PUBREC for a QoS 2 delivery: answer PUBREL. The message is to be released, once.
-    Release { first: bool, message: MessageKey, merged: Option<u32> },
+    Release {
+        first: bool,
+        message: MessageKey,
+        merged: Option<u32>,
+    },
     Unknown,
 }
 

@@ -37,7 +37,13 @@ pub struct Session {
     pub delivery: Delivery,
     /// Publishes of the client whose acknowledgement has not left.
     pub acks: Acks,
+    /// Walks under way that bring retained messages to plain subscriptions.
+    pub walks: Vec<u32>,
     pub will: Option<Box<Will>>,
+    /// When the session ends, while it has no connection; milliseconds, monotonic.
+    pub ends_at_ms: u64,
+    /// When the will is due, while it is delayed.
+    pub will_at_ms: u64,
     /// Serial of the row that was last collected for this session, and where: see `shard::fanout`.
     pub stamp: (u64, u32),
 }

@@ -118,6 +118,12 @@ impl Filters {
         (removed, subscribers.get(at.position as usize).map(|moved| moved.session))
     }
 
+    /// The merged subscription that stands there, if it is one.
+    pub fn merged_at(&self, at: SubscriptionRef) -> Option<u32> {
+        let slot = self.slot(at.handle);
+        (slot.kind == Kind::Merged).then(|| slot.subscribers[at.position as usize].merged)
+    }
+
     /// Filters in use.
     pub fn len(&self) -> usize {
         self.by_text.len()
@@ -125,6 +131,11 @@ impl Filters {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// A number that clients cannot guess from its neighbours.
+    pub fn hash_number(&self, number: u64) -> u64 {
+        self.hasher.hash_one(number)
     }
 
     fn hash(&self, text: &str, kind: Kind) -> u64 {

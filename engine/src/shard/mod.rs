@@ -2,7 +2,262 @@
 //!
 //! Called by the loop in `net` and by the simulator in `fuzz`, on the one thread that owns it. Never blocks,
 //! never reads a clock, never touches another shard but by the parcels in its outbox.
+//!
+//! ```text
+//! receive    bytes of a socket into packets            attach     CONNECT, takeover, wills, the ends of sessions
+//! publish    a PUBLISH to its owners                   subtree    versions, retained rows, matching (owner)
+//! subscribe  filters of clients, wishes to owners      catchup    snapshots and retained messages (owner)
+//! fanout     a row to its plain subscribers            merged     frames to merged subscribers
+//! links      parcels from and to other shards
+//! ```
 
+mod attach;
+pub mod catchup;
+mod conns;
+pub mod fanout;
+mod filters;
+pub mod home;
 pub mod input;
+mod links;
+mod merged;
 pub mod outbox;
 pub mod parcel;
+mod publish;
+mod receive;
+mod sessions;
+mod subscribe;
+pub mod subtree;
+mod wheel;
+
+pub use home::Note;
+pub use input::Input;
+pub use outbox::Outbox;
+pub use subtree::Numbers;
+
+use crate::clock::Now;
+use crate::config::{Config, Durability};
+use crate::key::{ConnId, FilterHandle, GroupId, ShardId};
+use crate::limits::TIMER_BURST_MAX;
+use crate::row::batch::{Batch, Row, View};
+use crate::row::change::Kept;
+use crate::stats::Stats;
+use crate::topic::Roots;
+use attach::DueWill;
+use home::Home;
+use parcel::Down;
+use std::collections::VecDeque;
+use subtree::{Homes, Subtree};
+use wheel::Timer;
+
+/// What a shard is made of.
+pub struct Setup {
+    pub me: ShardId,
+    pub shards: u16,
+    pub config: Config,
+    /// The same for all shards of a broker.
+    pub roots: Roots,
+    /// Seeds tables keyed by text that clients choose; unknown to them.
+    pub seed: u64,
+}
+
+/// See the module.
+pub struct Shard {
+    me: ShardId,
+    roots: Roots,
+    home: Home,
+    subtree: Subtree,
+    /// What this shard's owner side says to its home side.
+    local: Down,
+    /// Rows of the publish at hand that are not in the receive buffer.
+    scratch: Batch,
+    /// Wills that are due and wait for room.
+    wills: VecDeque<DueWill>,
+    is_stopping: bool,
+    /// The moment of the last step.
+    now: Now,
+}
+
+/// How the owner's side of a shard reaches homes.
+struct Reach<'a> {
+    me: ShardId,
+    now: Now,
+    home: &'a mut Home,
+    local: &'a mut Down,
+    out: &'a mut Outbox,
+}
+
+impl Homes for Reach<'_> {
+    fn deliver_here(&mut self, view: &View<'_>, row: &Row, handles: &[FilterHandle]) {
+        self.home.deliver_row(self.now, view, row, handles, self.out);
+    }
+
+    fn down_to(&mut self, home: ShardId) -> &mut Down {
+        if home == self.me { self.local } else { self.out.down_to(home) }
+    }
+
+    fn outbox(&mut self) -> &mut Outbox {
+        self.out
+    }
+}
+
+/// The owner's side with the way to homes, borrowed apart.
+macro_rules! owner_side {
+    ($shard:expr, $now:expr, $out:expr) => {{
+        let Shard { me, home, subtree, local, roots, .. } = $shard;
+        (subtree, roots, $crate::shard::Reach { me: *me, now: $now, home, local, out: $out })
+    }};
+}
+use owner_side;
+
+impl Shard {
+    pub fn new(setup: Setup) -> Shard {
+        let Setup { me, shards, config, roots, seed } = setup;
+        let waits_for_disk = config.durability == Durability::Disk;
+        let subtree = Subtree::new(me, seed, waits_for_disk, config.limits.frame_bytes);
+        let home = Home::new(me, shards, config, seed.rotate_left(32));
+        let (local, scratch) = (Down::default(), Batch::default());
+        Shard {
+            me,
+            roots,
+            home,
+            subtree,
+            local,
+            scratch,
+            wills: VecDeque::new(),
+            is_stopping: false,
+            now: Now::default(),
+        }
+    }
+
+    /// A retained row from the store; before the first step, in groups that this shard owns.
+    pub fn restore(&mut self, group: GroupId, row: Kept<'_>) {
+        self.subtree.restore(group, row);
+    }
+
+    /// A tombstone from the store; before the first step.
+    pub fn restore_tombstone(&mut self, group: GroupId, topic: &str, version: u64, wall_ms: u64) {
+        self.subtree.restore_tombstone(group, topic, version, wall_ms);
+    }
+
+    /// Where a group's numbers stand; before the first step.
+    pub fn restore_numbers(&mut self, group: GroupId, numbers: Numbers) {
+        self.subtree.groups[group.index()] = numbers;
+    }
+
+    /// One event. What follows from it is appended to the outbox.
+    pub fn step(&mut self, now: Now, input: Input<'_>, out: &mut Outbox) {
+        self.now = now;
+        let is_bytes = matches!(input, Input::Bytes { .. });
+        match input {
+            Input::Opened { conn, .. } => self.opened(now, conn, out),
+            Input::Bytes { conn, bytes } => self.receive(now, conn, bytes, out),
+            Input::Closed { conn } => self.lost(now, conn, out),
+            Input::Drained { conn } => self.drained(now, conn, out),
+            Input::Up { from, parcel } => self.take_up(now, from, parcel, out),
+            Input::Down { from, parcel } => self.take_down(now, from, parcel, out),
+            Input::Timer => self.timers(now, out),
+            Input::Committed { position } => {
+                let (subtree, _, mut reach) = owner_side!(self, now, out);
+                subtree.committed(position, &mut reach);
+            }
+            Input::Turn => {}
+            Input::Stop => self.stop(now, out),
+        }
+        if !is_bytes || !self.local.items.is_empty() {
+            self.go_on(now, out);
+        }
+        self.settle(now, out);
+    }
+
+    /// When to give `Input::Timer` at the latest, in milliseconds of the monotonic clock. In the past: at once.
+    pub fn deadline(&self) -> Option<u64> {
+        /// How long what waits for room of a link or of the writer waits before it looks again.
+        const LOOK_AGAIN_MS: u64 = 1;
+        let now = self.now;
+        if !self.home.next_slices.is_empty() {
+            return Some(now.mono_ms);
+        }
+        let waits = !self.home.blocked.is_empty() || !self.wills.is_empty() || self.home.has_asks();
+        let look_again = waits.then_some(now.mono_ms + LOOK_AGAIN_MS);
+        let expiry = self.subtree.retained.next_expiry_ms();
+        let expiry = expiry.map(|wall_ms| now.mono_ms + wall_ms.saturating_sub(now.wall_ms));
+        [look_again, expiry, self.home.wheel.next_ms()].into_iter().flatten().min()
+    }
+
+    /// Whether a verdict or a row waits for the writer, so that it should commit at once.
+    pub fn is_hurried(&self) -> bool {
+        self.subtree.has_waiting()
+    }
+
+    pub fn stats(&self) -> Stats {
+        Stats {
+            sessions: self.home.sessions.len() as u64,
+            rows_retained: self.subtree.retained.len() as u64,
+            ..self.home.stats
+        }
+    }
+
+    /// Connections that the broker closed since the last call, and why.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.home.notes)
+    }
+
+    /// Continues what waited for a turn or for room.
+    fn go_on(&mut self, now: Now, out: &mut Outbox) {
+        for walk in std::mem::take(&mut self.home.next_slices) {
+            if let Some(reader) = self.home.readers.get(&walk) {
+                let owner = reader.owner;
+                self.home.ask(owner, home::Ask::More { walk });
+            }
+        }
+        for conn in std::mem::take(&mut self.home.blocked) {
+            self.unblock(now, conn, out);
+        }
+        self.publish_wills(now, out);
+    }
+
+    fn timers(&mut self, now: Now, out: &mut Outbox) {
+        for _ in 0..TIMER_BURST_MAX {
+            match self.home.wheel.pop_due(now.mono_ms) {
+                Some(Timer::Connect(conn)) => self.connect_overdue(now, conn, out),
+                Some(Timer::KeepAlive(conn)) => self.look_at_keep_alive(now, conn, out),
+                Some(Timer::SessionExpiry(session)) => self.session_expired(now, session, out),
+                Some(Timer::Will(session)) => self.will_delay_passed(now, session),
+                None => break,
+            }
+        }
+        if self.subtree.retained.next_expiry_ms().is_some_and(|at| at <= now.wall_ms) && out.has_down_room() {
+            let (subtree, _, mut reach) = owner_side!(self, now, out);
+            subtree.expire(now, TIMER_BURST_MAX, &mut reach);
+        }
+    }
+
+    /// Lets both sides of this shard talk until neither has anything to say.
+    fn settle(&mut self, now: Now, out: &mut Outbox) {
+        loop {
+            let asked = self.pass_asks(now, out);
+            if self.local.items.is_empty() {
+                if !asked {
+                    break;
+                }
+                continue;
+            }
+            let mut parcel = std::mem::take(&mut self.local);
+            self.take_down_items(now, self.me, &parcel, out);
+            if self.local.items.is_empty() && parcel.bytes_len() <= crate::limits::PARCEL_BYTES_MAX {
+                parcel.clear(); // keeps its memory
+                self.local = parcel;
+            }
+        }
+        for (conn, code) in std::mem::take(&mut self.home.overflowing) {
+            self.end(now, conn, code, "its queue is full", out);
+        }
+    }
+
+    fn drained(&mut self, now: Now, conn: ConnId, out: &mut Outbox) {
+        if let Some(conns::State::Live(session)) = self.home.conns.get(conn).map(|conn| conn.state) {
+            self.home.pump(now, session, out);
+            self.home.catch_up(session, out);
+        }
+    }
+}

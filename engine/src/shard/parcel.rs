@@ -17,16 +17,32 @@ pub struct Up {
 #[derive(Clone, Copy, Debug)]
 pub enum UpItem {
     /// Rows of one group to apply: `batch.packets[index]`.
-    Packet { index: u32 },
+    Packet {
+        index: u32,
+    },
     /// The home wants what matches `filter` under `handle` from now on; answered by `Applied`.
-    Want { filter: Span, kind: Kind, handle: FilterHandle, session: SessionKey, ticket: u32 },
+    Want {
+        filter: Span,
+        kind: Kind,
+        handle: FilterHandle,
+        session: SessionKey,
+        ticket: u32,
+    },
     /// The home no longer wants it; answered by `Dropped`, after which the handle may mean something else.
-    Drop { filter: Span, kind: Kind, handle: FilterHandle },
+    Drop {
+        filter: Span,
+        kind: Kind,
+        handle: FilterHandle,
+    },
     Walk(WalkStart),
     /// The home took the slice of `walk` that it was sent: send the next.
-    More { walk: u32 },
+    More {
+        walk: u32,
+    },
     /// The reader of `walk` is gone.
-    Cancel { walk: u32 },
+    Cancel {
+        walk: u32,
+    },
 }
 
 /// Send the retained rows that match `filter` (plain), or frames of what changed after `since` (merged; 0: a
@@ -55,8 +71,24 @@ pub struct Down {
 }
 
 impl Down {
+    pub fn clear(&mut self) {
+        self.items.clear();
+        self.batch.clear();
+        self.sources.clear();
+        self.handles.clear();
+    }
+
     pub fn bytes_len(&self) -> usize {
         self.batch.bytes.len() + self.handles.len() * size_of::<FilterHandle>()
+    }
+
+    /// Names a batch that travels on by reference.
+    pub fn share(&mut self, batch: &Arc<Batch>) -> Source {
+        // Rows of one parcel follow each other, so the batch is the last one or new.
+        if !self.sources.last().is_some_and(|last| Arc::ptr_eq(last, batch)) {
+            self.sources.push(Arc::clone(batch));
+        }
+        Source::Shared(self.sources.len() as u16 - 1)
     }
 
     /// The batch that `source` names.
@@ -77,19 +109,51 @@ pub enum Source {
 #[derive(Clone, Copy, Debug)]
 pub enum DownItem {
     /// Row `row` of packet `packet` goes to the plain subscribers of `handles[first..first+count]`.
-    Deliver { source: Source, packet: u32, row: u32, first: u32, count: u32 },
+    Deliver {
+        source: Source,
+        packet: u32,
+        row: u32,
+        first: u32,
+        count: u32,
+    },
     /// A frame for all merged subscribers of `handle` that stand where the owner stands.
     Frame(Frame),
     /// A slice of a plain walk: the rows of packets `first..first+count` of the parcel's own batch.
-    Rows { walk: u32, first: u32, count: u32, done: bool },
-    /// A part of a merged walk. `reset`: what the reader had is void, this starts a snapshot.
-    Part { walk: u32, frame: Frame, reset: bool, done: bool },
+    Rows {
+        walk: u32,
+        first: u32,
+        count: u32,
+        done: bool,
+    },
+    Part(Part),
     /// The `Want` of `ticket` is applied.
-    Applied { to: SessionKey, ticket: u32 },
+    Applied {
+        to: SessionKey,
+        ticket: u32,
+    },
     /// The `Drop` of `handle` is applied: nothing with it follows.
-    Dropped { handle: FilterHandle },
+    Dropped {
+        handle: FilterHandle,
+    },
     /// What became of a publish.
-    Verdict { to: SessionKey, ticket: u32, verdict: Verdict },
+    Verdict {
+        to: SessionKey,
+        ticket: u32,
+        verdict: Verdict,
+    },
+}
+
+/// A part of a merged walk.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    pub walk: u32,
+    pub frame: Frame,
+    /// What the reader had is void, this starts a snapshot.
+    pub reset: bool,
+    /// The slice is complete: the next may be asked for.
+    pub slice_end: bool,
+    /// The walk is complete.
+    pub done: bool,
 }
 
 /// A merged frame: a body that is encoded once.

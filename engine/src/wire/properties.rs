@@ -204,6 +204,25 @@ impl<'a> Properties<'a> {
         self.byte(id::RETAIN_AVAILABLE).map(|flag| flag != 0)
     }
 
+    /// Absent means true.
+    pub fn wildcard_subscription_available(&self) -> Option<bool> {
+        self.byte(id::WILDCARD_SUBSCRIPTION_AVAILABLE).map(|flag| flag != 0)
+    }
+
+    /// Absent means true.
+    pub fn subscription_identifier_available(&self) -> Option<bool> {
+        self.byte(id::SUBSCRIPTION_IDENTIFIER_AVAILABLE).map(|flag| flag != 0)
+    }
+
+    /// Absent means true.
+    pub fn shared_subscription_available(&self) -> Option<bool> {
+        self.byte(id::SHARED_SUBSCRIPTION_AVAILABLE).map(|flag| flag != 0)
+    }
+
+    pub fn response_information(&self) -> Option<&'a str> {
+        self.text(id::RESPONSE_INFORMATION)
+    }
+
     /// Bytes. Absent means no bound but the protocol's.
     pub fn maximum_packet_size(&self) -> Option<u32> {
         self.four(id::MAXIMUM_PACKET_SIZE)

@@ -2,7 +2,7 @@
 //!
 //! The `unsafe` here has one reason: an order in the submission queue names memory and descriptors by number, and
 //! whoever writes it promises that they stay. The promise is kept by owning all of that memory in [`Ring`]: send
-//! buffers in `InFlight` until their completion, receive buffers in `Provided`, the word of the event descriptor
+//! buffers in `InFlight` until their completion, receive buffers in `Provided`, the words of the event descriptors
 //! in a box; and by `Drop`, which waits until the kernel has let go or else leaks them.
 #![allow(unsafe_code)]
 
@@ -12,10 +12,12 @@ use super::token::{INDEX_MAX, Kind, Token};
 use crate::plan::RingPlan;
 use engine::key::ConnId;
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
-use io_uring::{IoUring, cqueue, opcode, squeue};
+use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
+use rustix::event::{EventfdFlags, eventfd};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
 
 /// Bytes that one order to send names: its length is 32 bits wide, and what is left goes with the next.
 const SEND_BYTES_MAX: usize = 1 << 30;
@@ -71,14 +73,23 @@ pub(crate) enum SendEnd {
     },
 }
 
+#[derive(Default)]
+struct Counters {
+    event: u64,
+    rung: u64,
+}
+
 /// See the module.
 pub(crate) struct Ring {
     io: IoUring,
     provided: Option<Provided>,
     inflight: InFlight,
-    /// Where the event descriptor's counter is read to; nobody looks at it.
-    drained: Box<u64>,
+    /// Readable when something completes while it is armed.
+    event: OwnedFd,
+    /// Where the counters of `event` and of the shard's bell are read to; nobody looks at them.
+    counters: Box<Counters>,
     is_draining: bool,
+    is_listening: bool,
     /// Completions taken out of the way of a full submission queue.
     aside: Vec<Completion>,
     /// Orders whose last completion is still to come.
@@ -99,9 +110,10 @@ pub(super) fn builder() -> io_uring::Builder {
 }
 
 impl Ring {
-    /// On the thread that will use it. `event` becomes readable when something completes while the ring is armed
-    /// for sleep.
-    pub(crate) fn new(plan: RingPlan, event: BorrowedFd<'_>) -> io::Result<Ring> {
+    /// On the thread that will use it.
+    pub(crate) fn new(plan: RingPlan) -> io::Result<Ring> {
+        // Not blocking, so that draining it when it is empty says so instead of waiting.
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let mut io = builder().setup_cqsize(plan.completions).build(plan.submissions)?;
         let provided = Provided::register(&io.submitter(), plan.buffers, plan.buffer_bytes)?;
         io.submitter().register_eventfd(event.as_raw_fd())?;
@@ -110,8 +122,10 @@ impl Ring {
             io,
             provided: Some(provided),
             inflight: InFlight::default(),
-            drained: Box::new(0),
+            event,
+            counters: Box::default(),
             is_draining: false,
+            is_listening: false,
             aside: Vec::new(),
             pending: 0,
         })
@@ -194,6 +208,10 @@ impl Ring {
                 self.is_draining = false;
                 Event::Nothing
             }
+            Kind::Rung => {
+                self.is_listening = false;
+                Event::Nothing
+            }
             Kind::Cancel | Kind::Hush => Event::Nothing,
         }
     }
@@ -254,7 +272,11 @@ impl Ring {
 
     fn submit(&mut self) -> io::Result<()> {
         for _ in 0..SUBMIT_TRIES_MAX {
-            match self.io.submit() {
+            let count = self.io.submission().len() as u32;
+            // Always with "get events": what completes while the orders are carried out completes in this call.
+            let flags = EnterFlags::GETEVENTS.bits();
+            // SAFETY: `count` orders lie in the queue, complete (see `push`), and there is no argument.
+            match unsafe { self.io.submitter().enter::<libc::sigset_t>(count, 0, flags, None) } {
                 Ok(_) => return Ok(()),
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EINTR) => {}
@@ -288,15 +310,44 @@ impl Ring {
         is_still && self.aside.is_empty() && self.io.completion().is_empty()
     }
 
+    /// What `arm_event` arms.
+    pub(crate) fn armed_event(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+
     /// Empties the event descriptor with the next `enter`, so that it is not readable for what is over.
-    pub(crate) fn drain_event(&mut self, event: BorrowedFd<'_>) -> io::Result<()> {
+    pub(crate) fn drain_event(&mut self) -> io::Result<()> {
         if self.is_draining {
             return Ok(());
         }
         self.is_draining = true;
-        let word = (&raw mut *self.drained).cast::<u8>();
-        let read = opcode::Read::new(Fd(event.as_raw_fd()), word, size_of::<u64>() as u32).build();
+        let word = (&raw mut self.counters.event).cast::<u8>();
+        let read = opcode::Read::new(Fd(self.event.as_raw_fd()), word, size_of::<u64>() as u32).build();
         self.push(read, Token::alone(Kind::Drain, 0))
+    }
+
+    /// Has the ring itself wait for the shard's bell, so that a nap hears it.
+    pub(crate) fn listen_to(&mut self, rung: BorrowedFd<'_>) -> io::Result<()> {
+        if self.is_listening {
+            return Ok(());
+        }
+        self.is_listening = true;
+        let word = (&raw mut self.counters.rung).cast::<u8>();
+        let read = opcode::Read::new(Fd(rung.as_raw_fd()), word, size_of::<u64>() as u32).build();
+        self.push(read, Token::alone(Kind::Rung, 0))
+    }
+
+    /// Sleeps in the kernel until something completes, at most `at_most`. False: nothing did.
+    pub(crate) fn nap(&mut self, at_most: Duration) -> io::Result<bool> {
+        let at_most = Timespec::from(at_most);
+        match self.io.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&at_most)) {
+            Ok(_) => Ok(true),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ETIME) => Ok(false),
+                Some(libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(true),
+                _ => Err(error),
+            },
+        }
     }
 
     fn push(&mut self, order: squeue::Entry, token: Token) -> io::Result<()> {
@@ -305,7 +356,7 @@ impl Ring {
         if self.io.submission().is_full() {
             self.submit()?;
         }
-        // SAFETY: the order names descriptors, memory of `provided`, `inflight` or `drained`, and nothing else;
+        // SAFETY: the order names descriptors, memory of `provided`, `inflight` or `counters`, and nothing else;
         // all of that stays where it is until the completion (see the module).
         unsafe { self.io.submission().push(&order) }.map_err(|_| io::Error::other("the submission queue is full"))?;
         self.pending += 1;
@@ -352,7 +403,7 @@ impl Drop for Ring {
             tracing::warn!(orders = self.pending, "the kernel still holds memory of a ring at its end: it is left");
             std::mem::forget(self.provided.take());
             std::mem::forget(std::mem::take(&mut self.inflight));
-            std::mem::forget(std::mem::take(&mut self.drained));
+            std::mem::forget(std::mem::take(&mut self.counters));
         }
     }
 }

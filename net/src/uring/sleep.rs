@@ -1,39 +1,55 @@
-//! How a shard sleeps: in glommio, until its event descriptor is readable or a moment has come.
+//! How a shard sleeps: in glommio, until its ring has something, its bell is rung, or a moment has come.
 
+use super::ring::Ring;
 use glommio::io::{PollState, PollableFd};
 use glommio::timer::Timer;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Lives on the shard's executor.
 pub(crate) struct Sleeper {
-    event: PollableFd<OwnedFd>,
-    /// The registration with glommio's ring. It outlives a sleep that a timer ended, so that the next one does
-    /// not pay for another.
+    event: Watched,
+    rung: Watched,
+}
+
+/// A descriptor, and its registration with glommio's ring. That outlives a sleep which something else ended, so
+/// that the next sleep does not pay for another.
+struct Watched {
+    fd: PollableFd<OwnedFd>,
     state: PollState,
 }
 
-impl Sleeper {
-    pub(crate) fn new(event: OwnedFd) -> io::Result<Sleeper> {
-        let event = PollableFd::new(event).map_err(io::Error::from)?;
-        Ok(Sleeper { event, state: PollState::new() })
+impl Watched {
+    fn new(fd: BorrowedFd<'_>) -> io::Result<Watched> {
+        let fd = PollableFd::new(fd.try_clone_to_owned()?).map_err(io::Error::from)?;
+        Ok(Watched { fd, state: PollState::new() })
     }
 
-    /// True: the event descriptor became readable. False: `at_most` has passed.
-    pub(crate) async fn sleep(&mut self, at_most: Option<Duration>) -> io::Result<bool> {
-        let mut timer = at_most.map(Timer::new);
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.fd.poll_readable(context, &mut self.state).map_err(io::Error::from)
+    }
+}
+
+impl Sleeper {
+    pub(crate) fn new(ring: &Ring, rung: BorrowedFd<'_>) -> io::Result<Sleeper> {
+        Ok(Sleeper { event: Watched::new(ring.armed_event())?, rung: Watched::new(rung)? })
+    }
+
+    /// True: the ring's event descriptor is readable and must be drained. False: the bell, or `at_most` has passed.
+    pub(crate) async fn sleep(&mut self, at_most: Duration) -> io::Result<bool> {
+        let mut timer = Timer::new(at_most);
         poll_fn(|context| {
-            if let Poll::Ready(outcome) = self.event.poll_readable(context, &mut self.state) {
-                return Poll::Ready(outcome.map(|()| true).map_err(io::Error::from));
+            if let Poll::Ready(outcome) = self.event.poll(context) {
+                return Poll::Ready(outcome.map(|()| true));
             }
-            match timer.as_mut().map(|timer| Pin::new(timer).poll(context)) {
-                Some(Poll::Ready(_)) => Poll::Ready(Ok(false)),
-                _ => Poll::Pending,
+            if let Poll::Ready(outcome) = self.rung.poll(context) {
+                return Poll::Ready(outcome.map(|()| false));
             }
+            Pin::new(&mut timer).poll(context).map(|_| Ok(false))
         })
         .await
     }

@@ -19,10 +19,12 @@ pub(super) enum Kind {
     Send,
     /// The cancelling of a receive.
     Cancel,
-    /// The read that empties the shard's event descriptor.
+    /// The read that empties the ring's event descriptor.
     Drain,
     /// The cancelling of accepts.
     Hush,
+    /// The read that waits for the shard's bell.
+    Rung,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +61,7 @@ impl Token {
             4 => Kind::Cancel,
             5 => Kind::Drain,
             6 => Kind::Hush,
+            7 => Kind::Rung,
             _ => return None,
         };
         Some(Token { kind, index: (packed >> 32) as u32 & INDEX_MAX, generation: packed as u32 })
@@ -71,7 +74,7 @@ mod tests {
 
     #[test]
     fn every_token_comes_back_as_it_was() {
-        let kinds = [Kind::Accept, Kind::Receive, Kind::Send, Kind::Cancel, Kind::Drain, Kind::Hush];
+        let kinds = [Kind::Accept, Kind::Receive, Kind::Send, Kind::Cancel, Kind::Drain, Kind::Hush, Kind::Rung];
         for kind in kinds {
             for (index, generation) in [(0, 0), (1, u32::MAX), (INDEX_MAX, 7)] {
                 let token = Token { kind, index, generation };

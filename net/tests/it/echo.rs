@@ -123,7 +123,7 @@ fn a_reset_is_told_once_and_after_it_others_go_on() {
     let broker = Broker::start(plan(1), move |_| Echo { establishes: true, counts: told.clone(), ..Echo::default() });
     for _ in 0..50 {
         let mut stream = broker.connect();
-        stream.write_all(&[7; 100_000]).unwrap();
+        stream.write_all(&vec![7; 100_000]).unwrap();
         // Closing with bytes unread, and without waiting for those unsent, is a reset.
         socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }

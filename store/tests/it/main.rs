@@ -1,1 +1,13 @@
-//! Stub.
+//! What the store promises, on LMDB in a temporary folder and on the twin with faults.
+#![allow(clippy::unwrap_used)]
+
+mod cut;
+mod damage;
+mod full;
+mod killed;
+mod kit;
+mod numbers;
+mod round_trip;
+mod split;
+mod thread;
+mod tombstones;

@@ -4,37 +4,37 @@ use crate::topic::{Interner, Level};
 use smallvec::SmallVec;
 
 /// Built anew for each slice: a level's number may change between two.
-pub(super) struct Pattern {
-    steps: SmallVec<[Step; 16]>,
+pub(super) struct Pattern<'f> {
+    steps: SmallVec<[Step<'f>; 16]>,
     /// Ends in `#`.
     is_deep: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Step<'f> {
     /// A level that no row has.
     Nothing,
-    One(Level),
+    One(Level, &'f str),
     Any,
 }
 
-impl Pattern {
-    pub(super) fn new(interner: &Interner, filter: &str) -> Pattern {
+impl<'f> Pattern<'f> {
+    pub(super) fn new(interner: &Interner, filter: &'f str) -> Pattern<'f> {
         let (fixed, is_deep) = match filter.strip_suffix('#') {
             Some("") => (None, true),
             Some(fixed) => (fixed.strip_suffix('/'), true),
             None => (Some(filter), false),
         };
-        let step = |text: &str| match text {
+        let step = |text: &'f str| match text {
             "+" => Step::Any,
-            text => interner.get(text).map_or(Step::Nothing, Step::One),
+            text => interner.get(text).map_or(Step::Nothing, |level| Step::One(level, text)),
         };
         let steps = fixed.map(|fixed| fixed.split('/').map(step).collect()).unwrap_or_default();
         Pattern { steps, is_deep }
     }
 
     /// Which children of a node so many levels deep to visit.
-    pub(super) fn below(&self, depth: usize) -> Step {
+    pub(super) fn below(&self, depth: usize) -> Step<'f> {
         match self.steps.get(depth) {
             Some(step) => *step,
             None if self.is_deep => Step::Any,
@@ -59,7 +59,7 @@ impl Pattern {
     pub(super) fn matches_upward(&self, interner: &Interner, levels: &[Level]) -> bool {
         let fits = |(depth, level): (usize, &Level)| match self.steps[depth] {
             Step::Nothing => false,
-            Step::One(step) => step == *level,
+            Step::One(step, _) => step == *level,
             Step::Any => true,
         };
         self.matches_at(levels.len())

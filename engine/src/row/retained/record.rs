@@ -145,7 +145,7 @@ impl Record {
 
     fn set_body(&mut self, parts: [&[u8]; 4]) {
         let [.., payload] = parts;
-        let bytes = parts.iter().map(|part| part.len()).sum();
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
         match &mut self.held {
             Held::Row(body) if body.len() == bytes => {
                 let mut at = 0;

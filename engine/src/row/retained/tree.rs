@@ -1,7 +1,7 @@
 //! The nodes: one per topic that has a row, a tombstone, or such below it.
 //!
 //! ```text
-//! places  [64 hash tables of node numbers, found by (parent, level)]
+//! places  [256 hash tables of node numbers, found by parent and text]
 //! nodes   parent ^   first_child v   < newer_sibling  older_sibling >   row ->
 //! ```
 //!
@@ -13,13 +13,13 @@ use super::slab::{NONE, Slab};
 use crate::topic::{Interner, Level};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 /// The node above all first levels.
 pub(super) const ROOT: u32 = 0;
 
-/// Tables that the places are dealt into: each grows by itself, so the stall of one rehash is a 64th.
-const TABLES: usize = 64;
+/// Tables that the places are dealt into: each grows by itself, so that no rehash is of all.
+const TABLES: usize = 256;
 
 pub(super) struct Node {
     /// Unique among all nodes that ever were, and upward: a younger node has the greater. 0: no node.
@@ -96,53 +96,43 @@ impl Tree {
         self.nodes.bytes() + places
     }
 
-    fn hash(&self, parent: u32, level: Level) -> (usize, u64) {
-        let hash = self.hash.hash_one(u64::from(parent) << 32 | u64::from(level.0));
-        // The low bits choose the bucket and the top seven mark it; the table is chosen by others.
-        ((hash >> 48) as usize % TABLES, hash)
-    }
-
     #[inline]
-    pub(super) fn child(&self, parent: u32, level: Level) -> Option<u32> {
-        let (table, hash) = self.hash(parent, level);
+    pub(super) fn child(&self, interner: &Interner, parent: u32, text: &str) -> Option<u32> {
+        let hash = place_hash(&self.hash, parent, text);
         let is_it = |node: &u32| {
             let node = &self.nodes[*node];
-            node.parent == parent && node.level == level
+            node.parent == parent && interner.text(node.level) == text
         };
-        self.places[table].find(hash, is_it).copied()
+        self.places[table_of(hash)].find(hash, is_it).copied()
     }
 
     pub(super) fn find(&self, interner: &Interner, topic: &str) -> Option<u32> {
-        let mut node = ROOT;
-        for level in topic.split('/') {
-            node = self.child(node, interner.get(level)?)?;
-        }
-        Some(node)
+        topic.split('/').try_fold(ROOT, |node, text| self.child(interner, node, text))
     }
 
     /// The node of `topic`, made with what is missing above it. Each new node counts one use of its level.
     pub(super) fn find_or_make(&mut self, interner: &mut Interner, topic: &str) -> u32 {
         let mut node = ROOT;
         for text in topic.split('/') {
-            let found = interner.get(text).and_then(|level| self.child(node, level));
-            node = found.unwrap_or_else(|| self.make(node, interner.acquire(text)));
+            node = self.child(interner, node, text).unwrap_or_else(|| self.make(interner, node, text));
         }
         node
     }
 
-    fn make(&mut self, parent: u32, level: Level) -> u32 {
+    fn make(&mut self, interner: &mut Interner, parent: u32, text: &str) -> u32 {
         self.stamp += 1;
+        let level = interner.acquire(text);
         let older_sibling = self.nodes[parent].first_child;
         let node = self.nodes.insert(Node { stamp: self.stamp, level, parent, older_sibling, ..Node::default() });
         self.nodes[parent].first_child = node;
         if older_sibling != NONE {
             self.nodes[older_sibling].newer_sibling = node;
         }
-        let (table, hash) = self.hash(parent, level);
         let Tree { nodes, places, hash: state, .. } = self;
-        places[table].insert_unique(hash, node, |other| {
+        let hash = place_hash(state, parent, text);
+        places[table_of(hash)].insert_unique(hash, node, |other| {
             let other = &nodes[*other];
-            state.hash_one(u64::from(other.parent) << 32 | u64::from(other.level.0))
+            place_hash(state, other.parent, interner.text(other.level))
         });
         node
     }
@@ -151,7 +141,7 @@ impl Tree {
     pub(super) fn prune(&mut self, interner: &mut Interner, mut node: u32) {
         while node != ROOT && self.nodes[node].row == NONE && self.nodes[node].first_child == NONE {
             let parent = self.nodes[node].parent;
-            self.unlink(node);
+            self.unlink(interner, node);
             interner.release(self.nodes.remove(node).level);
             node = parent;
         }
@@ -160,7 +150,7 @@ impl Tree {
         }
     }
 
-    fn unlink(&mut self, node: u32) {
+    fn unlink(&mut self, interner: &Interner, node: u32) {
         let Node { parent, level, newer_sibling, older_sibling, .. } = self.nodes[node];
         match newer_sibling {
             NONE => self.nodes[parent].first_child = older_sibling,
@@ -169,12 +159,13 @@ impl Tree {
         if older_sibling != NONE {
             self.nodes[older_sibling].newer_sibling = newer_sibling;
         }
-        let (table, hash) = self.hash(parent, level);
-        if let Ok(place) = self.places[table].find_entry(hash, |other| *other == node) {
+        let hash = place_hash(&self.hash, parent, interner.text(level));
+        let table = &mut self.places[table_of(hash)];
+        if let Ok(place) = table.find_entry(hash, |other| *other == node) {
             place.remove();
         }
-        if self.places[table].is_empty() {
-            self.places[table] = HashTable::new();
+        if table.is_empty() {
+            *table = HashTable::new();
         }
     }
 
@@ -186,6 +177,20 @@ impl Tree {
             node = self.nodes[node].parent;
         }
     }
+}
+
+/// By text, not by level: one table to look into, not two.
+#[inline]
+fn place_hash(state: &FixedState, parent: u32, text: &str) -> u64 {
+    let mut hasher = state.build_hasher();
+    hasher.write_u32(parent);
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
+/// The low bits choose the bucket and the top seven mark it; the table is chosen by others.
+fn table_of(hash: u64) -> usize {
+    (hash >> 48) as usize % TABLES
 }
 
 /// The topic of levels that go upward.

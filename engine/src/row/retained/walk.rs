@@ -114,7 +114,7 @@ impl Retained {
         walk.leave_the_dead(&self.tree);
         let mut budget = nodes_max.max(1);
         while budget > 0 && !walk.is_complete() {
-            let Some(node) = self.advance(&pattern, walk, &mut budget) else { continue };
+            let Some(node) = self.advance(interner, &pattern, walk, &mut budget) else { continue };
             budget -= 1;
             walk.push(interner, node, self.tree.node(node));
             if pattern.spares(walk.way.len() - 1, &walk.topic) {
@@ -139,10 +139,10 @@ impl Retained {
     }
 
     /// The node to visit next; or `None`, and the walk is a step further. What could go on for long is paid for.
-    fn advance(&self, pattern: &Pattern, walk: &mut Walk, budget: &mut usize) -> Option<u32> {
+    fn advance(&self, interner: &Interner, pattern: &Pattern<'_>, walk: &mut Walk, budget: &mut usize) -> Option<u32> {
         match walk.next {
             Next::Below => {
-                let child = self.first_below(pattern, walk);
+                let child = self.first_below(interner, pattern, walk);
                 if child.is_none() {
                     walk.next = Next::After;
                 }
@@ -166,16 +166,16 @@ impl Retained {
         }
     }
 
-    fn first_below(&self, pattern: &Pattern, walk: &Walk) -> Option<u32> {
+    fn first_below(&self, interner: &Interner, pattern: &Pattern<'_>, walk: &Walk) -> Option<u32> {
         match pattern.below(walk.way.len()) {
             Step::Any => linked(self.tree.node(walk.stand()).first_child),
-            Step::One(level) => self.tree.child(walk.stand(), level),
+            Step::One(_, text) => self.tree.child(interner, walk.stand(), text),
             Step::Nothing => None,
         }
     }
 
     /// Leaves the stand, for a sibling if the filter has a wildcard there.
-    fn leave(&self, pattern: &Pattern, walk: &mut Walk) -> Option<u32> {
+    fn leave(&self, pattern: &Pattern<'_>, walk: &mut Walk) -> Option<u32> {
         let Some(left) = walk.pop() else {
             walk.next = Next::Nothing;
             return None;
@@ -187,7 +187,7 @@ impl Retained {
     }
 
     /// The youngest child of the stand that is older than `stamp`; or `None`, one step nearer to it.
-    fn seek(&self, pattern: &Pattern, walk: &mut Walk, stamp: u64, sought: Option<Sought>) -> Option<u32> {
+    fn seek(&self, pattern: &Pattern<'_>, walk: &mut Walk, stamp: u64, sought: Option<Sought>) -> Option<u32> {
         let from = sought.filter(|sought| self.tree.is_alive(sought.node, sought.stamp)).map(|sought| sought.node);
         let here = from.or_else(|| linked(self.tree.node(walk.stand()).first_child));
         let Some(here) = here.filter(|_| pattern.below(walk.way.len()) == Step::Any) else {

@@ -1,0 +1,344 @@
+//! How clients come and go: CONNECT and handover to the home shard, takeover, keep alive, wills, the ends of sessions.
+
+use super::conns::State;
+use super::outbox::{Handover, Outbox};
+use super::receive::{Flow, say_disconnect};
+use super::wheel::Timer;
+use super::{Shard, home::Note};
+use crate::clock::Now;
+use crate::key::{Client, ConnId, SessionKey};
+use crate::session::acks::Acks;
+use crate::session::connect::{Granted, accept, judge, refuse};
+use crate::session::deliver::{Delivery, release_all, resend};
+use crate::session::will::Will;
+use crate::session::{NEVER_EXPIRES, Session};
+use crate::wire::{Connect, Disconnect, Fault, ReasonCode, Version};
+
+/// A will that is to be published, and for whom.
+pub(super) struct DueWill {
+    pub client: Client,
+    pub will: Box<Will>,
+}
+
+impl Shard {
+    pub(super) fn opened(&mut self, now: Now, conn: ConnId, out: &mut Outbox) {
+        self.home.conns.open(conn, now);
+        out.sends.open(conn);
+        self.home.stats.connections += 1;
+        let timeout_ms = u64::from(self.home.config.session.connect_timeout_s) * 1000;
+        self.home.wheel.set(now.mono_ms + timeout_ms, Timer::Connect(conn));
+    }
+
+    pub(super) fn connect(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        connect: &Connect<'_>,
+        bytes: &[u8],
+        out: &mut Outbox,
+    ) -> Flow {
+        let granted = match judge(connect, &self.home.config) {
+            Ok(granted) => granted,
+            Err(reason) => {
+                self.refuse_connect(conn, connect.version, reason, "CONNECT was refused", out);
+                return Flow::Gone;
+            }
+        };
+        let assigned;
+        let (client_id, told) = if connect.client_id.is_empty() {
+            assigned = self.assign_client_id();
+            (&*assigned, Some(&*assigned))
+        } else {
+            (connect.client_id, None)
+        };
+        let home = self.roots.home(client_id);
+        if home != self.me {
+            return self.hand_over(conn, home, bytes, out);
+        }
+        if let Err(what) = connect.will.map_or(Ok(()), |will| self.judge_will(&will)) {
+            self.refuse_connect(conn, connect.version, ReasonCode::TopicNameInvalid, what, out);
+            return Flow::Gone;
+        }
+        let key = self.attach(now, conn, client_id, &granted, connect, told, out);
+        self.home.catch_up(key, out);
+        Flow::Next
+    }
+
+    /// The socket goes to its home with every byte from CONNECT on.
+    fn hand_over(&mut self, conn: ConnId, home: crate::key::ShardId, bytes: &[u8], out: &mut Outbox) -> Flow {
+        out.handovers.push(Handover { conn, home, bytes: bytes.to_vec() });
+        self.home.conns.free(conn);
+        self.home.stats.connections -= 1;
+        out.sends.close(conn);
+        Flow::Moved
+    }
+
+    /// An identifier whose home is this shard, so that its socket need not move, [MQTT-3.1.3-6].
+    fn assign_client_id(&mut self) -> String {
+        loop {
+            self.home.assigned += 1;
+            let number = self.home.filters.hash_number(self.home.assigned);
+            let client_id = format!("mote-{number:016x}");
+            if self.roots.home(&client_id) == self.me && self.home.sessions.find(&client_id).is_none() {
+                return client_id;
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // what CONNECT brings together
+    fn attach(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        client_id: &str,
+        granted: &Granted,
+        connect: &Connect<'_>,
+        told: Option<&str>,
+        out: &mut Outbox,
+    ) -> SessionKey {
+        let existing = self.home.sessions.find(client_id);
+        if let Some(key) = existing {
+            self.take_over(now, key, granted.clean_start, out);
+        }
+        // The old session may have ended just now: it was not to outlive its connection.
+        let kept = existing.filter(|key| self.home.sessions.get(*key).is_some());
+        let key = match kept {
+            Some(key) if !granted.clean_start => key,
+            Some(key) => {
+                self.queue_will(key);
+                self.end_session(key); // [MQTT-3.1.2-4]
+                self.home.sessions.insert(new_session(client_id))
+            }
+            None => self.home.sessions.insert(new_session(client_id)),
+        };
+        let is_present = kept == Some(key);
+        if let Some(this) = self.home.conns.get(conn) {
+            this.state = State::Live(key);
+            this.version = granted.version;
+            this.silence_max_ms = u32::from(granted.keep_alive_s) * 1500;
+        }
+        if granted.keep_alive_s > 0 {
+            let silence_max_ms = u64::from(granted.keep_alive_s) * 1500;
+            self.home.wheel.set(now.mono_ms + silence_max_ms, Timer::KeepAlive(conn));
+        }
+        out.orders.push(super::outbox::Order::Establish(conn));
+        accept(granted, is_present, told, &self.home.config, out.sends.buffer(conn));
+        if let Some(session) = self.home.sessions.get_mut(key) {
+            session.conn = Some(conn);
+            session.version = granted.version;
+            session.expiry_s = granted.expiry_s;
+            session.packet_bytes_max = granted.packet_bytes_max;
+            session.problem_information = granted.problem_information;
+            session.delivery.window = granted.window;
+            session.will = connect.will.map(|will| Box::new(Will::new(&will)));
+            session.will_at_ms = 0;
+            resend(session, &self.home.messages, now, out.sends.buffer(conn));
+        }
+        self.home.pump(now, key, out);
+        key
+    }
+
+    /// Another connection of the same client: the old one goes, [MQTT-3.1.4-3].
+    fn take_over(&mut self, now: Now, key: SessionKey, clean_start: bool, out: &mut Outbox) {
+        let Some(session) = self.home.sessions.get_mut(key) else { return };
+        let Some(old) = session.conn else {
+            // A delayed will is not sent if the session goes on before its time, [MQTT-3.1.3-9].
+            if clean_start {
+                self.queue_will(key);
+            } else {
+                session.will = None;
+            }
+            return;
+        };
+        if session.version.is_v5() {
+            say_disconnect(ReasonCode::SessionTakenOver, "", out.sends.buffer(old));
+        }
+        let is_delayed = session.will.as_ref().is_some_and(|will| will.delay_s > 0);
+        if is_delayed && !clean_start {
+            session.will = None;
+        }
+        self.home.notes.push(Note { conn: old, what: "the session was taken over" });
+        self.detach(now, key, true, out);
+        self.close(old, out);
+    }
+
+    /// The peer closed the connection or it failed, without DISCONNECT.
+    pub(super) fn lost(&mut self, now: Now, conn: ConnId, out: &mut Outbox) {
+        let Some(this) = self.home.conns.get(conn) else { return };
+        if let State::Live(key) = this.state {
+            self.detach(now, key, true, out);
+        }
+        self.home.conns.free(conn);
+        self.home.stats.connections -= 1;
+        out.sends.close(conn);
+    }
+
+    pub(super) fn disconnect(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        key: SessionKey,
+        disconnect: &Disconnect<'_>,
+        out: &mut Outbox,
+    ) -> Flow {
+        let Some(session) = self.home.sessions.get_mut(key) else { return Flow::Gone };
+        if let Some(asked) = disconnect.properties.session_expiry() {
+            if session.expiry_s == 0 && asked > 0 {
+                return self.protocol_error(now, conn, "DISCONNECT prolongs a session that was to end", out);
+            }
+            session.expiry_s = asked.min(self.home.config.session.expiry_max_s);
+        }
+        let wants_will = disconnect.reason != ReasonCode::Success; // [MQTT-3.14.4-3]
+        self.detach(now, key, wants_will, out);
+        self.close(conn, out);
+        Flow::Gone
+    }
+
+    /// A session loses its connection: it ends, or waits for its client.
+    pub(super) fn detach(&mut self, now: Now, key: SessionKey, wants_will: bool, _out: &mut Outbox) {
+        let Some(session) = self.home.sessions.get_mut(key) else { return };
+        session.conn = None;
+        session.acks.forget_owed();
+        if !wants_will {
+            session.will = None;
+        }
+        if !session.is_lasting() {
+            self.queue_will(key); // the session's end is never after the delay, [MQTT-3.1.3-9]
+            return self.end_session(key);
+        }
+        let expiry_ms = u64::from(session.expiry_s) * 1000;
+        session.ends_at_ms = if session.expiry_s == NEVER_EXPIRES { u64::MAX } else { now.mono_ms + expiry_ms };
+        let ends_at_ms = session.ends_at_ms;
+        let delay_ms = session.will.as_ref().map(|will| u64::from(will.delay_s) * 1000);
+        let merged: Vec<u32> = session.subscriptions.iter().filter_map(|at| self.home.filters.merged_at(*at)).collect();
+        for index in merged {
+            self.home.detach_merged(index);
+        }
+        if ends_at_ms != u64::MAX {
+            self.home.wheel.set(ends_at_ms, Timer::SessionExpiry(key));
+        }
+        match delay_ms {
+            Some(0) => self.queue_will(key),
+            Some(delay_ms) => {
+                let at_ms = now.mono_ms + delay_ms;
+                if let Some(session) = self.home.sessions.get_mut(key) {
+                    session.will_at_ms = at_ms;
+                }
+                self.home.wheel.set(at_ms, Timer::Will(key));
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn session_expired(&mut self, now: Now, key: SessionKey, _out: &mut Outbox) {
+        let Some(session) = self.home.sessions.get(key) else { return };
+        if session.conn.is_none() && session.ends_at_ms <= now.mono_ms {
+            self.queue_will(key);
+            self.end_session(key);
+        }
+    }
+
+    pub(super) fn will_delay_passed(&mut self, now: Now, key: SessionKey) {
+        let Some(session) = self.home.sessions.get(key) else { return };
+        if session.conn.is_none() && session.will_at_ms != 0 && session.will_at_ms <= now.mono_ms {
+            self.queue_will(key);
+        }
+    }
+
+    fn queue_will(&mut self, key: SessionKey) {
+        let Some(will) = self.home.sessions.get_mut(key).and_then(|session| session.will.take()) else { return };
+        self.wills.push_back(DueWill { client: Client { home: self.me, session: key }, will });
+    }
+
+    /// Forgets a session with all that it holds.
+    pub(super) fn end_session(&mut self, key: SessionKey) {
+        while let Some(at) = self.home.sessions.get(key).and_then(|session| session.subscriptions.last().copied()) {
+            self.remove_subscription(key, at);
+        }
+        let Some(mut session) = self.home.sessions.remove(key) else { return };
+        release_all(&mut session, &mut self.home.messages);
+        for walk in session.walks {
+            self.home.cancel_walk(walk);
+        }
+    }
+
+    pub(super) fn connect_overdue(&mut self, now: Now, conn: ConnId, out: &mut Outbox) {
+        if self.home.conns.get(conn).is_some_and(|this| this.state == State::Fresh) {
+            self.end(now, conn, ReasonCode::MaximumConnectTime, "no CONNECT in time", out);
+        }
+    }
+
+    pub(super) fn look_at_keep_alive(&mut self, now: Now, conn: ConnId, out: &mut Outbox) {
+        let Some(this) = self.home.conns.get(conn) else { return };
+        let due_ms = this.last_heard_ms + u64::from(this.silence_max_ms);
+        if this.is_blocked {
+            // Its bytes are not read, so its silence is ours.
+            self.home.wheel.set(now.mono_ms + 1000, Timer::KeepAlive(conn));
+        } else if due_ms <= now.mono_ms {
+            self.end(now, conn, ReasonCode::KeepAliveTimeout, "keep alive timeout", out); // [MQTT-3.1.2-22]
+        } else {
+            self.home.wheel.set(due_ms, Timer::KeepAlive(conn));
+        }
+    }
+
+    fn refuse_connect(
+        &mut self,
+        conn: ConnId,
+        version: Version,
+        reason: ReasonCode,
+        what: &'static str,
+        out: &mut Outbox,
+    ) {
+        refuse(version, reason, out.sends.buffer(conn));
+        self.home.notes.push(Note { conn, what });
+        self.close(conn, out);
+    }
+
+    /// A CONNECT that could not be decoded. MQTT 5 is told why where its level can be read; an unknown level is
+    /// answered in the oldest form of CONNACK, [MQTT-3.1.2-2].
+    pub(super) fn refuse_connect_bytes(&mut self, conn: ConnId, bytes: &[u8], fault: Fault, out: &mut Outbox) {
+        /// Type, at least one length byte, the protocol name's two length bytes and `MQTT`, the level.
+        const IS_V5: &[u8] = &[0, 4, b'M', b'Q', b'T', b'T', 5];
+        let is_v5 = bytes.windows(IS_V5.len()).take(4 + 2).any(|window| window == IS_V5);
+        let is_unsupported = fault.code == ReasonCode::UnsupportedProtocolVersion;
+        if is_v5 || is_unsupported {
+            let version = if is_v5 { Version::V5 } else { Version::V311 };
+            refuse(version, fault.code, out.sends.buffer(conn));
+        }
+        self.home.notes.push(Note { conn, what: fault.what });
+        self.close(conn, out);
+    }
+
+    /// Tells every client that the broker stops, and closes.
+    pub(super) fn stop(&mut self, now: Now, out: &mut Outbox) {
+        self.is_stopping = true;
+        for (conn, state, version) in self.home.conns.open_ids() {
+            if let State::Live(key) = state {
+                if version.is_v5() {
+                    say_disconnect(ReasonCode::ServerShuttingDown, "", out.sends.buffer(conn));
+                }
+                self.detach(now, key, false, out);
+            }
+            self.close(conn, out);
+        }
+    }
+}
+
+fn new_session(client_id: &str) -> Session {
+    Session {
+        client_id: client_id.into(),
+        version: Version::V311,
+        conn: None,
+        expiry_s: 0,
+        packet_bytes_max: usize::MAX,
+        problem_information: true,
+        subscriptions: Vec::new(),
+        delivery: Delivery::default(),
+        acks: Acks::default(),
+        walks: Vec::new(),
+        will: None,
+        ends_at_ms: 0,
+        will_at_ms: 0,
+        stamp: (0, 0),
+    }
+}

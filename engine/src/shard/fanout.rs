@@ -1,0 +1,252 @@
+//! Plain deliveries at a home: a row and the filters that it matched become one PUBLISH per subscriber.
+
+use super::home::{Home, takes_more, with_way};
+use super::outbox::Outbox;
+use crate::clock::Now;
+use crate::key::{Client, FilterHandle, SessionKey};
+use crate::row::batch::{Row, View};
+use crate::session::Wish;
+use crate::session::deliver::{deliver, is_expired, remaining_expiry_s};
+use crate::session::inflight::{Delivered, Ids};
+use crate::session::message::{Message, MessageKey};
+use crate::session::queue::Queued;
+use crate::wire::{PublishHead, QoS, ReasonCode, Version};
+
+/// A row on its way to many sessions: what is made once.
+pub struct Cast<'a> {
+    topic: &'a str,
+    payload: &'a [u8],
+    properties: &'a [u8],
+    qos: QoS,
+    retain: bool,
+    expires_at_ms: u64,
+    publisher: Client,
+    /// Kept for those who cannot take it at once.
+    message: Option<MessageKey>,
+    /// The whole packet at QoS 0, RETAIN 0 and without identifiers, in `Home::encoded`: for 3.1.1 and for 5.
+    encoded: [Option<(usize, usize)>; 2],
+    /// Whether there is more than one reader, so that encoding once pays.
+    is_shared: bool,
+}
+
+impl<'a> Cast<'a> {
+    pub fn new(view: &View<'a>, row: &Row) -> Cast<'a> {
+        Cast {
+            topic: view.topic(row),
+            payload: view.payload(row),
+            properties: view.properties(),
+            qos: view.packet.qos,
+            retain: view.packet.retain,
+            expires_at_ms: view.packet.expires_at_ms,
+            publisher: view.packet.publisher,
+            message: None,
+            encoded: [None; 2],
+            is_shared: false,
+        }
+    }
+
+    fn head<'h>(&'h self, qos: QoS, retain: bool, ids: &'h [u32], now: Now) -> PublishHead<'h> {
+        PublishHead {
+            dup: false,
+            qos,
+            retain,
+            topic: self.topic,
+            packet_id: 0,
+            forwarded: self.properties,
+            message_expiry: remaining_expiry_s(self.expires_at_ms, now),
+            subscription_ids: ids,
+            extra: &[],
+            payload_len: self.payload.len(),
+        }
+    }
+}
+
+impl Home {
+    /// Delivers a row to the plain subscribers of `handles`: one copy per session, at the highest QoS that its
+    /// matching subscriptions were granted, with all their identifiers [MQTT-3.3.4-2], [MQTT-3.3.4-3].
+    pub fn deliver_row(&mut self, now: Now, view: &View<'_>, row: &Row, handles: &[FilterHandle], out: &mut Outbox) {
+        let mut cast = Cast::new(view, row);
+        self.encoded.clear();
+        if is_expired(cast.expires_at_ms, now) {
+            return;
+        }
+        if let [handle] = handles {
+            self.deliver_to_all(now, &mut cast, *handle, out);
+        } else {
+            self.deliver_overlapping(now, &mut cast, handles, out);
+        }
+        if let Some(message) = cast.message {
+            self.messages.drop_unheld(message);
+        }
+    }
+
+    fn deliver_to_all(&mut self, now: Now, cast: &mut Cast<'_>, handle: FilterHandle, out: &mut Outbox) {
+        let subscribers = std::mem::take(&mut self.filters.slot_mut(handle).subscribers);
+        cast.is_shared = subscribers.len() > 1;
+        for subscriber in &subscribers {
+            let wish = &subscriber.wish;
+            if wish.no_local && self.is_publisher(cast, subscriber.session) {
+                continue; // [MQTT-3.8.3-3]
+            }
+            let ids = std::slice::from_ref(&wish.subscription_id);
+            let ids = if wish.subscription_id == 0 { &[] } else { ids };
+            let retain = wish.retain_as_published && cast.retain; // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
+            self.deliver_one(now, cast, subscriber.session, wish.qos, retain, ids, out);
+        }
+        self.filters.slot_mut(handle).subscribers = subscribers;
+    }
+
+    fn deliver_overlapping(&mut self, now: Now, cast: &mut Cast<'_>, handles: &[FilterHandle], out: &mut Outbox) {
+        self.serial += 1;
+        let mut readers: Vec<(SessionKey, Wish, Ids)> = Vec::new();
+        for handle in handles {
+            for subscriber in &self.filters.slot(*handle).subscribers {
+                let wish = subscriber.wish;
+                if wish.no_local && self.is_publisher(cast, subscriber.session) {
+                    continue;
+                }
+                let Some(session) = self.sessions.get_mut(subscriber.session) else { continue };
+                if session.stamp.0 != self.serial {
+                    session.stamp = (self.serial, readers.len() as u32);
+                    readers.push((subscriber.session, wish, Ids::new()));
+                }
+                let (_, joint, ids) = &mut readers[session.stamp.1 as usize];
+                joint.qos = joint.qos.max(wish.qos);
+                joint.retain_as_published |= wish.retain_as_published;
+                ids.extend((wish.subscription_id != 0).then_some(wish.subscription_id));
+            }
+        }
+        cast.is_shared = readers.len() > 1;
+        for (session, wish, ids) in &readers {
+            let retain = wish.retain_as_published && cast.retain;
+            self.deliver_one(now, cast, *session, wish.qos, retain, ids, out);
+        }
+    }
+
+    fn is_publisher(&self, cast: &Cast<'_>, session: SessionKey) -> bool {
+        cast.publisher == Client { home: self.me, session }
+    }
+
+    /// One row to one session.
+    #[allow(clippy::too_many_arguments)] // the parts of one delivery, each decided elsewhere
+    pub fn deliver_one(
+        &mut self,
+        now: Now,
+        cast: &mut Cast<'_>,
+        key: SessionKey,
+        granted: QoS,
+        retain: bool,
+        ids: &[u32],
+        out: &mut Outbox,
+    ) {
+        let qos = granted.min(cast.qos); // [MQTT-3.8.4-8]
+        if qos > QoS::AtMostOnce {
+            return self.deliver_counted(now, cast, key, qos, retain, ids, out);
+        }
+        let Some(session) = self.sessions.get(key) else { return };
+        let Some(conn) = session.conn else { return };
+        if !retain && !takes_more(session, out) {
+            self.stats.publishes_dropped += 1;
+            return;
+        }
+        let version = session.version;
+        let packet_bytes_max = session.packet_bytes_max;
+        if cast.is_shared && !retain && ids.is_empty() {
+            let (from, to) = self.encode_once(now, cast, version);
+            if to - from > packet_bytes_max {
+                self.stats.oversize_dropped += 1;
+                return;
+            }
+            out.sends.buffer(conn).extend_from_slice(&self.encoded[from..to]);
+        } else {
+            let head = cast.head(qos, retain, ids, now);
+            if packet_bytes_max != usize::MAX && head.encoded_len(version) > packet_bytes_max {
+                self.stats.oversize_dropped += 1; // [MQTT-3.1.2-25]
+                return;
+            }
+            let buffer = out.sends.buffer(conn);
+            head.encode(version, buffer);
+            buffer.extend_from_slice(cast.payload);
+        }
+        self.stats.publishes_sent += 1;
+    }
+
+    fn encode_once(&mut self, now: Now, cast: &mut Cast<'_>, version: Version) -> (usize, usize) {
+        let slot = usize::from(version.is_v5());
+        if let Some(encoded) = cast.encoded[slot] {
+            return encoded;
+        }
+        let from = self.encoded.len();
+        cast.head(QoS::AtMostOnce, false, &[], now).encode(version, &mut self.encoded);
+        self.encoded.extend_from_slice(cast.payload);
+        let encoded = (from, self.encoded.len());
+        cast.encoded[slot] = Some(encoded);
+        encoded
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn deliver_counted(
+        &mut self,
+        now: Now,
+        cast: &mut Cast<'_>,
+        key: SessionKey,
+        qos: QoS,
+        retain: bool,
+        ids: &[u32],
+        out: &mut Outbox,
+    ) {
+        let Home { sessions, messages, bounds, stats, .. } = self;
+        let Some(session) = sessions.get_mut(key) else { return };
+        let message = *cast.message.get_or_insert_with(|| {
+            messages.insert(Message::new(cast.topic, cast.payload, cast.properties, cast.expires_at_ms))
+        });
+        let delivered = Delivered { message, qos, retain, ids: Ids::from_slice(ids), merged: None };
+        let queued =
+            with_way(session, messages, bounds, stats, now, out, |session, way| deliver(session, delivered, way));
+        if queued == Queued::Disconnect {
+            let conn = session.conn;
+            if let Some(conn) = conn {
+                self.notes.push(super::home::Note { conn, what: "its queue is full" });
+                self.overflowing.push((conn, ReasonCode::QuotaExceeded));
+            }
+        }
+    }
+
+    /// Rows of a plain walk: retained messages, RETAIN 1, [MQTT-3.3.1-8].
+    pub fn deliver_retained(
+        &mut self,
+        now: Now,
+        view: &View<'_>,
+        reader: (SessionKey, FilterHandle),
+        out: &mut Outbox,
+    ) {
+        let (session, handle) = reader;
+        let Some(wish) = self.wish_of(session, handle) else { return };
+        let mut cast = Cast::new(view, &view.rows[0]);
+        if is_expired(cast.expires_at_ms, now) {
+            return;
+        }
+        self.encoded.clear();
+        let ids = if wish.subscription_id == 0 { Ids::new() } else { Ids::from_slice(&[wish.subscription_id]) };
+        self.deliver_one(now, &mut cast, session, wish.qos, true, &ids, out);
+        if let Some(message) = cast.message {
+            self.messages.drop_unheld(message);
+        }
+    }
+
+    /// What a session asked of a filter, while it is subscribed to it.
+    pub fn wish_of(&self, session: SessionKey, handle: FilterHandle) -> Option<Wish> {
+        let at = self.sessions.get(session)?.subscriptions.iter().find(|at| at.handle == handle)?;
+        Some(self.filters.slot(handle).subscribers[at.position as usize].wish)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscriber_entry_stays_small() {
+        assert!(size_of::<crate::shard::filters::Subscriber>() <= 24);
+    }
+}

@@ -1,0 +1,217 @@
+//! The home's side of a shard: its connections, sessions and subscriptions. Decoding, rights and per-client encoding
+//! happen here; what needs ownership is asked of owners.
+
+use super::conns::Conns;
+use super::filters::Filters;
+use super::merged::Mergeds;
+use super::outbox::Outbox;
+use super::parcel::WalkStart;
+use super::sessions::Sessions;
+use super::wheel::Wheel;
+use crate::clock::Now;
+use crate::config::Config;
+use crate::key::{ConnId, FilterHandle, SessionKey, ShardId};
+use crate::limits::SEND_HIGH_BYTES;
+use crate::session::Session;
+use crate::session::deliver::{Way, pump};
+use crate::session::message::Messages;
+use crate::session::queue::Bounds;
+use crate::stats::Stats;
+use crate::topic::{Kind, Owners};
+use crate::wire::ReasonCode;
+use foldhash::HashMap;
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+
+/// What a home asks of an owner. Waits in `Home::asks` until the lane has room, and holds back the rows that follow.
+#[derive(Debug)]
+pub enum Ask {
+    Want { handle: FilterHandle, session: SessionKey, ticket: u32 },
+    Drop { handle: FilterHandle },
+    Walk { handle: FilterHandle, start: WalkStart },
+    More { walk: u32 },
+    Cancel { walk: u32 },
+}
+
+/// A walk at an owner, seen from its reader.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader {
+    pub session: SessionKey,
+    pub owner: ShardId,
+    pub handle: FilterHandle,
+    /// The merged subscription, or none: retained messages of a plain one.
+    pub merged: Option<u32>,
+    /// A slice was taken and the next one is not asked for: the reader is slow.
+    pub is_waiting: bool,
+}
+
+/// Why a connection was closed by the broker, for the log.
+#[derive(Clone, Debug)]
+pub struct Note {
+    pub conn: ConnId,
+    pub what: &'static str,
+}
+
+/// See the module.
+pub struct Home {
+    pub me: ShardId,
+    pub shards: u16,
+    pub config: Config,
+    pub conns: Conns,
+    pub sessions: Sessions,
+    pub filters: Filters,
+    pub merged: Mergeds,
+    pub messages: Messages,
+    pub wheel: Wheel,
+    pub stats: Stats,
+    pub bounds: Bounds,
+    /// Per owner.
+    pub asks: Vec<VecDeque<Ask>>,
+    pub readers: HashMap<u32, Reader>,
+    pub next_walk: u32,
+    /// Slices to ask for in the next turn, so that one walk takes one slice a turn.
+    pub next_slices: Vec<u32>,
+    /// Connections whose next packet waits for room.
+    pub blocked: Vec<ConnId>,
+    pub notes: Vec<Note>,
+    /// Connections to close since `session.overflow` says so.
+    pub overflowing: Vec<(ConnId, ReasonCode)>,
+    /// Numbers assigned client identifiers.
+    pub assigned: u64,
+    /// Numbers rows, to tell sessions that were collected for the present one.
+    pub serial: u64,
+    pub encoded: Vec<u8>,
+    pub words: String,
+    pub properties: Vec<u8>,
+}
+
+impl Home {
+    pub fn new(me: ShardId, shards: u16, config: Config, seed: u64) -> Home {
+        let bounds = Bounds {
+            messages: config.session.queue_messages,
+            bytes: config.session.queue_bytes,
+            overflow: config.session.overflow,
+        };
+        Home {
+            me,
+            shards,
+            config,
+            conns: Conns::default(),
+            sessions: Sessions::new(seed),
+            filters: Filters::new(seed),
+            merged: Mergeds::default(),
+            messages: Messages::default(),
+            wheel: Wheel::default(),
+            stats: Stats::default(),
+            bounds,
+            asks: (0..shards).map(|_| VecDeque::new()).collect(),
+            readers: HashMap::default(),
+            next_walk: 1,
+            next_slices: Vec::new(),
+            blocked: Vec::new(),
+            notes: Vec::new(),
+            overflowing: Vec::new(),
+            assigned: 0,
+            serial: 0,
+            encoded: Vec::new(),
+            words: String::new(),
+            properties: Vec::new(),
+        }
+    }
+
+    pub fn ask(&mut self, owner: ShardId, ask: Ask) {
+        self.asks[owner.index()].push_back(ask);
+    }
+
+    /// Whether anything waits for room in an up lane.
+    pub fn has_asks(&self) -> bool {
+        self.asks.iter().any(|asks| !asks.is_empty())
+    }
+
+    /// Fills the window of a session from its queue.
+    pub fn pump(&mut self, now: Now, session: SessionKey, out: &mut Outbox) {
+        let Home { sessions, messages, bounds, stats, .. } = self;
+        let Some(session) = sessions.get_mut(session) else { return };
+        if session.delivery.queue_is_empty() {
+            return;
+        }
+        with_way(session, messages, bounds, stats, now, out, |session, way| {
+            pump(session, way, |buffer| buffer.len() < SEND_HIGH_BYTES);
+        });
+        // Where the buffer filled up, `Drained` goes on.
+        takes_more(session, out);
+    }
+
+    /// Begins a walk for a subscription and returns its name.
+    pub fn start_walk(&mut self, reader: Reader, kind: Kind, since: u64) -> u32 {
+        let walk = self.next_walk;
+        self.next_walk = self.next_walk.wrapping_add(1);
+        let body_bytes_max = self.body_bytes_max(reader.session, reader.handle);
+        self.readers.insert(walk, reader);
+        let start = WalkStart { walk, filter: Default::default(), kind, since, body_bytes_max };
+        self.ask(reader.owner, Ask::Walk { handle: reader.handle, start });
+        walk
+    }
+
+    pub fn cancel_walk(&mut self, walk: u32) {
+        if let Some(reader) = self.readers.remove(&walk) {
+            self.ask(reader.owner, Ask::Cancel { walk });
+        }
+    }
+
+    /// Ends the walks that bring retained messages for one plain subscription.
+    pub fn cancel_plain_walks(&mut self, key: SessionKey, handle: FilterHandle) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let readers = &self.readers;
+        let is_of_it = |walk: &u32| readers.get(walk).is_some_and(|reader| reader.handle == handle);
+        let walks: SmallVec<[u32; 4]> = session.walks.iter().copied().filter(is_of_it).collect();
+        session.walks.retain(|walk| !walks.contains(walk));
+        for walk in walks {
+            self.cancel_walk(walk);
+        }
+    }
+
+    /// The shards that a filter is registered at.
+    pub fn owner_list(&self, handle: FilterHandle) -> SmallVec<[ShardId; 4]> {
+        match self.filters.slot(handle).owners {
+            Owners::One(owner) => SmallVec::from_slice(&[owner]),
+            Owners::All => (0..self.shards).map(ShardId).collect(),
+        }
+    }
+
+    /// The largest frame body that fits the client's Maximum Packet Size.
+    fn body_bytes_max(&self, session: SessionKey, handle: FilterHandle) -> u32 {
+        /// Fixed header, packet identifier, the frame's properties and words at their longest.
+        const AROUND_BODY_BYTES_MAX: usize = 256;
+        let packet_bytes_max = self.sessions.get(session).map_or(usize::MAX, |session| session.packet_bytes_max);
+        let around = self.filters.slot(handle).text.len() + AROUND_BODY_BYTES_MAX;
+        let body = packet_bytes_max.saturating_sub(around).min(self.config.limits.frame_bytes);
+        body.max(1) as u32
+    }
+}
+
+/// Whether the socket of a session takes what may wait. If not, `Drained` will tell.
+pub fn takes_more(session: &Session, out: &mut Outbox) -> bool {
+    let Some(conn) = session.conn else { return false };
+    if out.sends.unsent(conn) < SEND_HIGH_BYTES {
+        return true;
+    }
+    out.sends.watch(conn);
+    false
+}
+
+/// A session with what its deliveries need, borrowed apart.
+pub fn with_way<T>(
+    session: &mut Session,
+    messages: &mut Messages,
+    bounds: &Bounds,
+    stats: &mut Stats,
+    now: Now,
+    out: &mut Outbox,
+    act: impl FnOnce(&mut Session, &mut Way<'_>) -> T,
+) -> T {
+    let takes = takes_more(session, out);
+    let buffer = session.conn.filter(|_| takes).map(|conn| out.sends.buffer(conn));
+    let mut way = Way { messages, buffer, bounds, now, stats };
+    act(session, &mut way)
+}

@@ -1,0 +1,177 @@
+//! Parcels: what other shards ask of this one as an owner, what owners tell it as a home, and what it asks of them.
+
+use super::home::{Ask, Home};
+use super::outbox::Outbox;
+use super::parcel::{Down, DownItem, Up, UpItem, Verdict, WalkStart};
+use super::subtree::{Homes, Origin};
+use super::{Shard, owner_side};
+use crate::clock::Now;
+use crate::key::{SessionKey, ShardId, Span};
+use std::sync::Arc;
+
+impl Shard {
+    /// Work from a home for this owner.
+    pub(super) fn take_up(&mut self, now: Now, from: ShardId, parcel: Up, out: &mut Outbox) {
+        let Up { items, batch } = parcel;
+        let batch = Arc::new(batch);
+        let text = |span: Span| std::str::from_utf8(span.of(&batch.bytes)).unwrap_or_default();
+        for item in items {
+            let (subtree, roots, mut reach) = owner_side!(self, now, out);
+            match item {
+                UpItem::Packet { index } => {
+                    let view = batch.view(index);
+                    let origin = Origin::Parcel(&batch, index);
+                    let verdict = subtree.apply(now, view, origin, roots, &mut reach);
+                    if let Some(verdict) = verdict.filter(|_| view.packet.wants_verdict) {
+                        let (to, ticket) = (view.packet.publisher.session, view.packet.ticket);
+                        reach.down_to(from).items.push(DownItem::Verdict { to, ticket, verdict });
+                    }
+                }
+                UpItem::Want { filter, kind, handle, session, ticket } => {
+                    subtree.want(from, text(filter), kind, handle);
+                    reach.down_to(from).items.push(DownItem::Applied { to: session, ticket });
+                }
+                UpItem::Drop { filter, kind, handle } => {
+                    subtree.unwant(from, text(filter), kind);
+                    reach.down_to(from).items.push(DownItem::Dropped { handle });
+                }
+                UpItem::Walk(start) => subtree.walk(from, start, text(start.filter), &mut reach),
+                UpItem::More { walk } => subtree.continue_walk(from, walk, &mut reach),
+                UpItem::Cancel { walk } => subtree.cancel_walk(from, walk),
+            }
+        }
+    }
+
+    /// What an owner tells this home.
+    pub(super) fn take_down(&mut self, now: Now, from: ShardId, parcel: Down, out: &mut Outbox) {
+        self.take_down_items(now, from, &parcel, out);
+    }
+
+    pub(super) fn take_down_items(&mut self, now: Now, from: ShardId, parcel: &Down, out: &mut Outbox) {
+        for item in &parcel.items {
+            match *item {
+                DownItem::Deliver { source, packet, row, first, count } => {
+                    let view = parcel.source(source).view(packet);
+                    let handles = &parcel.handles[first as usize..(first + count) as usize];
+                    self.home.deliver_row(now, &view, &view.rows[row as usize], handles, out);
+                }
+                DownItem::Frame(frame) => {
+                    self.home.on_frame(now, from, &frame, frame.body.of(&parcel.batch.bytes), out);
+                }
+                DownItem::Rows { walk, first, count, done } => {
+                    self.retained_slice(now, walk, parcel, first..first + count, done, out);
+                }
+                DownItem::Part(part) => {
+                    self.home.on_part(now, &part, part.frame.body.of(&parcel.batch.bytes), out);
+                }
+                DownItem::Applied { to, ticket } => self.settle_ticket(now, to, ticket, None, out),
+                DownItem::Dropped { handle } => self.home.filters.dropped(handle),
+                DownItem::Verdict { to, ticket, verdict } => {
+                    self.settle_ticket(now, to, ticket, Some(verdict), out);
+                }
+            }
+        }
+    }
+
+    fn settle_ticket(
+        &mut self,
+        now: Now,
+        session: SessionKey,
+        ticket: u32,
+        verdict: Option<Verdict>,
+        out: &mut Outbox,
+    ) {
+        let Some(this) = self.home.sessions.get_mut(session) else { return };
+        match verdict {
+            Some(Verdict::Refused(code)) => this.acks.settle(ticket, false, Some(code)),
+            Some(Verdict::Applied { matched, .. }) => this.acks.settle(ticket, matched, None),
+            None => this.acks.settle(ticket, true, None),
+        }
+        self.flush_acks(now, session, out);
+    }
+
+    fn retained_slice(
+        &mut self,
+        now: Now,
+        walk: u32,
+        parcel: &Down,
+        packets: std::ops::Range<u32>,
+        done: bool,
+        out: &mut Outbox,
+    ) {
+        let Some(reader) = self.home.readers.get(&walk).copied() else { return };
+        for packet in packets {
+            self.home.deliver_retained(now, &parcel.batch.view(packet), (reader.session, reader.handle), out);
+        }
+        if !done {
+            return self.home.ask_for_next_slice(walk, out);
+        }
+        self.home.readers.remove(&walk);
+        if let Some(session) = self.home.sessions.get_mut(reader.session) {
+            session.walks.retain(|other| *other != walk);
+        }
+    }
+
+    /// Passes asks on to owners as far as their lanes have room. Returns whether the owner is this shard for any.
+    pub(super) fn pass_asks(&mut self, now: Now, out: &mut Outbox) -> bool {
+        let mut any_here = false;
+        for owner in (0..self.home.shards).map(ShardId) {
+            while !self.home.asks[owner.index()].is_empty() && (owner == self.me || out.has_up_room(owner)) {
+                let Some(ask) = self.home.asks[owner.index()].pop_front() else { break };
+                if owner == self.me {
+                    any_here = true;
+                    self.answer_here(now, ask, out);
+                } else {
+                    send_ask(&self.home, owner, ask, out);
+                }
+            }
+        }
+        any_here
+    }
+
+    fn answer_here(&mut self, now: Now, ask: Ask, out: &mut Outbox) {
+        let me = self.me;
+        let (subtree, _, mut reach) = owner_side!(self, now, out);
+        match ask {
+            Ask::Want { handle, session, ticket } => {
+                let slot = reach.home.filters.slot(handle);
+                subtree.want(me, &slot.text, slot.kind, handle);
+                reach.local.items.push(DownItem::Applied { to: session, ticket });
+            }
+            Ask::Drop { handle } => {
+                let slot = reach.home.filters.slot(handle);
+                subtree.unwant(me, &slot.text, slot.kind);
+                reach.local.items.push(DownItem::Dropped { handle });
+            }
+            Ask::Walk { handle, start } => {
+                let filter = reach.home.filters.slot(handle).text.clone();
+                subtree.walk(me, start, &filter, &mut reach);
+            }
+            Ask::More { walk } => subtree.continue_walk(me, walk, &mut reach),
+            Ask::Cancel { walk } => subtree.cancel_walk(me, walk),
+        }
+    }
+}
+
+fn send_ask(home: &Home, owner: ShardId, ask: Ask, out: &mut Outbox) {
+    let up = out.up_to(owner);
+    let item = match ask {
+        Ask::Want { handle, session, ticket } => {
+            let slot = home.filters.slot(handle);
+            let filter = up.batch.keep(slot.text.as_bytes());
+            UpItem::Want { filter, kind: slot.kind, handle, session, ticket }
+        }
+        Ask::Drop { handle } => {
+            let slot = home.filters.slot(handle);
+            let filter = up.batch.keep(slot.text.as_bytes());
+            UpItem::Drop { filter, kind: slot.kind, handle }
+        }
+        Ask::Walk { handle, start } => {
+            let filter = up.batch.keep(home.filters.slot(handle).text.as_bytes());
+            UpItem::Walk(WalkStart { filter, ..start })
+        }
+        Ask::More { walk } => UpItem::More { walk },
+        Ask::Cancel { walk } => UpItem::Cancel { walk },
+    };
+    up.items.push(item);
+}

@@ -1,0 +1,441 @@
+//! Merged subscriptions at a home: where each reader stands with each owner, and the frames that it gets.
+//!
+//! A reader that takes frames is *live* and has nothing written down. One that does not is *behind*: one number per
+//! owner, and no rows. When it takes bytes again the owner builds what changed since that number.
+//!
+//! ```text
+//! live ──frame that it cannot take──▶ behind(since) ──takes bytes──▶ catching(walk) ──last part──▶ live
+//! sync:  behind(0) ▶ catching ──last part, others still under way──▶ held(position) ──all done──▶ behind(position)
+//! ```
+
+use super::home::{Home, Reader, takes_more, with_way};
+use super::outbox::Outbox;
+use super::parcel::{Frame, Part};
+use crate::clock::Now;
+use crate::dialect::safe_topic;
+use crate::key::{Client, FilterHandle, SessionKey, ShardId};
+use crate::session::deliver::{Way, deliver};
+use crate::session::frame::{FrameKind, FrameWords};
+use crate::session::inflight::{Delivered, Ids};
+use crate::session::message::Message;
+use crate::session::queue::Queued;
+use crate::session::{Session, Wish};
+use crate::topic::{Kind, is_wildcard};
+use crate::wire::{Property, PublishHead, QoS};
+use smallvec::SmallVec;
+use std::borrow::Cow;
+
+/// Where a reader stands with one owner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Standing {
+    /// It has everything up to this position; 0: nothing, it awaits a snapshot.
+    Behind(u64),
+    /// A walk brings what it misses; it began from `since`.
+    Catching { walk: u32, since: u64 },
+    /// Its part of a snapshot is complete up to this position; other owners' are not.
+    Held(u64),
+}
+
+/// One merged subscription.
+pub struct Merged {
+    pub session: SessionKey,
+    handle: FilterHandle,
+    /// Frames sent.
+    n: u64,
+    /// Frames with QoS above 0 that are unacknowledged.
+    unacked: u16,
+    /// Rows of events missed since the last event frame.
+    lost: u32,
+    is_safe_topic: bool,
+    /// SUBACK has left: a snapshot follows it, never precedes it.
+    is_announced: bool,
+    /// Owners whose part of the snapshot is not complete; 0: no snapshot under way.
+    snapshot_left: u16,
+    is_reset: bool,
+    standing: SmallVec<[(ShardId, Standing); 1]>,
+}
+
+/// Slab of merged subscriptions.
+#[derive(Default)]
+pub struct Mergeds {
+    slots: Vec<Option<Merged>>,
+    free: Vec<u32>,
+}
+
+impl Mergeds {
+    fn insert(&mut self, merged: Merged) -> u32 {
+        if let Some(index) = self.free.pop() {
+            self.slots[index as usize] = Some(merged);
+            return index;
+        }
+        self.slots.push(Some(merged));
+        self.slots.len() as u32 - 1
+    }
+
+    fn get_mut(&mut self, index: u32) -> Option<&mut Merged> {
+        self.slots.get_mut(index as usize)?.as_mut()
+    }
+}
+
+/// A frame with what its reader must know beside the body.
+#[derive(Clone, Copy)]
+struct Sending<'a> {
+    kind: FrameKind,
+    frame: &'a Frame,
+    body: &'a [u8],
+    more: bool,
+}
+
+impl Home {
+    /// A new merged subscription; with `sync` it awaits a snapshot of each of `owners`.
+    pub fn add_merged(
+        &mut self,
+        session: SessionKey,
+        handle: FilterHandle,
+        sync: bool,
+        is_safe_topic: bool,
+        owners: &[ShardId],
+    ) -> u32 {
+        let mut merged = Merged {
+            session,
+            handle,
+            n: 0,
+            unacked: 0,
+            lost: 0,
+            is_safe_topic,
+            is_announced: false,
+            snapshot_left: 0,
+            is_reset: false,
+            standing: SmallVec::new(),
+        };
+        if sync {
+            begin_snapshot(&mut merged, owners);
+        }
+        self.merged.insert(merged)
+    }
+
+    pub fn remove_merged(&mut self, index: u32) {
+        let Some(merged) = self.merged.slots[index as usize].take() else { return };
+        self.merged.free.push(index);
+        for (_, standing) in merged.standing {
+            if let Standing::Catching { walk, .. } = standing {
+                self.cancel_walk(walk);
+            }
+        }
+    }
+
+    /// A frame from an owner, for every reader that stands where the owner stood before it.
+    pub fn on_frame(&mut self, now: Now, from: ShardId, frame: &Frame, body: &[u8], out: &mut Outbox) {
+        let subscribers = std::mem::take(&mut self.filters.slot_mut(frame.handle).subscribers);
+        for subscriber in &subscribers {
+            let is_own = frame.publisher == Client { home: self.me, session: subscriber.session };
+            if !(subscriber.wish.no_local && is_own) {
+                self.frame_to_one(now, from, frame, body, (subscriber.merged, subscriber.wish), out);
+            }
+        }
+        self.filters.slot_mut(frame.handle).subscribers = subscribers;
+    }
+
+    fn frame_to_one(
+        &mut self,
+        now: Now,
+        from: ShardId,
+        frame: &Frame,
+        body: &[u8],
+        (index, wish): (u32, Wish),
+        out: &mut Outbox,
+    ) {
+        let is_ready = self.is_ready(index, out);
+        let Some(merged) = self.merged.get_mut(index) else { return };
+        let in_snapshot = merged.snapshot_left > 0;
+        if frame.event {
+            if !is_ready || in_snapshot {
+                merged.lost = merged.lost.saturating_add(frame.rows);
+                self.stats.events_lost += u64::from(frame.rows);
+                return;
+            }
+            let sending = Sending { kind: FrameKind::Event, frame, body, more: frame.more };
+            self.send_frame(now, index, wish, sending, out);
+            return;
+        }
+        if merged.standing.iter().any(|(owner, _)| *owner == from) {
+            return; // behind: the catch-up will bring it
+        }
+        let sending = Sending { kind: FrameKind::Live, frame, body, more: frame.more };
+        if !is_ready || !self.send_frame(now, index, wish, sending, out) {
+            if let Some(merged) = self.merged.get_mut(index) {
+                merged.standing.push((from, Standing::Behind(frame.position - 1)));
+            }
+            if is_ready {
+                self.catch_up_one(index, out);
+            }
+        }
+    }
+
+    /// A part of a walk that this reader asked for.
+    pub fn on_part(&mut self, now: Now, part: &Part, body: &[u8], out: &mut Outbox) {
+        let walk = part.walk;
+        let Some(reader) = self.readers.get(&walk).copied() else { return };
+        let Some(index) = reader.merged else { return };
+        if part.reset {
+            return self.start_over(index, out);
+        }
+        let (frame, done) = (&part.frame, part.done);
+        let Some(wish) = self.wish_of(reader.session, reader.handle) else { return };
+        let Some(merged) = self.merged.get_mut(index) else { return };
+        let in_snapshot = merged.snapshot_left > 0;
+        if done {
+            self.readers.remove(&walk);
+            merged.standing.retain(|(owner, _)| *owner != reader.owner);
+            if in_snapshot {
+                merged.snapshot_left -= 1;
+                merged.standing.push((reader.owner, Standing::Held(frame.position)));
+            }
+        }
+        let is_last = done && in_snapshot && merged.snapshot_left == 0;
+        if frame.rows > 0 || frame.skipped > 0 || is_last {
+            let kind = match (in_snapshot, is_last) {
+                (true, true) => FrameKind::Snap,
+                (true, false) => FrameKind::Part,
+                (false, _) => FrameKind::Live,
+            };
+            let more = !in_snapshot && (frame.more || !done);
+            self.send_frame(now, index, wish, Sending { kind, frame, body, more }, out);
+        }
+        if is_last {
+            self.end_snapshot(index, out);
+        } else if part.slice_end && !done {
+            self.ask_for_next_slice(walk, out);
+        } else if done {
+            self.catch_up_one(index, out);
+        }
+    }
+
+    /// The series is complete: what changed at owners that were done before the last is caught up with.
+    fn end_snapshot(&mut self, index: u32, out: &mut Outbox) {
+        let Some(merged) = self.merged.get_mut(index) else { return };
+        if let [_] = merged.standing[..] {
+            merged.standing.clear(); // one owner: its end is the end
+            return;
+        }
+        for (_, standing) in &mut merged.standing {
+            if let Standing::Held(position) = *standing {
+                *standing = Standing::Behind(position);
+            }
+        }
+        self.catch_up_one(index, out);
+    }
+
+    /// What the reader had is void: the snapshot begins again.
+    fn start_over(&mut self, index: u32, out: &mut Outbox) {
+        let Some(merged) = self.merged.get_mut(index) else { return };
+        let handle = merged.handle;
+        let walks = walks_of(merged);
+        let owners = self.owner_list(handle);
+        for walk in walks {
+            self.cancel_walk(walk);
+        }
+        if let Some(merged) = self.merged.get_mut(index) {
+            begin_snapshot(merged, &owners);
+            merged.is_reset = true;
+        }
+        self.catch_up_one(index, out);
+    }
+
+    /// Whether a reader takes a frame now.
+    fn is_ready(&mut self, index: u32, out: &mut Outbox) -> bool {
+        let unacked_max = self.config.limits.frames_unacked;
+        let Some(merged) = self.merged.get_mut(index) else { return false };
+        let unacked = merged.unacked;
+        let Some(session) = self.sessions.get(merged.session) else { return false };
+        unacked < unacked_max && session.delivery.queue_is_empty() && takes_more(session, out)
+    }
+
+    /// The session's socket or window takes more: its merged subscriptions catch up, its walks go on.
+    pub fn catch_up(&mut self, session: SessionKey, out: &mut Outbox) {
+        let Some(this) = self.sessions.get(session) else { return };
+        let walks = this.walks.clone();
+        let merged: SmallVec<[u32; 4]> =
+            this.subscriptions.iter().filter_map(|at| self.filters.merged_at(*at)).collect();
+        for walk in walks {
+            if self.readers.get(&walk).is_some_and(|reader| reader.is_waiting) {
+                self.ask_for_next_slice(walk, out);
+            }
+        }
+        for index in merged {
+            self.catch_up_one(index, out);
+        }
+    }
+
+    fn catch_up_one(&mut self, index: u32, out: &mut Outbox) {
+        let Some(merged) = self.merged.get_mut(index) else { return };
+        if merged.standing.is_empty() || !merged.is_announced || !self.is_ready(index, out) {
+            return;
+        }
+        let Some(merged) = self.merged.get_mut(index) else { return };
+        let (session, handle) = (merged.session, merged.handle);
+        let standing = merged.standing.clone();
+        for (at, (owner, standing)) in standing.into_iter().enumerate() {
+            match standing {
+                Standing::Behind(since) => {
+                    let reader = Reader { session, owner, handle, merged: Some(index), is_waiting: false };
+                    let walk = self.start_walk(reader, Kind::Merged, since);
+                    if let Some(merged) = self.merged.get_mut(index) {
+                        merged.standing[at].1 = Standing::Catching { walk, since };
+                    }
+                }
+                Standing::Catching { walk, .. } => {
+                    if self.readers.get(&walk).is_some_and(|reader| reader.is_waiting) {
+                        self.ask_for_next_slice(walk, out);
+                    }
+                }
+                Standing::Held(_) => {}
+            }
+        }
+    }
+
+    /// Asks for the next slice of a walk in the next turn, or when its reader takes more.
+    pub fn ask_for_next_slice(&mut self, walk: u32, out: &mut Outbox) {
+        let Some(reader) = self.readers.get(&walk).copied() else { return };
+        let is_ready = match reader.merged {
+            Some(index) => self.is_ready(index, out),
+            None => self.is_plain_ready(reader.session, out),
+        };
+        if let Some(reader) = self.readers.get_mut(&walk) {
+            reader.is_waiting = !is_ready;
+        }
+        if is_ready {
+            self.next_slices.push(walk);
+        }
+    }
+
+    fn is_plain_ready(&self, session: SessionKey, out: &mut Outbox) -> bool {
+        let Some(session) = self.sessions.get(session) else { return false };
+        session.delivery.queue_is_empty() && takes_more(session, out)
+    }
+
+    /// SUBACK has left.
+    pub fn announce_merged(&mut self, index: u32, out: &mut Outbox) {
+        if let Some(merged) = self.merged.get_mut(index) {
+            merged.is_announced = true;
+            self.catch_up_one(index, out);
+        }
+    }
+
+    /// The connection is gone and the session lasts: walks end, and positions say where to go on.
+    pub fn detach_merged(&mut self, index: u32) {
+        let Some(merged) = self.merged.get_mut(index) else { return };
+        let (handle, in_snapshot) = (merged.handle, merged.snapshot_left > 0);
+        merged.is_announced = true; // a SUBACK that was owed will not come
+        let walks = walks_of(merged);
+        for (_, standing) in &mut merged.standing {
+            if let Standing::Catching { since, .. } = *standing {
+                *standing = Standing::Behind(since);
+            }
+        }
+        for walk in walks {
+            self.cancel_walk(walk);
+        }
+        if in_snapshot {
+            let owners = self.owner_list(handle);
+            if let Some(merged) = self.merged.get_mut(index) {
+                begin_snapshot(merged, &owners);
+            }
+        }
+    }
+
+    /// A frame of this subscription was acknowledged.
+    pub fn frame_acked(&mut self, index: u32, session: SessionKey, out: &mut Outbox) {
+        if let Some(merged) = self.merged.get_mut(index).filter(|merged| merged.session == session) {
+            merged.unacked = merged.unacked.saturating_sub(1);
+            self.catch_up_one(index, out);
+        }
+    }
+
+    /// Sends a frame. False: this client cannot take it as it is.
+    fn send_frame(&mut self, now: Now, index: u32, wish: Wish, sending: Sending<'_>, out: &mut Outbox) -> bool {
+        let Some(merged) = self.merged.slots[index as usize].as_mut() else { return true };
+        let Some(session) = self.sessions.get_mut(merged.session) else { return true };
+        let filter = &*self.filters.slot(merged.handle).text;
+        self.properties.clear();
+        if session.version.is_v5() {
+            describe(merged, &sending, is_wildcard(filter), &mut self.words, &mut self.properties);
+        }
+        let topic = if merged.is_safe_topic { Cow::Owned(safe_topic(filter)) } else { Cow::Borrowed(filter) };
+        let qos = wish.qos.min(sending.frame.qos);
+        let retain = matches!(sending.kind, FrameKind::Part | FrameKind::Snap);
+        let ids = if wish.subscription_id == 0 { Ids::new() } else { Ids::from_slice(&[wish.subscription_id]) };
+        let head = PublishHead {
+            dup: false,
+            qos,
+            retain,
+            topic: &topic,
+            packet_id: 1,
+            forwarded: &self.properties,
+            message_expiry: None,
+            subscription_ids: &ids,
+            extra: &[],
+            payload_len: sending.body.len(),
+        };
+        if session.packet_bytes_max != usize::MAX && head.encoded_len(session.version) > session.packet_bytes_max {
+            self.stats.oversize_dropped += 1;
+            return false;
+        }
+        if qos == QoS::AtMostOnce {
+            let Some(conn) = session.conn else { return true };
+            let buffer = out.sends.buffer(conn);
+            head.encode(session.version, buffer);
+            buffer.extend_from_slice(sending.body);
+        } else {
+            let message = self.messages.insert(Message::new(&topic, sending.body, &self.properties, 0));
+            let delivered = Delivered { message, qos, retain, ids, merged: Some(index) };
+            let Home { messages, bounds, stats, .. } = self;
+            let send = |session: &mut Session, way: &mut Way<'_>| deliver(session, delivered, way);
+            let queued = with_way(session, messages, bounds, stats, now, out, send);
+            messages.drop_unheld(message);
+            if queued != Queued::Kept {
+                return false;
+            }
+            merged.unacked += 1;
+        }
+        merged.sent(sending.kind);
+        self.stats.frames_sent += 1;
+        self.stats.frame_rows_sent += u64::from(sending.frame.rows);
+        true
+    }
+}
+
+impl Merged {
+    fn sent(&mut self, kind: FrameKind) {
+        self.n += 1;
+        self.is_reset = false;
+        if kind == FrameKind::Event {
+            self.lost = 0;
+        }
+    }
+}
+
+/// Writes the properties of a frame over `properties`, encoded.
+fn describe(merged: &Merged, sending: &Sending<'_>, is_tree: bool, words: &mut String, properties: &mut Vec<u8>) {
+    let lost = if sending.kind == FrameKind::Event { merged.lost } else { 0 };
+    let (kind, skipped) = (sending.kind, sending.frame.skipped);
+    FrameWords { kind, n: merged.n, ver: None, more: sending.more, reset: merged.is_reset, lost, skipped }.write(words);
+    if is_tree {
+        Property::PayloadFormatIndicator(1).encode(properties);
+        Property::ContentType("application/json").encode(properties);
+    }
+    Property::UserProperty("mote", words).encode(properties);
+}
+
+fn begin_snapshot(merged: &mut Merged, owners: &[ShardId]) {
+    merged.snapshot_left = owners.len() as u16;
+    merged.standing = owners.iter().map(|owner| (*owner, Standing::Behind(0))).collect();
+}
+
+fn walks_of(merged: &Merged) -> SmallVec<[u32; 4]> {
+    let walk = |standing: &(ShardId, Standing)| match standing.1 {
+        Standing::Catching { walk, .. } => Some(walk),
+        _ => None,
+    };
+    merged.standing.iter().filter_map(walk).collect()
+}

@@ -1,0 +1,449 @@
+//! A PUBLISH at the publisher's home: intent, rows, owners, and what the publisher is answered.
+
+use super::outbox::Outbox;
+use super::parcel::{UpItem, Verdict};
+use super::receive::Flow;
+use super::subtree::Origin;
+use super::{Shard, owner_side};
+use crate::clock::Now;
+use crate::dialect::{Intent, Parsed, Verb, allowed_on_publish, allowed_on_will, combine, is_consumed};
+use crate::dialect::{parse_prefix, parse_property};
+use crate::key::{Client, ConnId, SessionKey, ShardId, Span};
+use crate::limits::STRING_BYTES_MAX;
+use crate::row::batch::{Packet, Row, View};
+use crate::row::graft::{Bounds, Fault, graft};
+use crate::row::json::write_string;
+use crate::session::acks::OwedKind;
+use crate::session::deliver::acknowledge;
+use crate::session::will::Will;
+use crate::topic::check_name;
+use crate::wire::{self, Ack, AckKind, Properties, Property, PropertyBuffer, Publish, PublishHead, QoS, ReasonCode};
+
+/// A message on its way to its owners, from a client or as a will.
+#[derive(Clone, Copy)]
+struct Message<'a> {
+    /// As written, with its intent.
+    topic: &'a str,
+    payload: &'a [u8],
+    /// Value of the user property `mote`.
+    mote: Option<&'a str>,
+    is_text: bool,
+}
+
+/// What a publish is, its intent taken off.
+#[derive(Clone, Copy)]
+enum Target<'a> {
+    Plain(&'a str),
+    /// A tree publish under this pattern.
+    Tree(&'a str),
+}
+
+impl Shard {
+    pub(super) fn publish(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        key: SessionKey,
+        bytes: &[u8],
+        publish: &Publish<'_>,
+        out: &mut Outbox,
+    ) -> Flow {
+        let properties = publish.properties;
+        if !properties.is_empty() {
+            if properties.topic_alias().is_some() {
+                let what = "a topic alias, but Topic Alias Maximum is 0";
+                self.end(now, conn, ReasonCode::TopicAliasInvalid, what, out); // [MQTT-3.3.2-9]
+                return Flow::Gone;
+            }
+            if properties.subscription_identifier().is_some() {
+                return self.protocol_error(now, conn, "a client sent a subscription identifier", out); // [MQTT-3.3.4-6]
+            }
+        }
+        let message = Message {
+            topic: publish.topic,
+            payload: publish.payload,
+            mote: properties.user_property("mote"),
+            is_text: properties.content_type().is_some_and(|content| content.starts_with("text/")),
+        };
+        let target = self.target(&message, allowed_on_publish);
+        if !self.has_room(&target, publish.retain, out) {
+            return Flow::Blocked;
+        }
+        match self.admit(now, conn, key, publish, out) {
+            Ok(true) => {}
+            Ok(false) => return Flow::Next,
+            Err(()) => return Flow::Gone,
+        }
+        self.home.stats.publishes_received += 1;
+        let mut packet = Packet {
+            publisher: Client { home: self.me, session: key },
+            ticket: 0,
+            qos: publish.qos,
+            retain: publish.retain,
+            wants_verdict: publish.qos > QoS::AtMostOnce,
+            properties: Span::EMPTY,
+            expires_at_ms: expires_at_ms(now, properties.message_expiry()),
+            first_row: 0,
+            row_count: 1,
+        };
+        match target {
+            // What every message is: the row lies in the receive buffer and nothing is copied.
+            Ok(Target::Plain(topic)) if properties.is_empty() => {
+                let rows = [Row {
+                    topic: span_in(bytes, topic.as_bytes()),
+                    payload: span_in(bytes, publish.payload),
+                    text: false,
+                }];
+                packet.ticket = self.owe(key, publish, 1);
+                self.send_to_owner(now, View { bytes, packet: &packet, rows: &rows }, out);
+            }
+            Ok(target) => {
+                let rows = self.spread(&target, &message, properties, &mut packet);
+                match rows {
+                    Ok(()) => self.send_scratch(now, packet, |shard, parts| shard.owe(key, publish, parts), out),
+                    Err(fault) => self.refuse_publish(conn, key, publish, &fault, out),
+                }
+            }
+            Err(fault) => self.refuse_publish(conn, key, publish, &fault, out),
+        }
+        self.flush_acks(now, key, out);
+        Flow::Next
+    }
+
+    /// Whether a publish is new. `Ok(false)`: it is a QoS 2 publish that was received before, [MQTT-4.3.3-10].
+    fn admit(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        key: SessionKey,
+        publish: &Publish<'_>,
+        out: &mut Outbox,
+    ) -> Result<bool, ()> {
+        if publish.qos == QoS::AtMostOnce {
+            return Ok(true);
+        }
+        let receive_max = self.home.config.session.receive_max as usize;
+        let Some(session) = self.home.sessions.get_mut(key) else { return Err(()) };
+        if session.version.is_v5() && session.acks.len() + session.acks.unreleased() > 2 * receive_max {
+            self.end(
+                now,
+                conn,
+                ReasonCode::ReceiveMaximumExceeded,
+                "more unacknowledged publishes than Receive Maximum",
+                out,
+            );
+            return Err(()); // [MQTT-3.3.4-7]
+        }
+        if publish.qos == QoS::ExactlyOnce && !session.acks.receive(publish.packet_id) {
+            if !session.acks.is_owed(publish.packet_id) {
+                acknowledge(session.version, AckKind::Pubrec, publish.packet_id, out.sends.buffer(conn));
+            }
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Reads the intent off a message and judges its topic.
+    fn target<'a>(
+        &self,
+        message: &Message<'a>,
+        is_allowed: fn(Intent<'_>) -> Result<(), &'static str>,
+    ) -> Result<Target<'a>, Fault> {
+        let levels_max = self.home.config.limits.topic_levels;
+        let bad = |what: &str| Fault { code: ReasonCode::TopicNameInvalid, at: None, what: what.to_owned() };
+        let may_carry_intent = message.mote.is_some() || message.topic.starts_with('$');
+        if !may_carry_intent {
+            return check_name(message.topic, levels_max).map(|()| Target::Plain(message.topic)).map_err(bad);
+        }
+        let (prefix, topic) = match parse_prefix(message.topic) {
+            Parsed::Plain(topic) => (None, topic),
+            Parsed::Intent(intent, topic) => (Some(intent), topic),
+            Parsed::Bad(what) => return Err(bad(what)),
+        };
+        let property = message.mote.map_or(Ok(None), parse_property).map_err(bad)?;
+        let Some(intent) = combine(prefix, property).map_err(bad)? else {
+            check_name(topic, levels_max).map_err(bad)?;
+            if ["$error/", "$conflict/", "$SYS/"].iter().any(|own| topic.starts_with(own)) {
+                return Err(Fault { code: ReasonCode::NotAuthorized, ..bad("only the broker publishes there") });
+            }
+            return Ok(Target::Plain(topic));
+        };
+        is_allowed(intent).map_err(bad)?;
+        if intent.verb != Verb::Tree || !intent.options.is_empty() {
+            let code = ReasonCode::ImplementationSpecificError;
+            return Err(Fault { code, ..bad("this broker does not know that verb or option yet") });
+        }
+        Ok(Target::Tree(topic))
+    }
+
+    /// Whether every owner that the message may reach can take it now.
+    fn has_room(&self, target: &Result<Target<'_>, Fault>, retain: bool, out: &Outbox) -> bool {
+        if retain && out.store_full {
+            return false;
+        }
+        if self.home.shards == 1 {
+            return true;
+        }
+        let has_room = |owner: ShardId| {
+            let lane = if owner == self.me { out.has_down_room() } else { out.has_up_room(owner) };
+            lane && self.home.asks[owner.index()].is_empty()
+        };
+        match target {
+            Ok(Target::Plain(topic)) => has_room(self.roots.owner(topic)),
+            Ok(Target::Tree(_)) => (0..self.home.shards).map(ShardId).all(has_room),
+            Err(_) => true,
+        }
+    }
+
+    /// Fills the scratch batch with the rows and properties of a message.
+    fn spread(
+        &mut self,
+        target: &Target<'_>,
+        message: &Message<'_>,
+        properties: Properties<'_>,
+        packet: &mut Packet,
+    ) -> Result<(), Fault> {
+        self.scratch.clear();
+        match *target {
+            Target::Plain(topic) => {
+                let row = Row {
+                    topic: self.scratch.keep(topic.as_bytes()),
+                    payload: self.scratch.keep(message.payload),
+                    text: message.is_text,
+                };
+                self.scratch.rows.push(row);
+            }
+            Target::Tree(pattern) => {
+                let limits = &self.home.config.limits;
+                let bounds = Bounds { rows: limits.tree_rows, levels: limits.topic_levels };
+                graft(pattern, message.payload, &bounds, &mut self.scratch)?;
+            }
+        }
+        let start = self.scratch.bytes.len();
+        properties.forwarded(&mut self.scratch.bytes, is_consumed);
+        packet.properties = Span::new(start, self.scratch.bytes.len() - start);
+        packet.row_count = self.scratch.rows.len() as u32;
+        Ok(())
+    }
+
+    /// Sends the rows of the scratch batch to their owners, one part per group. `owe` is told how many parts answer.
+    fn send_scratch(
+        &mut self,
+        now: Now,
+        mut packet: Packet,
+        owe: impl FnOnce(&mut Shard, u32) -> u32,
+        out: &mut Outbox,
+    ) {
+        let scratch = std::mem::take(&mut self.scratch);
+        let parts = self.parts_by_group(&scratch.bytes, &scratch.rows);
+        packet.ticket = owe(self, parts.len() as u32);
+        for rows in &parts {
+            packet.row_count = rows.len() as u32;
+            self.send_to_owner(now, View { bytes: &scratch.bytes, packet: &packet, rows }, out);
+        }
+        self.scratch = scratch;
+    }
+
+    /// Rows by group, in the order in which the groups first come; the rows of one keep their order.
+    fn parts_by_group(&self, bytes: &[u8], rows: &[Row]) -> Vec<Vec<Row>> {
+        let topic = |row: &Row| std::str::from_utf8(row.topic.of(bytes)).unwrap_or_default();
+        let mut parts: Vec<Vec<Row>> = Vec::new();
+        let mut part_of_group: Vec<Option<usize>> = vec![None; crate::limits::GROUPS];
+        let mut last: Option<(&str, usize)> = None;
+        for row in rows {
+            let root = self.roots.root_of(topic(row));
+            let part = match last {
+                Some((same, part)) if same == root => part,
+                _ => {
+                    let group = self.roots.group(topic(row));
+                    *part_of_group[group.index()].get_or_insert_with(|| {
+                        parts.push(Vec::new());
+                        parts.len() - 1
+                    })
+                }
+            };
+            parts[part].push(*row);
+            last = Some((root, part));
+        }
+        parts
+    }
+
+    /// Rows of one group go to their owner: by call where that is this shard, else by link.
+    fn send_to_owner(&mut self, now: Now, view: View<'_>, out: &mut Outbox) {
+        let owner = self.roots.owner(view.topic(&view.rows[0]));
+        if owner != self.me {
+            let up = out.up_to(owner);
+            let index = up.batch.copy_packet(view);
+            up.items.push(UpItem::Packet { index });
+            return;
+        }
+        let (subtree, roots, mut reach) = owner_side!(self, now, out);
+        let verdict = subtree.apply(now, view, Origin::Local, roots, &mut reach);
+        if !view.packet.wants_verdict {
+            return;
+        }
+        let Some(session) = self.home.sessions.get_mut(view.packet.publisher.session) else { return };
+        match verdict {
+            Some(Verdict::Applied { matched, .. }) => session.acks.settle(view.packet.ticket, matched, None),
+            Some(Verdict::Refused(code)) => session.acks.settle(view.packet.ticket, false, Some(code)),
+            None => {} // it waits for the disk
+        }
+    }
+
+    /// Takes up the debt of an acknowledgement; QoS 0 has none.
+    fn owe(&mut self, key: SessionKey, publish: &Publish<'_>, parts: u32) -> u32 {
+        let kind = match publish.qos {
+            QoS::AtMostOnce => return 0,
+            QoS::AtLeastOnce => AckKind::Puback,
+            QoS::ExactlyOnce => AckKind::Pubrec,
+        };
+        let Some(session) = self.home.sessions.get_mut(key) else { return 0 };
+        session.acks.owe(OwedKind::Ack(kind), publish.packet_id, parts)
+    }
+
+    /// A publish that changes nothing: MQTT 5 says so in the acknowledgement; else a message to the publisher alone.
+    fn refuse_publish(
+        &mut self,
+        conn: ConnId,
+        key: SessionKey,
+        publish: &Publish<'_>,
+        fault: &Fault,
+        out: &mut Outbox,
+    ) {
+        let ticket = self.owe(key, publish, 0);
+        let Some(session) = self.home.sessions.get_mut(key) else { return };
+        if session.version.is_v5() && publish.qos > QoS::AtMostOnce {
+            session.acks.refuse(ticket, fault.code, &fault.what);
+            return;
+        }
+        let version = session.version;
+        let topic = match parse_prefix(publish.topic) {
+            Parsed::Intent(_, topic) | Parsed::Plain(topic) => topic,
+            Parsed::Bad(_) => publish.topic.split_once('/').map_or("", |(_, rest)| rest),
+        };
+        let body = error_body(fault, topic);
+        let error_topic = error_topic(topic);
+        let head = PublishHead {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            topic: &error_topic,
+            packet_id: 0,
+            forwarded: &[],
+            message_expiry: None,
+            subscription_ids: &[],
+            extra: &[],
+            payload_len: body.len(),
+        };
+        if head.encoded_len(version) <= session.packet_bytes_max {
+            let buffer = out.sends.buffer(conn);
+            head.encode(version, buffer);
+            buffer.extend_from_slice(&body);
+        }
+    }
+
+    /// Sends the acknowledgements that may leave, in their order.
+    pub(super) fn flush_acks(&mut self, now: Now, key: SessionKey, out: &mut Outbox) {
+        while let Some(session) = self.home.sessions.get_mut(key) {
+            let Some(conn) = session.conn else { return };
+            let Some(due) = session.acks.pop_due() else { return };
+            let version = session.version;
+            let mut properties = PropertyBuffer::new();
+            if let Some(what) = due.what.as_deref().filter(|_| session.problem_information && version.is_v5()) {
+                properties.push(&Property::ReasonString(what)); // [MQTT-3.1.2-29]
+            }
+            let buffer = out.sends.buffer(conn);
+            match due.kind {
+                OwedKind::Ack(kind) => {
+                    let reason = if version.is_v5() { due.reason } else { ReasonCode::Success };
+                    let properties = properties.as_properties();
+                    let ack = Ack { kind, packet_id: due.packet_id, reason, properties };
+                    wire::encode(version, &wire::Packet::Ack(ack), buffer);
+                }
+                OwedKind::Suback { codes, reading } => {
+                    let properties = properties.as_properties();
+                    let suback = wire::Suback { packet_id: due.packet_id, properties, reasons: &codes };
+                    wire::encode(version, &wire::Packet::Suback(suback), buffer);
+                    self.start_reading(now, key, &reading, out);
+                }
+            }
+        }
+    }
+
+    /// The syntax of a will's intent and topic, judged at CONNECT.
+    pub(super) fn judge_will(&self, will: &wire::Will<'_>) -> Result<(), &'static str> {
+        let mote = will.properties.user_property("mote");
+        let message = Message { topic: will.topic, payload: will.payload, mote, is_text: false };
+        self.target(&message, allowed_on_will).map(|_| ()).map_err(|_| "the Will has a bad topic or intent")
+    }
+
+    /// Publishes the wills that are due, as far as their owners have room.
+    pub(super) fn publish_wills(&mut self, now: Now, out: &mut Outbox) {
+        while let Some(due) = self.wills.pop_front() {
+            if self.is_stopping {
+                continue;
+            }
+            let will = &due.will;
+            let properties = Properties::from_encoded(&will.properties);
+            let message = Message {
+                topic: &will.topic,
+                payload: &will.payload,
+                mote: will.intent.as_deref(),
+                is_text: properties.content_type().is_some_and(|content| content.starts_with("text/")),
+            };
+            let target = self.target(&message, allowed_on_will);
+            if !self.has_room(&target, will.retain, out) {
+                return self.wills.push_front(due);
+            }
+            let mut packet = will_packet(due.client, will, now);
+            // A will that cannot be spread has nobody left to be told.
+            if target.and_then(|target| self.spread(&target, &message, properties, &mut packet)).is_ok() {
+                self.send_scratch(now, packet, |_, _| 0, out);
+            }
+        }
+    }
+}
+
+fn will_packet(publisher: Client, will: &Will, now: Now) -> Packet {
+    Packet {
+        publisher,
+        ticket: 0,
+        qos: will.qos,
+        retain: will.retain,
+        wants_verdict: false,
+        properties: Span::EMPTY,
+        expires_at_ms: expires_at_ms(now, will.expiry_s),
+        first_row: 0,
+        row_count: 0,
+    }
+}
+
+fn expires_at_ms(now: Now, expiry_s: Option<u32>) -> u64 {
+    expiry_s.map_or(0, |seconds| now.wall_ms + u64::from(seconds) * 1000)
+}
+
+/// Where `part`, a slice of `bytes`, lies in it.
+fn span_in(bytes: &[u8], part: &[u8]) -> Span {
+    Span::new(part.as_ptr().addr() - bytes.as_ptr().addr(), part.len())
+}
+
+/// `$error/<topic>`, or `$error` alone where that is too long for a topic.
+fn error_topic(topic: &str) -> String {
+    const PREFIX: &str = "$error/";
+    // Wildcards of a pattern may not stand in a topic name.
+    let has_wildcard = topic.contains(['+', '#']);
+    if topic.is_empty() || has_wildcard || PREFIX.len() + topic.len() > STRING_BYTES_MAX {
+        return "$error".to_owned();
+    }
+    format!("{PREFIX}{topic}")
+}
+
+fn error_body(fault: &Fault, topic: &str) -> Vec<u8> {
+    let mut body = b"{\"error\":".to_vec();
+    write_string(&fault.what, &mut body);
+    body.extend_from_slice(b",\"topic\":");
+    write_string(topic, &mut body);
+    let at = fault.at.map_or("null".to_owned(), |at| at.to_string());
+    body.extend_from_slice(format!(",\"at\":{at}}}").as_bytes());
+    body
+}

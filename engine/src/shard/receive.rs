@@ -1,0 +1,276 @@
+//! From the bytes of a socket to packets, and from packets to what they ask.
+
+use super::Shard;
+use super::conns::State;
+use super::home::Note;
+use super::outbox::{Order, Outbox};
+use crate::clock::Now;
+use crate::key::{ConnId, SessionKey};
+use crate::limits::SEND_STOP_READING_BYTES;
+use crate::session::deliver::{acked, acknowledge};
+use crate::wire::{
+    Ack, AckKind, Disconnect, Fault, Packet, Property, PropertyBuffer, ReasonCode, Version, decode, encode, peek,
+};
+
+/// What became of a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flow {
+    Next,
+    /// It needs something that has no room: keep it and stop reading.
+    Blocked,
+    /// The connection is closed.
+    Gone,
+    /// It is another shard's: what follows the packet goes along.
+    Moved,
+}
+
+impl Shard {
+    /// Bytes of a socket, split anywhere.
+    pub(super) fn receive(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Outbox) {
+        let Some(this) = self.home.conns.get(conn) else { return };
+        this.last_heard_ms = now.mono_ms;
+        self.home.stats.bytes_received += bytes.len() as u64;
+        if this.is_blocked || this.state == State::Fresh {
+            this.carry.extend_from_slice(bytes);
+            if !this.is_blocked {
+                self.receive_carry(now, conn, out);
+            }
+            return;
+        }
+        let Some(rest) = self.complete_carry(now, conn, bytes, out) else { return };
+        self.receive_all(now, conn, rest, out);
+    }
+
+    /// The packet that `carry` begins is completed from `bytes`; the rest of `bytes` is returned.
+    fn complete_carry<'b>(&mut self, now: Now, conn: ConnId, bytes: &'b [u8], out: &mut Outbox) -> Option<&'b [u8]> {
+        let mut rest = bytes;
+        loop {
+            let packet_bytes_max = self.home.config.limits.packet_bytes;
+            let this = self.home.conns.get(conn)?;
+            if this.carry.is_empty() {
+                return Some(rest);
+            }
+            let missing = match peek(&this.carry) {
+                Ok(Some(header)) if header.total_len > packet_bytes_max => {
+                    self.fail(now, conn, TOO_LARGE, out);
+                    return None;
+                }
+                Ok(Some(header)) => header.total_len - this.carry.len(),
+                Ok(None) => 1, // the length is not complete: a byte more
+                Err(fault) => {
+                    self.fail(now, conn, fault, out);
+                    return None;
+                }
+            };
+            if rest.len() < missing {
+                this.carry.extend_from_slice(rest);
+                return None;
+            }
+            this.carry.extend_from_slice(&rest[..missing]);
+            rest = &rest[missing..];
+            if peek(&this.carry).is_ok_and(|header| header.is_some_and(|header| header.total_len == this.carry.len())) {
+                let packet = std::mem::take(&mut this.carry);
+                match self.packet(now, conn, &packet, out) {
+                    Flow::Next => {}
+                    Flow::Blocked => {
+                        self.block(conn, &[&packet, rest], out);
+                        return None;
+                    }
+                    Flow::Gone | Flow::Moved => return None, // only a fresh connection moves, and that carries all
+                }
+            }
+        }
+    }
+
+    /// All complete packets of `bytes`; what is left is carried.
+    fn receive_all(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Outbox) {
+        let packet_bytes_max = self.home.config.limits.packet_bytes;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let header = match peek(rest) {
+                Ok(Some(header)) => header,
+                Ok(None) => break,
+                Err(fault) => return self.fail(now, conn, fault, out),
+            };
+            if header.total_len > packet_bytes_max {
+                return self.fail(now, conn, TOO_LARGE, out);
+            }
+            let Some((packet, after)) = rest.split_at_checked(header.total_len) else { break };
+            match self.packet(now, conn, packet, out) {
+                Flow::Next => rest = after,
+                Flow::Blocked => return self.block(conn, &[rest], out),
+                Flow::Gone => return,
+                Flow::Moved => {
+                    let handover = out.handovers.last_mut().expect("it moved by a handover");
+                    return handover.bytes.extend_from_slice(after);
+                }
+            }
+        }
+        if let Some(this) = self.home.conns.get(conn) {
+            this.carry.extend_from_slice(rest);
+        }
+    }
+
+    fn receive_carry(&mut self, now: Now, conn: ConnId, out: &mut Outbox) {
+        let Some(this) = self.home.conns.get(conn) else { return };
+        let bytes = std::mem::take(&mut this.carry);
+        self.receive_all(now, conn, &bytes, out);
+    }
+
+    /// Keeps the bytes and stops reading.
+    fn block(&mut self, conn: ConnId, parts: &[&[u8]], out: &mut Outbox) {
+        let Some(this) = self.home.conns.get(conn) else { return };
+        debug_assert!(this.carry.is_empty());
+        for part in parts {
+            this.carry.extend_from_slice(part);
+        }
+        this.is_blocked = true;
+        self.home.blocked.push(conn);
+        out.orders.push(Order::Pause(conn));
+    }
+
+    /// Tries a blocked connection again.
+    pub(super) fn unblock(&mut self, now: Now, conn: ConnId, out: &mut Outbox) {
+        let Some(this) = self.home.conns.get(conn) else { return };
+        this.is_blocked = false;
+        self.receive_carry(now, conn, out);
+        // Where it is blocked again, Pause was said again: the loop takes the last word.
+        if self.home.conns.get(conn).is_some_and(|this| !this.is_blocked) {
+            out.orders.push(Order::Resume(conn));
+        }
+    }
+
+    fn packet(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Outbox) -> Flow {
+        let Some(this) = self.home.conns.get(conn) else { return Flow::Gone };
+        let (state, version) = (this.state, this.version);
+        if out.sends.unsent(conn) > SEND_STOP_READING_BYTES {
+            out.sends.watch(conn);
+            return Flow::Blocked; // it asks for more than it takes
+        }
+        let packet = match decode(version, bytes) {
+            Ok(packet) => packet,
+            Err(fault) => {
+                self.refuse_bytes(now, conn, state, bytes, fault, out);
+                return Flow::Gone;
+            }
+        };
+        match state {
+            State::Fresh => match packet {
+                Packet::Connect(connect) => self.connect(now, conn, &connect, bytes, out),
+                _ => self.protocol_error(now, conn, "a packet before CONNECT", out), // [MQTT-3.1.0-1]
+            },
+            State::Live(session) => self.packet_of_session(now, conn, session, bytes, packet, out),
+            State::Free => Flow::Gone,
+        }
+    }
+
+    fn packet_of_session(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        session: SessionKey,
+        bytes: &[u8],
+        packet: Packet<'_>,
+        out: &mut Outbox,
+    ) -> Flow {
+        match packet {
+            Packet::Publish(publish) => self.publish(now, conn, session, bytes, &publish, out),
+            Packet::Ack(ack) => self.ack(now, conn, session, &ack, out),
+            Packet::Subscribe(subscribe) => self.subscribe(now, conn, session, &subscribe, out),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(now, conn, session, &unsubscribe, out),
+            Packet::Pingreq => {
+                encode(Version::V311, &Packet::Pingresp, out.sends.buffer(conn)); // [MQTT-3.12.4-1]
+                Flow::Next
+            }
+            Packet::Disconnect(disconnect) => self.disconnect(now, conn, session, &disconnect, out),
+            Packet::Connect(_) => self.protocol_error(now, conn, "a second CONNECT", out), // [MQTT-3.1.0-2]
+            Packet::Auth(_) => self.protocol_error(now, conn, "AUTH without an authentication method", out),
+            Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
+                self.protocol_error(now, conn, "a packet that only a server sends", out)
+            }
+        }
+    }
+
+    fn ack(&mut self, now: Now, conn: ConnId, key: SessionKey, ack: &Ack<'_>, out: &mut Outbox) -> Flow {
+        let Some(session) = self.home.sessions.get_mut(key) else { return Flow::Gone };
+        if ack.kind == AckKind::Pubrel {
+            let known = session.acks.release(ack.packet_id);
+            let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+            let (version, buffer) = (session.version, out.sends.buffer(conn));
+            if known || !version.is_v5() {
+                acknowledge(version, AckKind::Pubcomp, ack.packet_id, buffer); // [MQTT-4.3.3-11]
+            } else {
+                let ack =
+                    Ack { kind: AckKind::Pubcomp, packet_id: ack.packet_id, reason, properties: Default::default() };
+                encode(version, &Packet::Ack(ack), buffer);
+            }
+            return Flow::Next;
+        }
+        let merged = acked(session, ack, &mut self.home.messages, out.sends.buffer(conn));
+        self.home.pump(now, key, out);
+        if let Some(index) = merged {
+            self.home.frame_acked(index, key, out);
+        }
+        if self.home.sessions.get(key).is_some_and(|session| !session.walks.is_empty()) {
+            self.home.catch_up(key, out);
+        }
+        Flow::Next
+    }
+
+    /// Bytes that are no packet: CONNACK or DISCONNECT with the reason where there is one to read it.
+    fn refuse_bytes(&mut self, now: Now, conn: ConnId, state: State, bytes: &[u8], fault: Fault, out: &mut Outbox) {
+        const CONNECT: u8 = 0x10;
+        if state == State::Fresh && bytes.first().is_some_and(|first| first & 0xF0 == CONNECT) {
+            self.refuse_connect_bytes(conn, bytes, fault, out);
+        } else {
+            self.fail(now, conn, fault, out);
+        }
+    }
+
+    pub(super) fn protocol_error(&mut self, now: Now, conn: ConnId, what: &'static str, out: &mut Outbox) -> Flow {
+        self.fail(now, conn, Fault::protocol(what), out);
+        Flow::Gone
+    }
+
+    pub(super) fn fail(&mut self, now: Now, conn: ConnId, fault: Fault, out: &mut Outbox) {
+        self.end(now, conn, fault.code, fault.what, out);
+    }
+
+    /// The broker ends a connection: DISCONNECT with the reason in MQTT 5, a silent close before. The will is due.
+    pub(super) fn end(&mut self, now: Now, conn: ConnId, code: ReasonCode, what: &'static str, out: &mut Outbox) {
+        let Some(this) = self.home.conns.get(conn) else { return };
+        let (state, version) = (this.state, this.version);
+        if let State::Live(key) = state {
+            if version.is_v5() {
+                let wants_words = self.home.sessions.get(key).is_some_and(|session| session.problem_information);
+                let buffer = out.sends.buffer(conn);
+                say_disconnect(code, if wants_words { what } else { "" }, buffer);
+            }
+            self.home.notes.push(Note { conn, what });
+            self.detach(now, key, true, out);
+        } else {
+            self.home.notes.push(Note { conn, what });
+        }
+        self.close(conn, out);
+    }
+
+    /// Sends what is owed, then closes.
+    pub(super) fn close(&mut self, conn: ConnId, out: &mut Outbox) {
+        self.home.conns.free(conn);
+        self.home.stats.connections -= 1;
+        out.orders.push(Order::Close(conn));
+    }
+}
+
+const TOO_LARGE: Fault =
+    Fault { code: ReasonCode::PacketTooLarge, what: "the packet is larger than the Maximum Packet Size" };
+
+/// Appends a DISCONNECT; `what` may be empty.
+pub(super) fn say_disconnect(reason: ReasonCode, what: &str, buffer: &mut Vec<u8>) {
+    let mut properties = PropertyBuffer::new();
+    if !what.is_empty() {
+        properties.push(&Property::ReasonString(what));
+    }
+    let disconnect = Disconnect { reason, properties: properties.as_properties() };
+    encode(Version::V5, &Packet::Disconnect(disconnect), buffer);
+}

@@ -1,0 +1,252 @@
+//! SUBSCRIBE and UNSUBSCRIBE at the subscriber's home.
+
+use super::Shard;
+use super::filters::Subscriber;
+use super::home::{Ask, Reader};
+use super::outbox::Outbox;
+use super::receive::Flow;
+use crate::clock::Now;
+use crate::dialect::{
+    Intent, Parsed, Verb, allowed_on_subscribe, combine, parse_prefix, parse_property, parse_unsubscribe,
+};
+use crate::key::{ConnId, FilterHandle, SessionKey};
+use crate::session::acks::OwedKind;
+use crate::session::{SubscriptionRef, Wish};
+use crate::topic::{Kind, check_filter};
+use crate::wire::{Packet, ReasonCode, Subscribe, SubscriptionOptions, Unsuback, Unsubscribe, encode};
+use smallvec::SmallVec;
+
+/// What a filter of a SUBSCRIBE asks for.
+struct Asked<'a> {
+    filter: &'a str,
+    kind: Kind,
+    /// A snapshot first.
+    sync: bool,
+    is_safe_topic: bool,
+}
+
+/// Why a filter is refused.
+type Refusal = (ReasonCode, &'static str);
+
+/// A subscription that was made.
+struct Made {
+    handle: FilterHandle,
+    /// Retained rows follow the SUBACK.
+    reads: bool,
+    /// Merged: it is to learn that the SUBACK has left.
+    waiting: u32,
+}
+
+impl Shard {
+    pub(super) fn subscribe(
+        &mut self,
+        now: Now,
+        _conn: ConnId,
+        key: SessionKey,
+        subscribe: &Subscribe<'_>,
+        out: &mut Outbox,
+    ) -> Flow {
+        let Some(session) = self.home.sessions.get(key) else { return Flow::Gone };
+        let version = session.version;
+        let mote = subscribe.properties.user_property("mote");
+        let subscription_id = subscribe.properties.subscription_identifier().unwrap_or(0);
+        let ticket = session.acks.next_ticket();
+        let (mut codes, mut reading) = (Vec::new(), SmallVec::new());
+        let (mut waiting, mut what) = (0, None);
+        for (filter, options) in subscribe.filters.iter() {
+            let made = self
+                .judge_filter(key, filter, mote)
+                .map(|asked| self.make_subscription(key, &asked, options, subscription_id, ticket));
+            match made {
+                Ok(made) => {
+                    codes.push(options.qos as u8);
+                    waiting += made.waiting;
+                    reading.extend(made.reads.then_some(made.handle));
+                }
+                Err((code, why)) => {
+                    codes.push(if version.is_v5() { code as u8 } else { 0x80 }); // [MQTT-3.9.3-2]
+                    what = Some(why);
+                }
+            }
+        }
+        if let Some(session) = self.home.sessions.get_mut(key) {
+            let codes = codes.into_boxed_slice();
+            session.acks.owe(OwedKind::Suback { codes, reading }, subscribe.packet_id, waiting);
+            if let Some(what) = what {
+                session.acks.explain(ticket, what);
+            }
+        }
+        self.flush_acks(now, key, out);
+        Flow::Next
+    }
+
+    /// Reads the intent off a filter and judges both.
+    fn judge_filter<'a>(&self, key: SessionKey, text: &'a str, mote: Option<&'a str>) -> Result<Asked<'a>, Refusal> {
+        let invalid = |what| (ReasonCode::TopicFilterInvalid, what);
+        if text.starts_with("$share/") {
+            // [MQTT-3.2.2-34] is not: CONNACK says that they are not available.
+            return Err((ReasonCode::SharedSubscriptionsNotSupported, "shared subscriptions are not available"));
+        }
+        let (prefix, filter) = match parse_prefix(text) {
+            Parsed::Plain(filter) => (None, filter),
+            Parsed::Intent(intent, filter) => (Some(intent), filter),
+            Parsed::Bad(what) => return Err(invalid(what)),
+        };
+        let property = mote.map_or(Ok(None), parse_property).map_err(invalid)?;
+        let intent = combine(prefix, property).map_err(invalid)?;
+        let asked = match intent {
+            None => Asked { filter, kind: Kind::Plain, sync: false, is_safe_topic: false },
+            Some(intent) => judge_intent(intent, filter)?,
+        };
+        check_filter(filter, self.home.config.limits.topic_levels).map_err(invalid)?;
+        let has_it = self.find_subscription(key, filter, asked.kind).is_some();
+        let count = self.home.sessions.get(key).map_or(0, |session| session.subscriptions.len());
+        if !has_it && count >= self.home.config.limits.subscriptions {
+            return Err((ReasonCode::QuotaExceeded, "too many subscriptions"));
+        }
+        Ok(asked)
+    }
+
+    fn find_subscription(&self, key: SessionKey, filter: &str, kind: Kind) -> Option<SubscriptionRef> {
+        let handle = self.home.filters.find(filter, kind)?;
+        self.home.sessions.get(key)?.subscriptions.iter().find(|at| at.handle == handle).copied()
+    }
+
+    /// Makes a subscription, or replaces the one to the same filter [MQTT-3.8.4-3].
+    fn make_subscription(
+        &mut self,
+        key: SessionKey,
+        asked: &Asked<'_>,
+        options: SubscriptionOptions,
+        subscription_id: u32,
+        ticket: u32,
+    ) -> Made {
+        let SubscriptionOptions { qos, no_local, retain_as_published, retain_handling } = options;
+        let wish = Wish { qos, no_local, retain_as_published, subscription_id };
+        let existing = self.find_subscription(key, asked.filter, asked.kind);
+        let owners = self.roots.owners_of_filter(asked.filter);
+        let handle = self.home.filters.find_or_insert(asked.filter, asked.kind, owners);
+        let owners = self.home.owner_list(handle);
+        let merged = match asked.kind {
+            Kind::Plain => 0,
+            Kind::Merged => self.home.add_merged(key, handle, asked.sync, asked.is_safe_topic, &owners),
+        };
+        match existing {
+            Some(at) => {
+                let subscriber = &mut self.home.filters.slot_mut(handle).subscribers[at.position as usize];
+                let replaced = std::mem::replace(subscriber, Subscriber { session: key, wish, merged });
+                if asked.kind == Kind::Merged {
+                    self.home.remove_merged(replaced.merged);
+                }
+            }
+            None => {
+                let at = self.home.filters.subscribe(handle, Subscriber { session: key, wish, merged });
+                if let Some(session) = self.home.sessions.get_mut(key) {
+                    session.subscriptions.push(at);
+                }
+            }
+        }
+        for owner in &owners {
+            self.home.ask(*owner, Ask::Want { handle, session: key, ticket });
+        }
+        let reads = match asked.kind {
+            Kind::Merged => true,
+            Kind::Plain => retain_handling == 0 || retain_handling == 1 && existing.is_none(), // [MQTT-3.3.1-9..11]
+        };
+        Made { handle, reads, waiting: owners.len() as u32 }
+    }
+
+    /// SUBACK has left: retained rows follow.
+    pub(super) fn start_reading(&mut self, _now: Now, key: SessionKey, reading: &[FilterHandle], out: &mut Outbox) {
+        for handle in reading {
+            let Some(session) = self.home.sessions.get(key) else { return };
+            let Some(at) = session.subscriptions.iter().find(|at| at.handle == *handle).copied() else { continue };
+            if let Some(index) = self.home.filters.merged_at(at) {
+                self.home.announce_merged(index, out);
+                continue;
+            }
+            for owner in self.home.owner_list(*handle) {
+                let reader = Reader { session: key, owner, handle: *handle, merged: None, is_waiting: false };
+                let walk = self.home.start_walk(reader, Kind::Plain, 0);
+                if let Some(session) = self.home.sessions.get_mut(key) {
+                    session.walks.push(walk);
+                }
+            }
+        }
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        _now: Now,
+        conn: ConnId,
+        key: SessionKey,
+        unsubscribe: &Unsubscribe<'_>,
+        out: &mut Outbox,
+    ) -> Flow {
+        let is_merged =
+            unsubscribe.properties.user_property("mote").and_then(|mote| parse_property(mote).ok().flatten());
+        let is_merged = is_merged.is_some_and(|intent| matches!(intent.verb, Verb::Tree | Verb::Sync));
+        let mut codes = Vec::new();
+        for text in unsubscribe.filters.iter() {
+            let (kind, filter) = match parse_unsubscribe(text) {
+                Some((Verb::Tree | Verb::Sync, filter)) => (Kind::Merged, filter),
+                Some((Verb::Rows, filter)) => (Kind::Plain, filter),
+                _ if is_merged => (Kind::Merged, text),
+                _ => (Kind::Plain, text),
+            };
+            let found = self.find_subscription(key, filter, kind);
+            if let Some(at) = found {
+                self.remove_subscription(key, at);
+            }
+            let code = if found.is_some() { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
+            codes.push(code as u8);
+        }
+        // Nothing of it is delivered from here on, whatever is under way: UNSUBACK need not wait, [MQTT-3.10.4-2].
+        let Some(session) = self.home.sessions.get(key) else { return Flow::Gone };
+        let properties = Default::default();
+        let unsuback = Unsuback { packet_id: unsubscribe.packet_id, properties, reasons: &codes };
+        encode(session.version, &Packet::Unsuback(unsuback), out.sends.buffer(conn));
+        Flow::Next
+    }
+
+    /// Removes one subscription of a session, and the filter from its owners with the last.
+    pub(super) fn remove_subscription(&mut self, key: SessionKey, at: SubscriptionRef) {
+        let (removed, moved) = self.home.filters.unsubscribe(at);
+        debug_assert_eq!(removed.session, key);
+        if let Some(session) = self.home.sessions.get_mut(key) {
+            session.subscriptions.retain(|other| *other != at);
+        }
+        if let Some(session) = moved.and_then(|moved| self.home.sessions.get_mut(moved)) {
+            let reference = session.subscriptions.iter_mut().find(|other| other.handle == at.handle);
+            if let Some(reference) = reference {
+                reference.position = at.position;
+            }
+        }
+        if self.home.filters.slot(at.handle).kind == Kind::Merged {
+            self.home.remove_merged(removed.merged);
+        }
+        self.home.cancel_plain_walks(key, at.handle);
+        if self.home.filters.slot(at.handle).subscribers.is_empty() {
+            let owners = self.home.owner_list(at.handle);
+            self.home.filters.retire(at.handle, owners.len() as u32);
+            for owner in owners {
+                self.home.ask(owner, Ask::Drop { handle: at.handle });
+            }
+        }
+    }
+}
+
+fn judge_intent<'a>(intent: Intent<'_>, filter: &'a str) -> Result<Asked<'a>, Refusal> {
+    allowed_on_subscribe(intent).map_err(|what| (ReasonCode::TopicFilterInvalid, what))?;
+    let sync = match intent.verb {
+        Verb::Tree => false,
+        Verb::Sync => true,
+        Verb::Rows | Verb::Put | Verb::Set | Verb::Get => return Err(NOT_YET),
+    };
+    if intent.options.iter().any(|(name, _)| name != "topic") {
+        return Err(NOT_YET);
+    }
+    Ok(Asked { filter, kind: Kind::Merged, sync, is_safe_topic: intent.options.has("topic") })
+}
+
+const NOT_YET: Refusal = (ReasonCode::ImplementationSpecificError, "this broker does not know that verb or option yet");

@@ -1,0 +1,389 @@
+//! The owner's side of a shard: what needs ownership. Versions, the retained tree, matching and merging for the
+//! groups that this shard owns. Knows homes and their filter handles, never a session.
+
+use super::catchup::Walks;
+use super::outbox::Outbox;
+use super::parcel::{Down, DownItem, Frame, Source, Verdict};
+use crate::clock::Now;
+use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
+use crate::limits::{GROUPS, VERSION_RESERVE, VERSION_RESERVE_LOW};
+use crate::row::batch::{Batch, Row, View};
+use crate::row::change::Kept;
+use crate::row::merge::Merge;
+use crate::row::retained::Retained;
+use crate::topic::{FilterId, Interner, Kind, Roots, Subscriptions, is_wildcard};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Numbers of one group.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Numbers {
+    /// The last number given.
+    pub last: u64,
+    /// Numbers up to here are reserved in the store.
+    pub bound: u64,
+}
+
+/// See the module.
+pub struct Subtree {
+    pub me: ShardId,
+    pub interner: Interner,
+    pub subscriptions: Subscriptions,
+    pub retained: Retained,
+    pub groups: Vec<Numbers>,
+    pub walks: Walks,
+    /// Number of this shard's last batch that changed retained rows.
+    pub position: u64,
+    /// Verdicts that wait until their position is durable.
+    waiting: VecDeque<(u64, Client, u32, Verdict)>,
+    pub waits_for_disk: bool,
+    pub frame_bytes_max: usize,
+    pub(super) merge: Merge,
+    matched: Vec<FilterId>,
+    /// Merged filters of the batch at hand, with the rows that they match.
+    touched: Vec<(FilterId, u32)>,
+    handles: Vec<FilterHandle>,
+    /// Rows of the batch at hand that deleted what did not exist.
+    without_effect: Vec<u32>,
+}
+
+/// Where a batch lies that is being applied.
+pub enum Origin<'a> {
+    /// In this shard's own memory: rows that go to other homes are copied once.
+    Local,
+    /// In a parcel: rows go on by reference.
+    Parcel(&'a Arc<Batch>, u32),
+}
+
+/// How the owner reaches homes, its own included.
+pub trait Homes {
+    /// A row goes to the plain subscribers of these handles at the owner's own home.
+    fn deliver_here(&mut self, view: &View<'_>, row: &Row, handles: &[FilterHandle]);
+    /// The open parcel to a home.
+    fn down_to(&mut self, home: ShardId) -> &mut Down;
+    fn outbox(&mut self) -> &mut Outbox;
+}
+
+impl Subtree {
+    pub fn new(me: ShardId, seed: u64, waits_for_disk: bool, frame_bytes_max: usize) -> Subtree {
+        Subtree {
+            me,
+            interner: Interner::new(seed),
+            subscriptions: Subscriptions::new(seed),
+            retained: Retained::new(seed),
+            groups: vec![Numbers::default(); GROUPS],
+            walks: Walks::default(),
+            position: 0,
+            waiting: VecDeque::new(),
+            waits_for_disk,
+            frame_bytes_max,
+            merge: Merge::new(),
+            matched: Vec::new(),
+            touched: Vec::new(),
+            handles: Vec::new(),
+            without_effect: Vec::new(),
+        }
+    }
+
+    /// Applies the rows of one packet, all of one group, and passes them on. `None`: the verdict comes later.
+    pub fn apply(
+        &mut self,
+        now: Now,
+        view: View<'_>,
+        origin: Origin<'_>,
+        roots: &Roots,
+        homes: &mut impl Homes,
+    ) -> Option<Verdict> {
+        self.without_effect.clear();
+        let changed = if view.packet.retain { self.keep(now, &view, roots, homes.outbox()) } else { None };
+        let matched = self.pass_on(&view, &origin, changed, homes);
+        let verdict = Verdict::Applied { matched, version: changed.map(|(_, version)| version) };
+        if changed.is_some() && self.waits_for_disk && view.packet.wants_verdict {
+            self.waiting.push_back((self.position, view.packet.publisher, view.packet.ticket, verdict));
+            return None;
+        }
+        Some(verdict)
+    }
+
+    /// Writes retained rows: one change of one group, all its rows with one version. `None`: nothing changed.
+    fn keep(&mut self, now: Now, view: &View<'_>, roots: &Roots, out: &mut Outbox) -> Option<(GroupId, u64)> {
+        let does_change =
+            |row: &Row| !row.payload.is_empty() || self.retained.contains(&self.interner, view.topic(row));
+        if !view.rows.iter().any(does_change) {
+            return None; // deleting what does not exist is no change: no number, no tombstone
+        }
+        let group = roots.group(view.topic(&view.rows[0]));
+        let version = self.next_version(group, out);
+        self.position += 1;
+        for (index, row) in view.rows.iter().enumerate() {
+            debug_assert_eq!(roots.group(view.topic(row)), group, "one packet here, one group");
+            if !self.keep_row(now, view, row, group, version, out) {
+                self.without_effect.push(index as u32);
+            }
+        }
+        out.changes.last = self.position;
+        Some((group, version))
+    }
+
+    /// Whether the row changed anything.
+    fn keep_row(
+        &mut self,
+        now: Now,
+        view: &View<'_>,
+        row: &Row,
+        group: GroupId,
+        version: u64,
+        out: &mut Outbox,
+    ) -> bool {
+        let topic = view.topic(row);
+        if row.payload.is_empty() {
+            let removed = self.retained.remove(&mut self.interner, topic, version, self.position, now.wall_ms);
+            if removed.is_some() {
+                out.changes.delete(group, topic, version, now.wall_ms);
+            }
+            return removed.is_some();
+        }
+        let kept = Kept {
+            topic,
+            payload: view.payload(row),
+            properties: view.properties(),
+            qos: view.packet.qos,
+            text: row.text,
+            expires_at_ms: view.packet.expires_at_ms,
+            version,
+        };
+        self.retained.put(&mut self.interner, group, kept, self.position);
+        out.changes.put(group, kept);
+        true
+    }
+
+    /// The next number of a group; reserves further ones ahead of their use.
+    fn next_version(&mut self, group: GroupId, out: &mut Outbox) -> u64 {
+        let numbers = &mut self.groups[group.index()];
+        numbers.last += 1;
+        if numbers.bound < numbers.last + VERSION_RESERVE_LOW {
+            numbers.bound = numbers.last + VERSION_RESERVE;
+            out.changes.reserve(group, numbers.bound);
+        }
+        numbers.last
+    }
+
+    /// Finds who wants the rows: plain ones leave row by row, merged ones as one frame per filter.
+    fn pass_on(
+        &mut self,
+        view: &View<'_>,
+        origin: &Origin<'_>,
+        changed: Option<(GroupId, u64)>,
+        homes: &mut impl Homes,
+    ) -> bool {
+        let mut matched = std::mem::take(&mut self.matched);
+        let mut any = false;
+        self.touched.clear();
+        for (index, row) in view.rows.iter().enumerate() {
+            matched.clear();
+            self.subscriptions.matching(view.topic(row), &self.interner, &mut matched);
+            any |= !matched.is_empty();
+            if !matched.is_empty() {
+                self.pass_row(view, origin, row, index as u32, &matched, homes);
+            }
+        }
+        self.matched = matched;
+        if !self.touched.is_empty() {
+            self.merge_frames(view, changed, homes);
+        }
+        any
+    }
+
+    fn pass_row(
+        &mut self,
+        view: &View<'_>,
+        origin: &Origin<'_>,
+        row: &Row,
+        index: u32,
+        matched: &[FilterId],
+        homes: &mut impl Homes,
+    ) {
+        let mut here = std::mem::take(&mut self.handles);
+        here.clear();
+        let mut others = false;
+        for id in matched {
+            let entry = self.subscriptions.entry(*id);
+            for (home, handle) in &entry.plain {
+                if *home == self.me {
+                    here.push(*handle);
+                } else {
+                    others = true;
+                }
+            }
+            if !entry.merged.is_empty() && !self.without_effect.contains(&index) {
+                self.touched.push((*id, index));
+            }
+        }
+        if !here.is_empty() {
+            homes.deliver_here(view, row, &here);
+        }
+        self.handles = here;
+        if others {
+            self.pass_to_other_homes(view, origin, row, index, matched, homes);
+        }
+    }
+
+    /// One `Deliver` per home that wants the row, with all its handles.
+    fn pass_to_other_homes(
+        &mut self,
+        view: &View<'_>,
+        origin: &Origin<'_>,
+        row: &Row,
+        index: u32,
+        matched: &[FilterId],
+        homes: &mut impl Homes,
+    ) {
+        let entries = || matched.iter().flat_map(|id| self.subscriptions.entry(*id).plain.iter());
+        let mut done = 0u64; // a bit per home: SHARDS_MAX is 64
+        for (home, _) in entries() {
+            let bit = 1u64 << home.index();
+            if *home == self.me || done & bit != 0 {
+                continue;
+            }
+            done |= bit;
+            let down = homes.down_to(*home);
+            let first = down.handles.len() as u32;
+            down.handles.extend(entries().filter(|(other, _)| other == home).map(|(_, handle)| *handle));
+            let count = down.handles.len() as u32 - first;
+            let (source, packet, row) = match origin {
+                Origin::Parcel(batch, packet) => (down.share(batch), *packet, index),
+                Origin::Local => (Source::Own, down.batch.copy_rows(*view, std::iter::once(*row)), 0),
+            };
+            down.items.push(DownItem::Deliver { source, packet, row, first, count });
+        }
+    }
+
+    /// Builds the frame of each merged filter that the batch touched, once, and sends it to the homes that want it.
+    fn merge_frames(&mut self, view: &View<'_>, changed: Option<(GroupId, u64)>, homes: &mut impl Homes) {
+        let event = !view.packet.retain;
+        if !event && changed.is_none() {
+            return;
+        }
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_by_key(|(id, _)| *id); // stable: rows of one filter stay in their order
+        for run in touched.chunk_by(|a, b| a.0 == b.0) {
+            let entry = self.subscriptions.entry(run[0].0);
+            self.merge.begin(&entry.text);
+            for (_, index) in run {
+                let row = &view.rows[*index as usize];
+                let deleted = !event && row.payload.is_empty();
+                self.merge.row(view.topic(row), view.payload(row), row.text, deleted);
+            }
+            let (group, version) = changed.unwrap_or((GroupId(0), 0));
+            let about = Frame {
+                handle: FilterHandle(0),
+                body: Span::EMPTY,
+                event,
+                qos: view.packet.qos,
+                publisher: view.packet.publisher,
+                rows: run.len() as u32,
+                skipped: 0,
+                more: false,
+                position: self.position,
+                group,
+                version,
+            };
+            let is_wild = is_wildcard(&entry.text);
+            let wanted = entry.merged.clone();
+            let mut bodies: Vec<(Vec<u8>, u32, bool)> = Vec::new();
+            let skipped = self.merge.finish_split(self.frame_bytes_max, |body, rows, last| {
+                bodies.push((body.to_vec(), rows as u32, !last));
+            });
+            for (home, handle) in wanted {
+                let down = homes.down_to(home);
+                for (body, rows, more) in &bodies {
+                    if *rows == 0 && !is_wild {
+                        continue; // the one payload does not fit: an empty one would say that it is deleted
+                    }
+                    let body = down.batch.keep(body);
+                    let skipped = if *more { 0 } else { skipped };
+                    let frame = Frame { handle, body, rows: *rows, skipped, more: *more, ..about };
+                    down.items.push(DownItem::Frame(frame));
+                }
+            }
+        }
+        touched.clear();
+        self.touched = touched;
+    }
+
+    /// Everything up to `position` is durable: verdicts that waited for it leave.
+    pub fn committed(&mut self, position: u64, homes: &mut impl Homes) {
+        while self.waiting.front().is_some_and(|(at, ..)| *at <= position) {
+            let Some((_, client, ticket, verdict)) = self.waiting.pop_front() else { return };
+            let verdict = DownItem::Verdict { to: client.session, ticket, verdict };
+            homes.down_to(client.home).items.push(verdict);
+        }
+    }
+
+    /// Whether a verdict waits for the disk.
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    pub fn want(&mut self, home: ShardId, filter: &str, kind: Kind, handle: FilterHandle) {
+        self.subscriptions.add(filter, kind, home, handle, &mut self.interner);
+    }
+
+    pub fn unwant(&mut self, home: ShardId, filter: &str, kind: Kind) {
+        self.subscriptions.remove(filter, kind, home, &mut self.interner);
+    }
+
+    /// A row from the store, before the first step.
+    pub fn restore(&mut self, group: GroupId, row: Kept<'_>) {
+        self.position = self.position.max(1);
+        self.retained.put(&mut self.interner, group, row, self.position);
+    }
+
+    /// A tombstone from the store, before the first step.
+    pub fn restore_tombstone(&mut self, group: GroupId, topic: &str, version: u64, wall_ms: u64) {
+        self.position = self.position.max(1);
+        self.retained.bury(&mut self.interner, group, topic, version, self.position, wall_ms);
+    }
+
+    /// Deletes rows whose Message Expiry Interval has passed: a change like any other, [MQTT-3.3.2-5].
+    pub fn expire(&mut self, now: Now, rows_max: usize, homes: &mut impl Homes) {
+        let mut expired: Vec<(String, GroupId)> = Vec::new();
+        self.retained.expire(&self.interner, now.wall_ms, rows_max, |topic, group| {
+            expired.push((topic.to_owned(), group));
+        });
+        for (topic, group) in expired {
+            let version = self.next_version(group, homes.outbox());
+            self.position += 1;
+            self.retained.remove(&mut self.interner, &topic, version, self.position, now.wall_ms);
+            let out = homes.outbox();
+            out.changes.delete(group, &topic, version, now.wall_ms);
+            out.changes.last = self.position;
+            self.tell_merged_of_expiry(&topic, group, version, homes);
+        }
+    }
+
+    /// Merged subscribers see `null`, plain ones nothing.
+    fn tell_merged_of_expiry(&mut self, topic: &str, group: GroupId, version: u64, homes: &mut impl Homes) {
+        let publisher = Client { home: self.me, session: SessionKey::NONE };
+        let packet = crate::row::batch::Packet {
+            publisher,
+            ticket: 0,
+            qos: crate::wire::QoS::AtMostOnce,
+            retain: true,
+            wants_verdict: false,
+            properties: Span::EMPTY,
+            expires_at_ms: 0,
+            first_row: 0,
+            row_count: 1,
+        };
+        let rows = [Row { topic: Span::new(0, topic.len()), payload: Span::EMPTY, text: false }];
+        let view = View { bytes: topic.as_bytes(), packet: &packet, rows: &rows };
+        let mut matched = Vec::new();
+        self.subscriptions.matching(topic, &self.interner, &mut matched);
+        self.touched.clear();
+        self.without_effect.clear();
+        let is_merged = |id: &FilterId| !self.subscriptions.entry(*id).merged.is_empty();
+        self.touched.extend(matched.iter().copied().filter(is_merged).map(|id| (id, 0)));
+        self.merge_frames(&view, Some((group, version)), homes);
+    }
+}

@@ -1,0 +1,248 @@
+//! Clients: honest MQTT clients that remember everything they receive.
+
+use crate::packet::OwnedPacket;
+use engine::wire::{
+    self, Ack, AckKind, Connect, FilterBuffer, NameBuffer, Packet, Property, PropertyBuffer, Publish, QoS, ReasonCode,
+    Subscribe, SubscriptionOptions, Unsubscribe, Version, Will,
+};
+
+/// What a CONNECT says.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions<'a> {
+    pub version: Version,
+    pub client_id: &'a str,
+    pub clean: bool,
+    /// Seconds; 0: none.
+    pub keep_alive: u16,
+    pub will: Option<WillOptions<'a>>,
+    /// MQTT 5 only.
+    pub properties: Vec<Property<'a>>,
+    /// Answer QoS 1 and 2 as the specification wants. False: the test does it.
+    pub acknowledges: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct WillOptions<'a> {
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    pub qos: QoS,
+    pub retain: bool,
+    /// MQTT 5 only.
+    pub properties: Vec<Property<'a>>,
+}
+
+impl<'a> ConnectOptions<'a> {
+    /// A clean session that acknowledges.
+    pub fn new(version: Version, client_id: &'a str) -> ConnectOptions<'a> {
+        ConnectOptions {
+            version,
+            client_id,
+            clean: true,
+            keep_alive: 0,
+            will: None,
+            properties: Vec::new(),
+            acknowledges: true,
+        }
+    }
+
+    /// A session that outlives its connections.
+    pub fn lasting(version: Version, client_id: &'a str) -> ConnectOptions<'a> {
+        let properties = if version.is_v5() { vec![Property::SessionExpiryInterval(u32::MAX)] } else { Vec::new() };
+        ConnectOptions { clean: false, properties, ..ConnectOptions::new(version, client_id) }
+    }
+
+    pub fn will(self, topic: &'a str, payload: &'a [u8]) -> ConnectOptions<'a> {
+        let (qos, retain, properties) = (QoS::AtMostOnce, false, Vec::new());
+        ConnectOptions { will: Some(WillOptions { topic, payload, qos, retain, properties }), ..self }
+    }
+
+    pub fn silent(self) -> ConnectOptions<'a> {
+        ConnectOptions { acknowledges: false, ..self }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let properties = buffer(&self.properties);
+        let will_properties = self.will.as_ref().map(|will| buffer(&will.properties)).unwrap_or_default();
+        let will = self.will.as_ref().map(|will| Will {
+            qos: will.qos,
+            retain: will.retain,
+            properties: will_properties.as_properties(),
+            topic: will.topic,
+            payload: will.payload,
+        });
+        let connect = Connect {
+            version: self.version,
+            clean_start: self.clean,
+            keep_alive: self.keep_alive,
+            properties: properties.as_properties(),
+            client_id: self.client_id,
+            will,
+            user_name: None,
+            password: None,
+        };
+        wire::encode(self.version, &Packet::Connect(connect), out);
+    }
+}
+
+fn buffer(properties: &[Property<'_>]) -> PropertyBuffer {
+    let mut buffer = PropertyBuffer::new();
+    properties.iter().for_each(|property| buffer.push(property));
+    buffer
+}
+
+/// One connection of one client.
+pub struct Client {
+    version: Version,
+    acknowledges: bool,
+    last_packet_id: u16,
+    carry: Vec<u8>,
+    pub(crate) received: Vec<OwnedPacket>,
+}
+
+impl Client {
+    /// A client and its CONNECT.
+    pub(crate) fn new(options: &ConnectOptions<'_>, out: &mut Vec<u8>) -> Client {
+        options.encode(out);
+        Client {
+            version: options.version,
+            acknowledges: options.acknowledges,
+            last_packet_id: 0,
+            carry: Vec::new(),
+            received: Vec::new(),
+        }
+    }
+
+    /// Takes in bytes split anywhere; appends what it answers.
+    pub(crate) fn receive(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        self.carry.extend_from_slice(bytes);
+        let carry = std::mem::take(&mut self.carry);
+        let mut at = 0;
+        while let Some(header) = wire::peek(&carry[at..]).expect("the broker sends packets") {
+            let Some(bytes) = carry.get(at..at + header.total_len) else { break };
+            let packet = wire::decode_patterns(self.version, bytes).expect("the broker sends valid packets");
+            let owned = OwnedPacket::of(&packet);
+            if self.acknowledges {
+                self.answer(&owned, out);
+            }
+            self.received.push(owned);
+            at += header.total_len;
+        }
+        self.carry.extend_from_slice(&carry[at..]);
+    }
+
+    fn answer(&self, packet: &OwnedPacket, out: &mut Vec<u8>) {
+        match packet {
+            OwnedPacket::Publish(message) if message.qos == QoS::AtLeastOnce => {
+                self.ack(AckKind::Puback, message.packet_id, out);
+            }
+            OwnedPacket::Publish(message) if message.qos == QoS::ExactlyOnce => {
+                self.ack(AckKind::Pubrec, message.packet_id, out);
+            }
+            OwnedPacket::Ack { kind: AckKind::Pubrec, packet_id, reason, .. } if !reason.is_error() => {
+                self.ack(AckKind::Pubrel, *packet_id, out);
+            }
+            OwnedPacket::Ack { kind: AckKind::Pubrel, packet_id, .. } => self.ack(AckKind::Pubcomp, *packet_id, out),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn ack(&self, kind: AckKind, packet_id: u16, out: &mut Vec<u8>) {
+        let ack = Ack { kind, packet_id, reason: ReasonCode::Success, properties: Default::default() };
+        wire::encode(self.version, &Packet::Ack(ack), out);
+    }
+
+    fn next_packet_id(&mut self) -> u16 {
+        self.last_packet_id = self.last_packet_id % u16::MAX + 1;
+        self.last_packet_id
+    }
+
+    pub(crate) fn publish(&mut self, publish: &PublishOptions<'_>, out: &mut Vec<u8>) -> u16 {
+        let packet_id = match (publish.qos, publish.packet_id) {
+            (QoS::AtMostOnce, _) => 0,
+            (_, 0) => self.next_packet_id(),
+            (_, given) => given,
+        };
+        let properties = buffer(&publish.properties);
+        let packet = Packet::Publish(Publish {
+            dup: publish.dup,
+            qos: publish.qos,
+            retain: publish.retain,
+            topic: publish.topic,
+            packet_id,
+            properties: properties.as_properties(),
+            payload: publish.payload,
+        });
+        wire::encode(self.version, &packet, out);
+        packet_id
+    }
+
+    pub(crate) fn subscribe(
+        &mut self,
+        filters: &[(&str, SubscriptionOptions)],
+        properties: &[Property<'_>],
+        out: &mut Vec<u8>,
+    ) -> u16 {
+        let packet_id = self.next_packet_id();
+        let mut wanted = FilterBuffer::new();
+        filters.iter().for_each(|(filter, options)| wanted.push(filter, *options));
+        let properties = buffer(properties);
+        let properties = properties.as_properties();
+        wire::encode(
+            self.version,
+            &Packet::Subscribe(Subscribe { packet_id, properties, filters: wanted.as_filters() }),
+            out,
+        );
+        packet_id
+    }
+
+    pub(crate) fn unsubscribe(&mut self, filters: &[&str], out: &mut Vec<u8>) -> u16 {
+        let packet_id = self.next_packet_id();
+        let mut names = NameBuffer::new();
+        filters.iter().for_each(|filter| names.push(filter));
+        let properties = Default::default();
+        let packet = Packet::Unsubscribe(Unsubscribe { packet_id, properties, filters: names.as_names() });
+        wire::encode(self.version, &packet, out);
+        packet_id
+    }
+
+    pub(crate) fn disconnect(&self, reason: ReasonCode, out: &mut Vec<u8>) {
+        let packet = Packet::Disconnect(wire::Disconnect { reason, properties: Default::default() });
+        wire::encode(self.version, &packet, out);
+    }
+}
+
+/// What a PUBLISH says.
+#[derive(Clone, Debug)]
+pub struct PublishOptions<'a> {
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    pub qos: QoS,
+    pub retain: bool,
+    pub dup: bool,
+    /// 0: the client's next.
+    pub packet_id: u16,
+    /// MQTT 5 only.
+    pub properties: Vec<Property<'a>>,
+}
+
+impl<'a> PublishOptions<'a> {
+    pub fn new(topic: &'a str, payload: &'a [u8]) -> PublishOptions<'a> {
+        PublishOptions {
+            topic,
+            payload,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            dup: false,
+            packet_id: 0,
+            properties: Vec::new(),
+        }
+    }
+
+    pub fn qos(self, qos: QoS) -> PublishOptions<'a> {
+        PublishOptions { qos, ..self }
+    }
+
+    pub fn retained(self) -> PublishOptions<'a> {
+        PublishOptions { retain: true, ..self }
+    }
+}

@@ -1,0 +1,248 @@
+//! Random honest clients in one world, held to the oracle.
+//!
+//! A run is a row of rounds. In a round clients change their subscriptions or come and go, the world comes to
+//! rest, then all of them publish at once and the world comes to rest again. Then everybody has what the oracle owes:
+//! plain subscribers every message once, with its QoS, in the order of its publisher; merged subscribers, whose
+//! frames are folded, the retained tree; the store the same.
+
+use crate::client::{ConnectOptions, PublishOptions};
+use crate::oracle::{Oracle, Published, Wanted};
+use crate::packet::{Message, OwnedPacket};
+use crate::rng::Rng;
+use crate::world::{ClientId, Plan, World};
+use engine::row::fold::State;
+use engine::wire::{QoS, ReasonCode, SubscriptionOptions, Version};
+use std::collections::BTreeMap;
+
+const ROUNDS: usize = 12;
+const FILTERS: [&str; 14] =
+    ["#", "+/+", "+/0", "a/#", "b/#", "c/+", "a/0", "b/1", "d/2", "+/+/x", "a/+/#", "e/#", "a/1/x", "f"];
+const QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
+
+/// One client through all its connections.
+struct Actor {
+    name: String,
+    version: Version,
+    is_lasting: bool,
+    conn: Option<ClientId>,
+    /// Merged filters and what their frames fold to; MQTT 5 only, where a frame says its kind.
+    merged: BTreeMap<String, State>,
+}
+
+struct Swarm {
+    world: World,
+    oracle: Oracle,
+    actors: Vec<Actor>,
+    rng: Rng,
+    published: usize,
+}
+
+/// Panics if the broker is wrong; the panic and the seed say where.
+pub fn run(seed: u64) {
+    let mut rng = Rng::new(seed);
+    let shards = *rng.pick(&[1, 2, 3, 4, 8]);
+    let lane_parcels = *rng.pick(&[1, 2, 64]);
+    let piece_bytes_max = *rng.pick(&[2, 30, 1_000, 65_536]);
+    let plan = Plan { lane_parcels, piece_bytes_max, ..Plan::new(seed, shards) };
+    let count = 2 + rng.below(7);
+    let actors = (0..count).map(|index| Actor {
+        name: format!("client {index}"),
+        version: *rng.pick(&[Version::V311, Version::V5]),
+        is_lasting: rng.once_in(2),
+        conn: None,
+        merged: BTreeMap::new(),
+    });
+    let actors: Vec<Actor> = actors.collect();
+    let clients = actors.iter().map(|_| Wanted::default()).collect();
+    let oracle = Oracle { clients, ..Oracle::default() };
+    let mut swarm = Swarm { world: World::new(plan), oracle, actors, rng, published: 0 };
+    for _ in 0..ROUNDS {
+        swarm.round();
+    }
+}
+
+impl Swarm {
+    fn round(&mut self) {
+        for actor in 0..self.actors.len() {
+            self.come_or_go(actor);
+        }
+        self.world.run_until_quiet();
+        self.check();
+        for actor in 0..self.actors.len() {
+            self.change_subscriptions(actor);
+        }
+        self.check_replays();
+        for _ in 0..self.rng.below(60) {
+            let actor = self.rng.below(self.actors.len());
+            self.publish(actor);
+        }
+        self.world.run_until_quiet();
+        self.check();
+        self.check_merged();
+    }
+
+    fn come_or_go(&mut self, index: usize) {
+        let actor = &mut self.actors[index];
+        match actor.conn {
+            None => {
+                let options = ConnectOptions::new(actor.version, &actor.name);
+                let lasting = ConnectOptions::lasting(actor.version, &actor.name);
+                actor.conn = Some(self.world.connect(if actor.is_lasting { lasting } else { options }));
+            }
+            Some(client) if self.rng.once_in(6) => {
+                if self.rng.once_in(2) {
+                    self.world.drop_client(client);
+                } else {
+                    self.world.disconnect(client, ReasonCode::Success);
+                }
+                actor.conn = None;
+                if !actor.is_lasting {
+                    actor.merged.clear();
+                    self.oracle.clients[index] = Wanted::default();
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn change_subscriptions(&mut self, index: usize) {
+        let Some(client) = self.actors[index].conn else { return };
+        for _ in 0..self.rng.below(3) {
+            let filter = *self.rng.pick(&FILTERS);
+            let qos = *self.rng.pick(&QOS);
+            let wanted = &mut self.oracle.clients[index].filters;
+            let Actor { version, merged, .. } = &mut self.actors[index];
+            // A merged filter stays as it is: a second snapshot would have to be told from the first.
+            if self.rng.once_in(3) && version.is_v5() && !merged.contains_key(filter) {
+                merged.insert(filter.to_string(), State::new(filter));
+                self.world.subscribe(client, &format!("$sync/{filter}"), qos);
+            } else if wanted.remove(filter).is_some() && self.rng.once_in(2) {
+                self.world.unsubscribe(client, filter);
+            } else {
+                wanted.insert(filter.to_string(), qos);
+                // Retained messages are looked at on their own, see `check_replays`.
+                let options = SubscriptionOptions { qos, ..Default::default() };
+                self.world.subscribe_with(client, &[(filter, options)], &[]);
+            }
+        }
+    }
+
+    /// After subscriptions: only retained messages arrive, each as the oracle has it.
+    fn check_replays(&mut self) {
+        self.world.run_until_quiet();
+        for index in 0..self.actors.len() {
+            for message in self.take_plain(index) {
+                let kept = self.oracle.retained.get(&message.topic).map(String::as_str);
+                assert!(message.retain, "{} got {message:?} out of nothing", self.actors[index].name);
+                assert_eq!(kept, Some(&*message.text()), "{}", message.topic);
+            }
+        }
+    }
+
+    fn publish(&mut self, index: usize) {
+        let Some(client) = self.actors[index].conn else { return };
+        self.published += 1;
+        let level = self.rng.pick(&["a", "b", "c", "d", "e"]);
+        let retain = self.rng.once_in(2);
+        // What is retained has one writer per topic, so that everybody agrees on which value is the last.
+        let topic = match (retain, self.rng.below(3)) {
+            (true, _) => format!("{level}/w{index}/{}", self.rng.below(4)),
+            (false, 0) => format!("{level}/{}/x", self.rng.below(3)),
+            (false, _) => format!("{level}/{}", self.rng.below(3)),
+        };
+        let payload =
+            if retain && self.rng.once_in(4) { String::new() } else { (1_000_000 + self.published).to_string() };
+        let qos = *self.rng.pick(&QOS);
+        let published = Published { publisher: index, topic, payload, qos };
+        self.oracle.publish(&published, retain);
+        let options = PublishOptions { retain, ..PublishOptions::new(&published.topic, published.payload.as_bytes()) };
+        self.world.publish(client, options.qos(qos));
+    }
+
+    /// Plain messages received by a client; its frames are folded.
+    fn take_plain(&mut self, index: usize) -> Vec<Message> {
+        let Some(client) = self.actors[index].conn else { return Vec::new() };
+        let merged = &mut self.actors[index].merged;
+        let mut plain = Vec::new();
+        for packet in self.world.received(client) {
+            match packet {
+                OwnedPacket::Publish(message) => match message.properties.mote().map(str::to_string) {
+                    Some(mote) => fold(merged, &message, &mote),
+                    None => plain.push(message),
+                },
+                OwnedPacket::Disconnect { reason } => {
+                    panic!("{} was disconnected: {reason:?}", self.actors[index].name)
+                }
+                OwnedPacket::Unexpected(what) => panic!("the broker sent {what}"),
+                _ => {}
+            }
+        }
+        plain
+    }
+
+    /// Everybody who is connected has what it is owed.
+    fn check(&mut self) {
+        for index in 0..self.actors.len() {
+            if self.actors[index].conn.is_none() {
+                // Nobody keeps QoS 0 for who is away.
+                self.oracle.clients[index].owed.retain(|owed| owed.qos > QoS::AtMostOnce);
+                continue;
+            }
+            let got = self.take_plain(index);
+            let owed = std::mem::take(&mut self.oracle.clients[index].owed);
+            for publisher in 0..self.actors.len() {
+                let own: Vec<&Published> = owed.iter().filter(|owed| owed.publisher == publisher).collect();
+                self.check_one(index, &got, &own);
+            }
+            assert_eq!(got.len(), owed.len(), "{} got more than it is owed: {got:?}", self.actors[index].name);
+        }
+    }
+
+    /// Of one publisher: every message with its QoS, those of one topic in their order.
+    fn check_one(&self, index: usize, got: &[Message], owed: &[&Published]) {
+        let name = &self.actors[index].name;
+        let place = |owed: &Published| {
+            let mut all = got.iter().enumerate().filter(|(_, m)| m.topic == owed.topic && m.text() == owed.payload);
+            all.next().map(|(at, message)| (at, message.qos))
+        };
+        let mut last: BTreeMap<&str, usize> = BTreeMap::new();
+        for owed in owed {
+            let Some((at, qos)) = place(owed) else { panic!("{name} never got {owed:?}") };
+            if owed.payload.is_empty() {
+                continue; // deletions of one topic look alike
+            }
+            assert_eq!(qos, owed.qos, "{name}: {owed:?}");
+            let before = last.insert(&owed.topic, at);
+            assert!(before.is_none_or(|before| before < at), "{name} got {owed:?} out of order");
+        }
+    }
+
+    fn check_merged(&mut self) {
+        let stored = self.world.twin.rows().iter().map(|(topic, value)| (topic.clone(), value.clone()));
+        let wanted = self.oracle.retained.iter().map(|(topic, value)| (topic.clone(), value.clone().into_bytes()));
+        assert!(stored.eq(wanted), "the store holds something else than was retained");
+        for actor in self.actors.iter().filter(|actor| actor.conn.is_some()) {
+            for (filter, state) in &actor.merged {
+                let folded: Vec<(&str, &[u8])> = state.rows().collect();
+                let want: Vec<(&str, &[u8])> =
+                    self.oracle.rows(filter).map(|(topic, value)| (topic, value.as_bytes())).collect();
+                assert_eq!(folded, want, "{} folds {filter} to something else", actor.name);
+            }
+        }
+    }
+}
+
+/// Takes a frame into the state of its filter.
+fn fold(merged: &mut BTreeMap<String, State>, frame: &Message, mote: &str) {
+    let Some(state) = merged.get_mut(&frame.topic) else { panic!("a frame that nobody asked for: {frame:?}") };
+    let mut words = mote.split(';').skip(1);
+    if words.next() == Some("event") {
+        return;
+    }
+    if words.any(|word| word == "reset") {
+        *state = State::new(&frame.topic);
+    }
+    if let Err(fault) = state.fold(&frame.payload) {
+        panic!("{fault:?} in {frame:?}");
+    }
+}

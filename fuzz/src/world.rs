@@ -1,0 +1,322 @@
+//! The whole broker and its clients on one thread, from one seed.
+//!
+//! ```text
+//! clients ⇄ sockets ⇄ nodes (a shard, its outbox, its connections) ⇄ lanes of bounded length
+//!           split,             │ one turn at a time, in any order
+//!           delayed            ▼
+//!                       the store's twin: commits late
+//! ```
+//! The world does what the loop in `net` does, in the same order (`turn`), but draws from the seed what the
+//! kernel and the clock decide there. A world that panics says how to build it again.
+
+use crate::client::{Client, ConnectOptions, PublishOptions};
+use crate::node::Node;
+use crate::packet::{Message, OwnedPacket};
+use crate::rng::Rng;
+use crate::socket::{Place, Socket};
+use crate::twin::Twin;
+use engine::clock::Now;
+use engine::config::Config;
+use engine::key::ShardId;
+use engine::limits::STORE_PENDING_BYTES_DEFAULT;
+use engine::shard::parcel::{Down, Up};
+use engine::shard::{Setup, Shard};
+use engine::topic::Roots;
+use engine::wire::{AckKind, Property, QoS, ReasonCode, SubscriptionOptions};
+use std::collections::VecDeque;
+
+/// Hash seed of the groups in every world: owners and homes are the same in each.
+pub const GROUPS_SEED: [u64; 2] = [1, 2];
+/// Wall clock at the start of a world.
+pub const WALL_MS: u64 = 1_700_000_000_000;
+/// Turns after which a world that is not quiet never will be.
+pub const TURNS_MAX: usize = 400_000;
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    pub shards: usize,
+    /// Parcels that a lane holds.
+    pub lane_parcels: usize,
+    /// Longest piece that a socket delivers at once.
+    pub piece_bytes_max: usize,
+    pub store_pending_bytes: usize,
+    pub broker: Config,
+}
+
+impl Plan {
+    pub fn new(seed: u64, shards: usize) -> Plan {
+        Plan {
+            seed,
+            shards,
+            lane_parcels: 64,
+            piece_bytes_max: 4_096,
+            store_pending_bytes: STORE_PENDING_BYTES_DEFAULT,
+            broker: Config::default(),
+        }
+    }
+}
+
+/// One connection of one client.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ClientId(pub usize);
+
+/// See the module.
+pub struct World {
+    pub plan: Plan,
+    pub rng: Rng,
+    pub now: Now,
+    pub roots: Roots,
+    pub(crate) nodes: Vec<Node>,
+    /// By sender and receiver.
+    pub(crate) up: Vec<Vec<VecDeque<Up>>>,
+    pub(crate) down: Vec<Vec<VecDeque<Down>>>,
+    /// By client.
+    pub(crate) sockets: Vec<Socket>,
+    clients: Vec<Client>,
+    pub twin: Twin,
+    /// Position of each shard that is durable and not told yet.
+    pub(crate) committed: Vec<Option<u64>>,
+    turns: usize,
+}
+
+impl World {
+    pub fn new(plan: Plan) -> World {
+        let shards = plan.shards;
+        let roots = Roots::new(GROUPS_SEED, &plan.broker.shards.split, &plan.broker.shards.pin, shards as u16)
+            .expect("a plan has valid splits and pins");
+        let nodes = (0..shards).map(|index| {
+            let id = ShardId(index as u16);
+            Node::new(id, Shard::new(setup(&plan, id, &roots)), shards)
+        });
+        World {
+            rng: Rng::new(plan.seed),
+            now: Now { mono_ms: 1_000, wall_ms: WALL_MS },
+            nodes: nodes.collect(),
+            up: lanes(shards),
+            down: lanes(shards),
+            sockets: Vec::new(),
+            clients: Vec::new(),
+            twin: Twin::default(),
+            committed: vec![None; shards],
+            turns: 0,
+            roots,
+            plan,
+        }
+    }
+
+    // Clients.
+
+    /// A new socket, accepted anywhere, and the client's CONNECT in it.
+    pub fn connect(&mut self, options: ConnectOptions<'_>) -> ClientId {
+        let accepts = ShardId(self.rng.below(self.plan.shards) as u16);
+        let mut socket = Socket::new(accepts);
+        let mut bytes = Vec::new();
+        self.clients.push(Client::new(&options, &mut bytes));
+        socket.to_broker.extend(bytes);
+        self.sockets.push(socket);
+        ClientId(self.sockets.len() - 1)
+    }
+
+    /// As `connect`, and waits for the answer. The CONNACK and whatever followed stay received.
+    pub fn connected(&mut self, options: ConnectOptions<'_>) -> ClientId {
+        let client = self.connect(options);
+        self.run_until_quiet();
+        client
+    }
+
+    /// Any bytes.
+    pub fn send(&mut self, client: ClientId, bytes: &[u8]) {
+        self.sockets[client.0].to_broker.extend(bytes);
+    }
+
+    /// Takes back what the client wrote and the broker has not received: right after `connect`, the CONNECT.
+    pub fn unsend(&mut self, client: ClientId) {
+        self.sockets[client.0].to_broker.clear();
+    }
+
+    fn speak<T>(&mut self, client: ClientId, say: impl FnOnce(&mut Client, &mut Vec<u8>) -> T) -> T {
+        let mut bytes = Vec::new();
+        let said = say(&mut self.clients[client.0], &mut bytes);
+        self.sockets[client.0].to_broker.extend(bytes);
+        said
+    }
+
+    /// Returns the packet identifier.
+    pub fn subscribe(&mut self, client: ClientId, filter: &str, qos: QoS) -> u16 {
+        self.subscribe_with(client, &[(filter, SubscriptionOptions { qos, ..Default::default() })], &[])
+    }
+
+    pub fn subscribe_with(
+        &mut self,
+        client: ClientId,
+        filters: &[(&str, SubscriptionOptions)],
+        properties: &[Property<'_>],
+    ) -> u16 {
+        self.speak(client, |client, out| client.subscribe(filters, properties, out))
+    }
+
+    /// Returns the packet identifier.
+    pub fn unsubscribe(&mut self, client: ClientId, filter: &str) -> u16 {
+        self.speak(client, |client, out| client.unsubscribe(&[filter], out))
+    }
+
+    /// Returns the packet identifier, 0 with QoS 0.
+    pub fn publish(&mut self, client: ClientId, publish: PublishOptions<'_>) -> u16 {
+        self.speak(client, |client, out| client.publish(&publish, out))
+    }
+
+    pub fn ack(&mut self, client: ClientId, kind: AckKind, packet_id: u16) {
+        self.speak(client, |client, out| client.ack(kind, packet_id, out));
+    }
+
+    /// DISCONNECT, then the end of the stream.
+    pub fn disconnect(&mut self, client: ClientId, reason: ReasonCode) {
+        self.speak(client, |client, out| client.disconnect(reason, out));
+        self.drop_client(client);
+    }
+
+    /// The end of the stream without a word; what was written before still arrives.
+    pub fn drop_client(&mut self, client: ClientId) {
+        self.sockets[client.0].is_dropped = true;
+    }
+
+    pub fn stop_reading(&mut self, client: ClientId) {
+        self.sockets[client.0].is_read = false;
+    }
+
+    pub fn read_again(&mut self, client: ClientId) {
+        self.sockets[client.0].is_read = true;
+    }
+
+    /// Everything received since the last call.
+    pub fn received(&mut self, client: ClientId) -> Vec<OwnedPacket> {
+        std::mem::take(&mut self.clients[client.0].received)
+    }
+
+    /// The same without forgetting it.
+    pub fn peek(&self, client: ClientId) -> Vec<OwnedPacket> {
+        self.clients[client.0].received.clone()
+    }
+
+    /// The PUBLISH packets received since the last call; other packets are forgotten.
+    pub fn messages(&mut self, client: ClientId) -> Vec<Message> {
+        self.received(client).iter().filter_map(OwnedPacket::message).cloned().collect()
+    }
+
+    /// The same as `topic payload`.
+    pub fn lines(&mut self, client: ClientId) -> Vec<String> {
+        self.messages(client).iter().map(Message::line).collect()
+    }
+
+    /// Whether the broker closed the client's connection.
+    pub fn is_closed(&self, client: ClientId) -> bool {
+        self.sockets[client.0].place == Place::Closed
+    }
+
+    // The store.
+
+    pub fn stall_store(&mut self) {
+        self.twin.is_stalled = true;
+    }
+
+    pub fn resume_store(&mut self) {
+        self.twin.is_stalled = false;
+    }
+
+    // Time.
+
+    /// Runs turns, in any order of the shards, until nothing moves. The clock stands.
+    pub fn run_until_quiet(&mut self) {
+        // A few idle rounds: an engine that goes on by itself does so in its next turn.
+        const IDLE_ROUNDS: usize = 3;
+        let mut idle = 0;
+        let mut order: Vec<usize> = (0..self.plan.shards).collect();
+        while idle < IDLE_ROUNDS {
+            self.rng.shuffle(&mut order);
+            let mut moved = self.move_clients();
+            for shard in &order {
+                moved |= self.turn(*shard);
+                self.turns += 1;
+            }
+            moved |= self.commit();
+            idle = if moved { 0 } else { idle + 1 };
+            assert!(self.turns < TURNS_MAX, "the world does not come to rest: {}", self.what_moves());
+        }
+        self.turns = 0;
+    }
+
+    /// Lets time pass, from deadline to deadline.
+    pub fn advance_ms(&mut self, ms: u64) {
+        let end = self.now.mono_ms + ms;
+        self.run_until_quiet();
+        loop {
+            let next = self.nodes.iter().filter_map(|node| node.shard.deadline(self.now)).min();
+            let Some(next) = next.filter(|next| *next <= end) else { break };
+            self.set_clock(next.max(self.now.mono_ms));
+            self.run_until_quiet();
+        }
+        self.set_clock(end);
+        self.run_until_quiet();
+    }
+
+    fn set_clock(&mut self, mono_ms: u64) {
+        self.now.wall_ms += mono_ms - self.now.mono_ms;
+        self.now.mono_ms = mono_ms;
+    }
+
+    /// Clients read what has arrived, and answer.
+    fn move_clients(&mut self) -> bool {
+        let mut moved = false;
+        for (client, socket) in self.clients.iter_mut().zip(&mut self.sockets) {
+            if !socket.is_read || socket.to_client.is_empty() {
+                continue;
+            }
+            let bytes: Vec<u8> = socket.to_client.drain(..).collect();
+            let mut answer = Vec::new();
+            client.receive(&bytes, &mut answer);
+            if !socket.is_dropped {
+                socket.to_broker.extend(answer);
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    fn commit(&mut self) -> bool {
+        if self.rng.once_in(2)
+            && let Some((shard, position)) = self.twin.commit()
+        {
+            self.committed[shard.index()] = Some(position);
+        }
+        !self.twin.is_idle() || self.committed.iter().any(Option::is_some)
+    }
+
+    fn what_moves(&self) -> String {
+        let lanes = |lanes: &Vec<Vec<VecDeque<_>>>| lanes.iter().flatten().map(VecDeque::len).sum::<usize>();
+        let downs = self.down.iter().flatten().map(VecDeque::len).sum::<usize>();
+        let overdue = |node: &Node| node.shard.deadline(self.now).is_some_and(|deadline| deadline <= self.now.mono_ms);
+        let overdue: Vec<ShardId> = self.nodes.iter().filter(|node| overdue(node)).map(|node| node.id).collect();
+        format!("{} parcels up, {downs} down, overdue {overdue:?}, store {}", lanes(&self.up), self.twin.is_idle())
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Plan { seed, shards, lane_parcels, piece_bytes_max, .. } = &self.plan;
+            eprintln!(
+                "in the world of seed {seed}, {shards} shards, lanes of {lane_parcels}, pieces to {piece_bytes_max}"
+            );
+        }
+    }
+}
+
+fn lanes<T>(shards: usize) -> Vec<Vec<VecDeque<T>>> {
+    (0..shards).map(|_| (0..shards).map(|_| VecDeque::new()).collect()).collect()
+}
+
+fn setup(plan: &Plan, me: ShardId, roots: &Roots) -> Setup {
+    Setup { me, shards: plan.shards as u16, config: plan.broker.clone(), roots: roots.clone(), seed: plan.seed }
+}

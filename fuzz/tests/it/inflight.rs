@@ -1,0 +1,112 @@
+//! Windows, slow readers and full queues.
+
+use super::*;
+
+#[test]
+fn no_more_than_receive_maximum_are_unacknowledged() {
+    // [MQTT-3.3.4-9]
+    worlds(|world| {
+        let options = ConnectOptions::new(V5, "s").silent();
+        let reader = world.connected(ConnectOptions { properties: vec![Property::ReceiveMaximum(3)], ..options });
+        world.subscribe(reader, "t", Q1);
+        world.run_until_quiet();
+        world.received(reader);
+        let publisher = client(world, V5, "p");
+        for number in 0..10 {
+            world.publish(publisher, message("t", &number.to_string()).qos(Q1));
+        }
+        world.run_until_quiet();
+        let mut got = Vec::new();
+        for round in 0..10 {
+            let messages = world.messages(reader);
+            assert_eq!(messages.len(), if round == 0 { 3 } else { usize::from(round < 8) });
+            got.extend(messages);
+            world.ack(reader, AckKind::Puback, got[round].packet_id);
+            world.run_until_quiet();
+        }
+        let texts: Vec<String> = got.iter().map(Message::text).collect();
+        assert_eq!(texts, (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_reader_that_stops_holds_up_nobody_and_loses_no_qos_1() {
+    both_versions(|world, version| {
+        let large = "x".repeat(if world.plan.piece_bytes_max < 1_000 { 600 } else { 20_000 });
+        let stopped = subscriber(world, version, "stopped", "s/#", Q1);
+        let reads = subscriber(world, version, "reads", "s/#", Q1);
+        let publisher = client(world, version, "p");
+        world.stop_reading(stopped);
+        for _ in 0..100 {
+            world.publish(publisher, message("s/t", &large).qos(Q1));
+        }
+        world.run_until_quiet();
+        assert_eq!(world.messages(reads).len(), 100);
+        assert_eq!(acks(&world.received(publisher)).len(), 100);
+        world.read_again(stopped);
+        world.run_until_quiet();
+        assert_eq!(world.messages(stopped).len(), 100);
+    });
+}
+
+#[test]
+fn a_full_queue_drops_and_the_session_goes_on() {
+    let small = |plan: &mut Plan| plan.broker.session.queue_messages = 5;
+    worlds_with(small, |world| {
+        let first = world.connected(ConnectOptions::lasting(V311, "s"));
+        world.subscribe(first, "t", Q1);
+        world.run_until_quiet();
+        world.drop_client(first);
+        world.run_until_quiet();
+        let publisher = client(world, V311, "p");
+        for number in 0..20 {
+            publish(world, publisher, message("t", &number.to_string()).qos(Q1));
+        }
+        let back = world.connected(ConnectOptions::lasting(V311, "s"));
+        let got: Vec<String> = world.messages(back).iter().map(Message::text).collect();
+        assert_eq!(got, ["0", "1", "2", "3", "4"], "drop newest");
+        publish(world, publisher, message("t", "live").qos(Q1));
+        assert_eq!(world.lines(back), ["t live"]);
+    });
+}
+
+#[test]
+fn what_exceeds_maximum_packet_size_is_left_out() {
+    // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+    worlds(|world| {
+        let options = ConnectOptions::new(V5, "small");
+        let small = world.connected(ConnectOptions { properties: vec![Property::MaximumPacketSize(60)], ..options });
+        world.subscribe(small, "t", Q1);
+        world.run_until_quiet();
+        world.received(small);
+        let publisher = client(world, V5, "p");
+        let long = "x".repeat(100);
+        for text in ["1", &long, "2"] {
+            world.publish(publisher, message("t", text).qos(Q1));
+        }
+        world.run_until_quiet();
+        assert_eq!(world.lines(small), ["t 1", "t 2"]);
+    });
+}
+
+#[test]
+fn more_publishes_than_the_broker_takes_close_the_connection() {
+    // [MQTT-3.3.4-8]: 0x93
+    let narrow = |plan: &mut Plan| {
+        plan.broker.session.receive_max = 4;
+        plan.broker.durability = engine::config::Durability::Disk;
+    };
+    worlds_with(narrow, |world| {
+        let greedy = world.connected(ConnectOptions::new(V5, "greedy").silent());
+        world.received(greedy);
+        world.stall_store();
+        for _ in 0..6 {
+            world.publish(greedy, message("t", "m").qos(Q2).retained());
+        }
+        world.run_until_quiet();
+        assert!(world.is_closed(greedy));
+        assert_eq!(disconnect_reason(&world.received(greedy)), Some(ReasonCode::ReceiveMaximumExceeded));
+        world.resume_store();
+        world.run_until_quiet();
+    });
+}

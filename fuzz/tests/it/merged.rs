@@ -1,0 +1,351 @@
+//! Merged subscriptions: `$tree` and `$sync` (PROTOCOL sections 2 and 6).
+
+use super::*;
+use engine::row::fold::State;
+
+/// Kind and further fields of a frame's user property.
+fn mark(frame: &Message) -> (String, Vec<String>) {
+    let mote = frame.properties.mote().unwrap_or_else(|| panic!("a frame without its mark: {frame:?}"));
+    let mut words = mote.split(';').map(str::to_string);
+    assert_eq!(words.next().as_deref(), Some("frame"));
+    (words.next().unwrap(), words.collect())
+}
+
+fn counter(frame: &Message) -> u64 {
+    mark(frame).1[0].strip_prefix("n=").unwrap().parse().unwrap()
+}
+
+/// Folds what is retained: snapshots and live frames, not events.
+fn fold(state: &mut State, frames: &[Message]) {
+    for frame in frames {
+        state.fold(&frame.payload).unwrap_or_else(|fault| panic!("{fault:?} in {}", frame.line()));
+    }
+}
+
+fn text(state: &State) -> String {
+    let mut json = Vec::new();
+    state.to_json(&mut json);
+    String::from_utf8(json).unwrap()
+}
+
+#[test]
+fn the_walk_of_the_readme() {
+    both_versions(|world, version| {
+        let publisher = client(world, version, "p");
+        publish(world, publisher, message("light/bedroom/is_on", "1").retained());
+        publish(world, publisher, message("light/livingroom/is_on", "0").retained());
+        let reader = client(world, version, "r");
+        world.subscribe(reader, "$sync/light/+/is_on", Q0);
+        world.run_until_quiet();
+        assert!(matches!(world.peek(reader)[0], OwnedPacket::Suback { .. }), "the snapshot follows the SUBACK");
+        let frames = world.messages(reader);
+        let got: Vec<(String, bool)> = frames.iter().map(|m| (m.line(), m.retain)).collect();
+        assert_eq!(got, [(r#"light/+/is_on {"bedroom":1,"livingroom":0}"#.to_string(), true)]);
+        publish(world, publisher, message("light/livingroom/is_on", "1").retained());
+        let got: Vec<(String, bool)> = world.messages(reader).iter().map(|m| (m.line(), m.retain)).collect();
+        assert_eq!(got, [(r#"light/+/is_on {"livingroom":1}"#.to_string(), false)]);
+        publish(world, publisher, message("light/livingroom/is_on", "").retained());
+        assert_eq!(world.lines(reader), [r#"light/+/is_on {"livingroom":null}"#]);
+    });
+}
+
+#[test]
+fn a_snapshot_of_nothing_comes_too_and_tree_sends_none() {
+    both_versions(|world, version| {
+        let reader = client(world, version, "r");
+        for (filter, want) in [("a/+", "a/+ {}"), ("b/#", "b/# {}"), ("c/d", "c/d "), ("+/x", "+/x {}"), ("#", "# {}")]
+        {
+            world.subscribe(reader, &format!("$sync/{filter}"), Q1);
+            world.run_until_quiet();
+            let frames = world.messages(reader);
+            let mut state = State::new(filter);
+            fold(&mut state, &frames);
+            assert_eq!(state.rows().count(), 0);
+            assert_eq!(frames.last().map(Message::line).as_deref(), Some(want));
+            assert!(frames.iter().all(|frame| frame.retain));
+        }
+        let tree = client(world, version, "t");
+        publish(world, tree, message("a/b", "1").retained());
+        world.subscribe(tree, "$tree/a/+", Q1);
+        world.run_until_quiet();
+        assert_eq!(world.lines(tree), [""; 0]);
+    });
+}
+
+#[test]
+fn a_filter_without_wildcard_carries_the_payload_untouched() {
+    both_versions(|world, version| {
+        let publisher = client(world, version, "p");
+        publish(world, publisher, message("x/y", " {raw ").retained());
+        let reader = client(world, version, "r");
+        world.subscribe(reader, "$sync/x/y", Q0);
+        world.run_until_quiet();
+        assert_eq!(world.lines(reader), ["x/y  {raw "]);
+        publish(world, publisher, message("x/y", "2").retained());
+        publish(world, publisher, message("x/y", "").retained());
+        assert_eq!(world.lines(reader), ["x/y 2", "x/y "]);
+    });
+}
+
+#[test]
+fn frames_are_marked_and_counted_without_gaps() {
+    worlds(|world| {
+        let publisher = client(world, V5, "p");
+        publish(world, publisher, message("k/a", "1").retained());
+        let reader = client(world, V5, "r");
+        world.subscribe(reader, "$sync/k/+", Q1);
+        world.run_until_quiet();
+        publish(world, publisher, message("k/b", "2").retained());
+        publish(world, publisher, message("k/c", "3"));
+        publish(world, publisher, message("k/a", "").retained());
+        let frames = world.messages(reader);
+        let kinds: Vec<String> = frames.iter().map(|frame| mark(frame).0).collect();
+        assert_eq!(kinds, ["snap", "live", "event", "live"]);
+        assert_eq!(frames.iter().map(counter).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        let read = frames[0].properties.read();
+        assert_eq!(read.content_type(), Some("application/json"));
+        assert_eq!(read.payload_format_indicator(), Some(1));
+        assert_eq!(
+            frames.iter().map(Message::text).collect::<Vec<_>>(),
+            [r#"{"a":1}"#, r#"{"b":2}"#, r#"{"c":3}"#, r#"{"a":null}"#]
+        );
+    });
+}
+
+#[test]
+fn a_snapshot_over_many_groups_is_one_series() {
+    worlds(|world| {
+        let publisher = client(world, V5, "p");
+        TOPICS.iter().for_each(|topic| {
+            world.publish(publisher, message(topic, "1").retained());
+        });
+        world.run_until_quiet();
+        let reader = client(world, V5, "r");
+        for filter in ["#", "+/1"] {
+            world.subscribe(reader, &format!("$sync/{filter}"), Q1);
+            world.run_until_quiet();
+            let frames = world.messages(reader);
+            let kinds: Vec<String> = frames.iter().map(|frame| mark(frame).0).collect();
+            let (last, parts) = kinds.split_last().unwrap();
+            assert!(last == "snap" && parts.iter().all(|kind| kind == "part"), "{kinds:?}");
+            let mut state = State::new(filter);
+            fold(&mut state, &frames);
+            assert_eq!(state.rows().map(|(topic, _)| topic).collect::<Vec<_>>(), TOPICS);
+        }
+        publish(world, publisher, message("$tree/#", r#"{"a":{"1":2},"b":{"1":2}}"#).retained());
+        let mut state = State::new("#");
+        let live: Vec<Message> = world.messages(reader).into_iter().filter(|frame| frame.topic == "#").collect();
+        assert!(live.iter().all(|frame| mark(frame).0 == "live"));
+        fold(&mut state, &live);
+        assert_eq!(text(&state), r#"{"a":{"1":2},"b":{"1":2}}"#);
+    });
+}
+
+#[test]
+fn a_snapshot_while_everything_changes_folds_to_what_is_retained() {
+    both_versions(|world, version| {
+        let writers = ["w1", "w2"].map(|name| client(world, version, name));
+        let reader = client(world, version, "r");
+        let write = |world: &mut World, count: usize| {
+            for _ in 0..count {
+                let topic = format!("{}/{}", ["a", "b", "c"][world.rng.below(3)], world.rng.below(40));
+                let value = if world.rng.once_in(4) { String::new() } else { world.rng.below(1_000).to_string() };
+                let writer = writers[world.rng.below(2)];
+                world.publish(writer, message(&topic, &value).qos(Q1).retained());
+            }
+        };
+        write(world, 150);
+        world.run_until_quiet();
+        for filter in ["a/+", "#", "+/+", "b/#"] {
+            world.subscribe(reader, &format!("$sync/{filter}"), Q1);
+        }
+        write(world, 150);
+        world.run_until_quiet();
+        let frames = world.messages(reader);
+        for filter in ["a/+", "#", "+/+", "b/#"] {
+            let mut state = State::new(filter);
+            let own: Vec<Message> = frames.iter().filter(|frame| frame.topic == filter).cloned().collect();
+            fold(&mut state, &own);
+            let got: Vec<(&str, &[u8])> = state.rows().collect();
+            let kept = world.twin.rows().iter().filter(|(topic, _)| engine::topic::matches(filter, topic));
+            assert_eq!(
+                got,
+                kept.map(|(topic, value)| (topic.as_str(), value.as_slice())).collect::<Vec<_>>(),
+                "{filter}"
+            );
+        }
+    });
+}
+
+#[test]
+fn merged_and_plain_are_two_subscriptions_and_either_verb_ends_the_merged_one() {
+    both_versions(|world, version| {
+        let reader = client(world, version, "r");
+        world.subscribe(reader, "t/+", Q0);
+        world.subscribe(reader, "$sync/t/+", Q0);
+        world.run_until_quiet();
+        world.received(reader);
+        publish(world, reader, message("t/x", "1"));
+        let mut got = world.lines(reader);
+        got.sort();
+        assert_eq!(got, [r#"t/+ {"x":1}"#, "t/x 1"]);
+        world.unsubscribe(reader, "$tree/t/+");
+        world.run_until_quiet();
+        world.received(reader);
+        publish(world, reader, message("t/x", "2"));
+        assert_eq!(world.lines(reader), ["t/x 2"]);
+    });
+}
+
+#[test]
+fn the_qos_of_a_frame_is_the_smaller_of_granted_and_published() {
+    both_versions(|world, version| {
+        let publisher = client(world, version, "p");
+        for granted in [Q0, Q1, Q2] {
+            let reader = subscriber(world, version, "r", "$tree/q/+", granted);
+            for qos in [Q0, Q1, Q2] {
+                publish(world, publisher, message("$tree/q", r#"{"a":1,"b":2}"#).qos(qos).retained());
+                assert_eq!(world.messages(reader).iter().map(|m| m.qos).collect::<Vec<_>>(), [qos.min(granted)]);
+            }
+        }
+    });
+}
+
+#[test]
+fn at_most_two_frames_wait_for_acknowledgement_and_changes_merge() {
+    both_versions(|world, version| {
+        let reader = world.connected(ConnectOptions::new(version, "r").silent());
+        world.subscribe(reader, "$tree/w/+", Q1);
+        world.run_until_quiet();
+        world.received(reader);
+        let publisher = client(world, version, "p");
+        for number in 0..10 {
+            publish(world, publisher, message("w/x", &number.to_string()).qos(Q1).retained());
+            publish(world, publisher, message(&format!("w/{number}"), "1").qos(Q1).retained());
+        }
+        let frames = world.messages(reader);
+        assert_eq!(frames.len(), 2, "limits.frames_unacked");
+        world.ack(reader, AckKind::Puback, frames[0].packet_id);
+        world.run_until_quiet();
+        let more = world.messages(reader);
+        let mut state = State::new("w/+");
+        fold(&mut state, &frames);
+        fold(&mut state, &more);
+        assert!(more.len() == 1, "everything that waited came as one: {more:?}");
+        let kept: Vec<(String, Vec<u8>)> = world.twin.rows().clone().into_iter().collect();
+        assert_eq!(state.rows().map(|(t, v)| (t.to_string(), v.to_vec())).collect::<Vec<_>>(), kept);
+    });
+}
+
+#[test]
+fn a_stopped_reader_gets_the_newest_state_and_not_the_history() {
+    both_versions(|world, version| {
+        let reader = subscriber(world, version, "r", "$tree/s/+", Q0);
+        world.stop_reading(reader);
+        let publisher = client(world, version, "p");
+        let (rounds, bytes) = if world.plan.piece_bytes_max < 1_000 { (60, 2_000) } else { (150, 60_000) };
+        for number in 0..rounds {
+            let value = format!("{number}{}", "0".repeat(bytes));
+            world.publish(publisher, message(&format!("s/{}", number % 3), &value).retained());
+            if number % 10 == 0 {
+                world.run_until_quiet();
+            }
+        }
+        world.run_until_quiet();
+        world.read_again(reader);
+        world.run_until_quiet();
+        let frames = world.messages(reader);
+        let mut state = State::new("s/+");
+        fold(&mut state, &frames);
+        let kept = world.twin.rows().iter().map(|(topic, value)| (topic.as_str(), value.as_slice()));
+        assert!(state.rows().eq(kept), "the newest state");
+    });
+}
+
+#[test]
+fn a_session_that_returns_gets_what_it_missed() {
+    both_versions(|world, version| {
+        let first = world.connected(ConnectOptions::lasting(version, "s"));
+        world.subscribe(first, "$sync/m/+", Q1);
+        world.run_until_quiet();
+        let publisher = client(world, version, "p");
+        publish(world, publisher, message("m/a", "1").qos(Q1).retained());
+        publish(world, publisher, message("m/b", "1").qos(Q1).retained());
+        let mut state = State::new("m/+");
+        fold(&mut state, &world.messages(first));
+        world.drop_client(first);
+        world.run_until_quiet();
+        for text in ["2", "3"] {
+            publish(world, publisher, message("m/a", text).qos(Q1).retained());
+        }
+        publish(world, publisher, message("m/b", "").qos(Q1).retained());
+        publish(world, publisher, message("m/c", "event").qos(Q1));
+        let second = world.connected(ConnectOptions::lasting(version, "s"));
+        let frames = world.messages(second);
+        assert_eq!(frames.len(), 1, "one frame from where it stood: {frames:?}");
+        fold(&mut state, &frames);
+        assert_eq!(text(&state), r#"{"a":3}"#);
+        publish(world, publisher, message("m/d", "4").qos(Q1).retained());
+        fold(&mut state, &world.messages(second));
+        assert_eq!(text(&state), r#"{"a":3,"d":4}"#);
+    });
+}
+
+#[test]
+fn no_local_leaves_out_the_clients_own_batches() {
+    worlds(|world| {
+        let own = client(world, V5, "own");
+        let options = SubscriptionOptions { qos: Q1, no_local: true, ..Default::default() };
+        world.subscribe_with(own, &[("$tree/n/+", options)], &[]);
+        world.run_until_quiet();
+        world.received(own);
+        let other = client(world, V5, "other");
+        publish(world, own, message("n/a", "own").retained());
+        publish(world, other, message("n/b", "other").retained());
+        let got: Vec<String> = world.messages(own).iter().map(Message::text).collect();
+        assert_eq!(got, [r#"{"b":"other"}"#]);
+    });
+}
+
+#[test]
+fn a_tree_published_and_synced_is_the_same_value() {
+    // PROTOCOL section 3, the law
+    both_versions(|world, version| {
+        let publisher = client(world, version, "p");
+        for (pattern, tree) in [
+            ("l/#", r#"{"a":1,"b":{"c":"text","d":[1,2,{"e":null}]},"f":true,"g":-1.50e3}"#),
+            ("l/+", r#"{"a":{"any":["thing"]},"b":"ä\"","c":""}"#),
+            ("l/+/x", r#"{"a":1,"b":"2","c":{"$b64":"AP8="}}"#),
+        ] {
+            let clear: Vec<String> = world.twin.rows().keys().cloned().collect();
+            clear.iter().for_each(|topic| {
+                world.publish(publisher, message(topic, "").retained());
+            });
+            world.run_until_quiet();
+            publish(world, publisher, message(&format!("$tree/{pattern}"), tree).retained());
+            let reader = client(world, version, "r");
+            world.subscribe(reader, &format!("$sync/{pattern}"), Q1);
+            world.run_until_quiet();
+            let frames = world.messages(reader);
+            let mut state = State::new(pattern);
+            fold(&mut state, &frames);
+            let mut want = State::new(pattern);
+            want.fold(tree.as_bytes()).unwrap();
+            assert_eq!(text(&state), text(&want));
+        }
+    });
+}
+
+#[test]
+fn a_batch_over_a_slow_link_is_one_frame_per_group() {
+    both_versions(|world, version| {
+        let reader = subscriber(world, version, "r", "$tree/g/#", Q1);
+        let publisher = client(world, version, "p");
+        let rows: Vec<String> = (0..200).map(|number| format!("\"k{number:03}\":{number}")).collect();
+        let tree = format!("{{{}}}", rows.join(","));
+        publish(world, publisher, message("$tree/g", &tree).qos(Q1).retained());
+        let frames = world.messages(reader);
+        assert_eq!(frames.len(), 1);
+        assert_eq!(frames[0].text(), tree);
+    });
+}

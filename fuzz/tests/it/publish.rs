@@ -1,0 +1,209 @@
+//! PUBLISH both ways: QoS, order, acknowledgement, topics.
+
+use super::*;
+
+#[test]
+fn the_qos_of_a_delivery_is_the_smaller_of_published_and_granted() {
+    // [MQTT-3.8.4-6] (MQTT 3.1.1), [MQTT-3.8.4-8] (MQTT 5)
+    both_versions(|world, version| {
+        let subscribers = [Q0, Q1, Q2].map(|qos| (qos, subscriber(world, version, &format!("s{qos:?}"), "t/#", qos)));
+        let publisher = client(world, version, "p");
+        for qos in [Q0, Q1, Q2] {
+            publish(world, publisher, message("t/x", "m").qos(qos));
+            for (granted, subscriber) in subscribers {
+                let got: Vec<QoS> = world.messages(subscriber).iter().map(|message| message.qos).collect();
+                assert_eq!(got, [qos.min(granted)], "published {qos:?}, granted {granted:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn every_qos_is_acknowledged_as_its_protocol_says() {
+    // [MQTT-4.3.2-4] (PUBACK), [MQTT-4.3.3-8] (PUBREC), [MQTT-4.3.3-11] (PUBCOMP)
+    both_versions(|world, version| {
+        let publisher = client(world, version, "p");
+        publish(world, publisher, message("t", "0"));
+        assert_eq!(world.received(publisher), []);
+        let one = world.publish(publisher, message("t", "1").qos(Q1));
+        let two = world.publish(publisher, message("t", "2").qos(Q2));
+        world.run_until_quiet();
+        let packets = world.received(publisher);
+        assert_eq!(acks(&packets), [(AckKind::Puback, one), (AckKind::Pubrec, two), (AckKind::Pubcomp, two)]);
+    });
+}
+
+#[test]
+fn a_qos_2_message_is_delivered_once_however_often_it_is_sent() {
+    // [MQTT-4.3.3-10]
+    both_versions(|world, version| {
+        let subscriber = subscriber(world, version, "s", "t", Q2);
+        let publisher = world.connected(ConnectOptions::new(version, "p").silent());
+        world.received(publisher);
+        for dup in [false, true, true] {
+            let again = PublishOptions { dup, packet_id: 7, ..message("t", "once").qos(Q2) };
+            publish(world, publisher, again);
+        }
+        assert_eq!(acks(&world.received(publisher)), [(AckKind::Pubrec, 7); 3]);
+        assert_eq!(world.lines(subscriber), ["t once"]);
+        world.ack(publisher, AckKind::Pubrel, 7);
+        world.run_until_quiet();
+        assert_eq!(acks(&world.received(publisher)), [(AckKind::Pubcomp, 7)]);
+        publish(world, publisher, PublishOptions { packet_id: 7, ..message("t", "new").qos(Q2) });
+        assert_eq!(world.lines(subscriber), ["t new"], "after PUBCOMP the identifier is free");
+    });
+}
+
+#[test]
+fn acknowledgements_leave_in_the_order_of_the_publishes_whoever_owns_the_topics() {
+    // [MQTT-4.6.0-2] [MQTT-4.6.0-3]
+    for qos in [Q1, Q2] {
+        both_versions(|world, version| {
+            let publisher = world.connected(ConnectOptions::new(version, "p").silent());
+            world.received(publisher);
+            let topics = TOPICS.iter().cycle().take(60);
+            let sent: Vec<u16> = topics.map(|topic| world.publish(publisher, message(topic, "m").qos(qos))).collect();
+            world.run_until_quiet();
+            let got: Vec<u16> = acks(&world.received(publisher)).iter().map(|(_, packet_id)| *packet_id).collect();
+            assert_eq!(got, sent);
+        });
+    }
+}
+
+#[test]
+fn messages_of_one_publisher_to_one_topic_keep_their_order() {
+    // [MQTT-4.6.0-6] (MQTT 3.1.1), [MQTT-4.6.0-5] (MQTT 5)
+    for qos in [Q0, Q1, Q2] {
+        both_versions(|world, version| {
+            let readers = ["r1", "r2", "r3"].map(|name| subscriber(world, version, name, "order/#", qos));
+            let publisher = client(world, version, "p");
+            let numbers: Vec<String> = (0..80).map(|number| number.to_string()).collect();
+            for number in &numbers {
+                world.publish(publisher, message("order/t", number).qos(qos));
+            }
+            world.run_until_quiet();
+            for reader in readers {
+                let got: Vec<String> = world.messages(reader).iter().map(Message::text).collect();
+                assert_eq!(got, numbers);
+            }
+        });
+    }
+}
+
+#[test]
+fn who_subscribes_and_then_publishes_sees_it() {
+    both_versions(|world, version| {
+        let client = client(world, version, "self");
+        for topic in TOPICS {
+            world.subscribe(client, topic, Q1);
+            world.publish(client, message(topic, "mine").qos(Q1));
+        }
+        world.subscribe(client, "+/wild", Q0);
+        TOPICS.iter().for_each(|topic| {
+            world.publish(client, message(&topic.replace("/1", "/wild"), "w"));
+        });
+        world.run_until_quiet();
+        let mut got = world.lines(client);
+        got.sort();
+        let own = TOPICS.map(|topic| format!("{topic} mine"));
+        let wild = TOPICS.map(|topic| format!("{} w", topic.replace("/1", "/wild")));
+        let mut want: Vec<String> = own.into_iter().chain(wild).collect();
+        want.sort();
+        assert_eq!(got, want);
+    });
+}
+
+#[test]
+fn a_subscriber_hears_every_shard() {
+    both_versions(|world, version| {
+        let reader = subscriber(world, version, "all", "#", Q1);
+        let publishers = ["p1", "p2", "p3", "p4"].map(|name| client(world, version, name));
+        for (publisher, topic) in publishers.iter().cycle().zip(TOPICS.iter().cycle()).take(48) {
+            world.publish(*publisher, message(topic, "m").qos(Q1));
+        }
+        world.run_until_quiet();
+        assert_eq!(world.messages(reader).len(), 48);
+    });
+}
+
+#[test]
+fn wildcards_do_not_match_topics_that_begin_with_a_dollar() {
+    // [MQTT-4.7.2-1]
+    both_versions(|world, version| {
+        let [hash, plus] = [subscriber(world, version, "h", "#", Q0), subscriber(world, version, "p", "+/x", Q0)];
+        let named = subscriber(world, version, "n", "$own/#", Q0);
+        publish(world, named, message("$own/x", "m"));
+        assert_eq!(world.lines(hash), [""; 0]);
+        assert_eq!(world.lines(plus), [""; 0]);
+        assert_eq!(world.lines(named), ["$own/x m"]);
+    });
+}
+
+#[test]
+fn a_plain_publish_with_a_wildcard_closes_the_connection() {
+    // [MQTT-3.3.2-2]
+    both_versions(|world, version| {
+        let reader = subscriber(world, version, "r", "#", Q0);
+        let bad = client(world, version, "bad");
+        publish(world, bad, message("a/+/c", "m"));
+        assert!(world.is_closed(bad));
+        assert_eq!(world.lines(reader), [""; 0]);
+    });
+}
+
+#[test]
+fn a_message_may_be_empty_and_may_be_large() {
+    both_versions(|world, version| {
+        if world.plan.piece_bytes_max < 1_000 {
+            return; // a million crumbs say no more than a thousand
+        }
+        let reader = subscriber(world, version, "r", "big", Q1);
+        let publisher = client(world, version, "p");
+        publish(world, publisher, message("big", "").qos(Q1));
+        let large = "x".repeat(1_000_000);
+        publish(world, publisher, message("big", &large).qos(Q1));
+        let lengths: Vec<usize> = world.messages(reader).iter().map(|message| message.payload.len()).collect();
+        assert_eq!(lengths, [0, 1_000_000]);
+    });
+}
+
+#[test]
+fn properties_travel_with_the_message_unaltered() {
+    // [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20]
+    worlds(|world| {
+        let reader = subscriber(world, V5, "r", "+/t", Q1);
+        let old = subscriber(world, V311, "old", "+/t", Q1);
+        let publisher = client(world, V5, "p");
+        for topic in ["a/t", "b/t", "c/t"] {
+            let properties = vec![
+                Property::PayloadFormatIndicator(1),
+                Property::ContentType("text/plain"),
+                Property::ResponseTopic("answer/here"),
+                Property::CorrelationData(b"\x00\x01"),
+                Property::UserProperty("k", "1"),
+                Property::UserProperty("k", "2"),
+            ];
+            publish(world, publisher, PublishOptions { properties, ..message(topic, "m").qos(Q1) });
+            let got = world.messages(reader);
+            let read = got[0].properties.read();
+            assert_eq!(read.content_type(), Some("text/plain"));
+            assert_eq!(read.payload_format_indicator(), Some(1));
+            assert_eq!(read.response_topic(), Some("answer/here"));
+            assert_eq!(read.correlation_data(), Some(&b"\x00\x01"[..]));
+            assert_eq!(read.user_properties().collect::<Vec<_>>(), [("k", "1"), ("k", "2")]);
+            assert_eq!(world.lines(old), [format!("{topic} m")]);
+        }
+    });
+}
+
+#[test]
+fn nobody_listens_and_the_publisher_learns_it() {
+    // MQTT 5 section 3.4.2.1: No matching subscribers may be told, success is always right
+    worlds(|world| {
+        let publisher = client(world, V5, "p");
+        publish(world, publisher, message("void", "m").qos(Q1));
+        let packets = world.received(publisher);
+        let Some(OwnedPacket::Ack { reason, .. }) = packets.first() else { panic!("{packets:?}") };
+        assert!([ReasonCode::Success, ReasonCode::NoMatchingSubscribers].contains(reason));
+    });
+}

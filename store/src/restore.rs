@@ -1,0 +1,443 @@
+//! Opening the store and reading it back: which store it is, where each group's numbers stand, every row.
+//!
+//! Called by the boot of the process, on its first thread, before any shard runs. It must leave a store that it
+//! refuses as it found it: until [`Opened::start`] nothing is written, except that another split moves rows.
+
+use crate::folder::{self, InUse};
+use crate::inlet::{Inlet, Shared};
+use crate::key::{self, TopicHash};
+use crate::lmdb::LmdbTable;
+use crate::memory::Forgetful;
+use crate::record::{GroupState, IdentityRecord, RowRecord, Scribe, read_group, read_identity, read_row};
+use crate::regroup::{self, Moved};
+use crate::table::{Table, TableError};
+use crate::tombstone::{Queue, Terms};
+use crate::writer::{self, ByHand, Start, Wake, Writer};
+use engine::config::Split;
+use engine::key::GroupId;
+use engine::limits::{GROUPS, STORE_PENDING_BYTES_DEFAULT, STORE_PENDING_BYTES_MAX, VERSION_RESERVE};
+use engine::row::change::Kept;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Default of `store.commit_ms`. A commit syncs twice; twenty a second are nothing to a disk, and what is lost with
+/// a killed process is what people would call "just now".
+pub const COMMIT_MS_DEFAULT: u64 = 50;
+/// The map that a new table begins with; it grows by itself.
+pub const MAP_BYTES_INITIAL_DEFAULT: usize = 64 << 20;
+
+/// Default of `store.tombstone_s`.
+pub const TOMBSTONE_S_DEFAULT: u64 = 172_800;
+/// Default of `store.tombstones_max`.
+pub const TOMBSTONES_MAX_DEFAULT: u64 = 1_000_000;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it lies; None keeps nothing (`--memory`).
+    pub folder: Option<PathBuf>,
+    /// Changes are committed together, at most once in so many milliseconds unless somebody waits for the disk.
+    pub commit_ms: u64,
+    /// Bytes of changes that may wait for the writer, all shards together; at most `STORE_PENDING_BYTES_MAX`.
+    pub pending_bytes: usize,
+    pub map_bytes_initial: usize,
+    /// Seconds that a tombstone is kept, and how many are kept at most; the oldest go first.
+    pub tombstone_s: u64,
+    pub tombstones_max: u64,
+    /// Move aside what cannot be read and begin with the rest.
+    pub recover: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            folder: None,
+            commit_ms: COMMIT_MS_DEFAULT,
+            pending_bytes: STORE_PENDING_BYTES_DEFAULT,
+            map_bytes_initial: MAP_BYTES_INITIAL_DEFAULT,
+            tombstone_s: TOMBSTONE_S_DEFAULT,
+            tombstones_max: TOMBSTONES_MAX_DEFAULT,
+            recover: false,
+        }
+    }
+}
+
+/// Made at the first start, kept forever; another split makes another epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identity {
+    pub hash_seed: [u64; 2],
+    pub epoch: u64,
+}
+
+/// From the store's hash seed, the function that tells a topic's group under the split asked for.
+pub type GroupRule<'a> = &'a dyn Fn([u64; 2]) -> Box<dyn Fn(&str) -> GroupId>;
+
+/// Why the store was not opened. What was there is untouched.
+#[derive(Debug)]
+pub enum OpenError {
+    InUse { folder: PathBuf, pid: Option<u32> },
+    Folder { folder: PathBuf, error: std::io::Error },
+    Damaged { what: String },
+    Newer { format: u32 },
+    Table(TableError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::InUse { folder, pid } => {
+                let pid = pid.map_or_else(|| "pid unknown".to_owned(), |pid| format!("pid {pid}"));
+                write!(f, "another mote uses this folder ({pid}): {}; stop it or choose another", folder.display())
+            }
+            OpenError::Folder { folder, error } => {
+                write!(f, "the data folder {} cannot be used: {error}; the broker must be able to write in it", {
+                    folder.display()
+                })
+            }
+            OpenError::Damaged { what } => write!(
+                f,
+                "the store is damaged and was left as it is: {what}; put a backup in its place, or start once with \
+                 --recover to move what is damaged aside and begin with the rest"
+            ),
+            OpenError::Newer { format } => {
+                let known = key::FORMAT;
+                write!(f, "the store was written by a newer mote (format {format}, this one knows {known}); use that")
+            }
+            OpenError::Table(error) => write!(f, "the store cannot be opened: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl From<TableError> for OpenError {
+    fn from(error: TableError) -> OpenError {
+        match error {
+            TableError::Damaged(what) => OpenError::Damaged { what },
+            other => OpenError::Table(other),
+        }
+    }
+}
+
+/// Why an open store did not do what it was asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StoreError {
+    Table(TableError),
+    /// A record is not what was written.
+    Damaged {
+        key: String,
+        what: String,
+    },
+    /// The end came and what was left could not be committed.
+    NotKept(TableError),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Table(error) => write!(f, "the store failed: {error}"),
+            StoreError::Damaged { key, what } => write!(
+                f,
+                "the store is damaged: the record \"{key}\" cannot be read ({what}); put a backup in its place, or \
+                 start once with --recover to set such records aside"
+            ),
+            StoreError::NotKept(error) => write!(f, "the last changes could not be written: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// What a restore shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Restored<'a> {
+    /// Expired ones too: their owner deletes them by a change.
+    Row(GroupId, Kept<'a>),
+    Tombstone {
+        group: GroupId,
+        topic: &'a str,
+        version: u64,
+        wall_ms: u64,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RestoreReport {
+    pub rows: u64,
+    pub tombstones: u64,
+}
+
+/// An open store, before its writer runs.
+pub struct Opened {
+    pub identity: Identity,
+    /// All groups, in order. What a group hands out next is above its `last_version` and at most its `bound`.
+    pub groups: Vec<GroupState>,
+    /// There was no store yet.
+    pub first_start: bool,
+    /// The last process came to its end by itself.
+    pub clean: bool,
+    /// Another split than last time moved rows to other groups.
+    pub moved: Option<Moved>,
+    /// `recover` moved the whole table here and began anew.
+    pub moved_aside: Option<PathBuf>,
+    /// Records that `recover` set aside inside the table.
+    pub records_set_aside: u64,
+    record: IdentityRecord,
+    table: Box<dyn Table>,
+    in_use: Option<InUse>,
+    commit_ms: u64,
+    pending_bytes: usize,
+    tombstones: Queue,
+    terms: Terms,
+    topic_hash: TopicHash,
+}
+
+/// Opens the store, or makes it.
+pub fn open(settings: &Settings, split: &[Split], rule: GroupRule<'_>) -> Result<Opened, OpenError> {
+    let Some(folder) = &settings.folder else {
+        return open_on(Box::new(Forgetful), settings, split, rule);
+    };
+    let in_use = folder::hold(folder)?;
+    let mut opened = match open_in(folder, settings, split, rule) {
+        Err(OpenError::Damaged { .. }) if settings.recover => {
+            let aside = folder::move_aside(folder)?;
+            let mut opened = open_in(folder, settings, split, rule)?;
+            opened.moved_aside = Some(aside);
+            opened
+        }
+        other => other?,
+    };
+    opened.in_use = Some(in_use);
+    Ok(opened)
+}
+
+fn open_in(folder: &Path, settings: &Settings, split: &[Split], rule: GroupRule<'_>) -> Result<Opened, OpenError> {
+    let table = LmdbTable::open(folder, settings.map_bytes_initial)?;
+    open_on(Box::new(table), settings, split, rule)
+}
+
+/// Opens the store on a table that is open already.
+pub fn open_on(
+    table: Box<dyn Table>,
+    settings: &Settings,
+    split: &[Split],
+    rule: GroupRule<'_>,
+) -> Result<Opened, OpenError> {
+    open_with(table, settings, split, rule, key::topic_hash)
+}
+
+/// As [`open_on`], with another hash for long topics: tests make them collide.
+pub fn open_with(
+    mut table: Box<dyn Table>,
+    settings: &Settings,
+    split: &[Split],
+    rule: GroupRule<'_>,
+    topic_hash: TopicHash,
+) -> Result<Opened, OpenError> {
+    let found = known_identity(&*table)?;
+    let first_start = found.is_none();
+    let mut record = match found {
+        Some(record) => record,
+        None => new_identity(split)?,
+    };
+    let mut records_set_aside = 0;
+    if settings.recover {
+        records_set_aside = set_damaged_aside(&mut *table)?;
+    }
+    let clean = first_start || table.get(key::CLEAN, &mut |_| {})?;
+    let mut groups = if first_start { fresh_groups(0) } else { read_groups(&*table, &record, settings.recover)? };
+    if !clean {
+        groups.iter_mut().for_each(GroupState::lose_reserved);
+    }
+    let mut tombstones = Queue::read(&*table)?;
+    let mut moved = None;
+    if record.split != split || record.groups != GROUPS as u32 {
+        let after = IdentityRecord { split: split.to_vec(), groups: GROUPS as u32, epoch: random()?, ..record.clone() };
+        let top = groups.iter().map(|group| group.bound.max(group.last_version)).max().unwrap_or(0);
+        groups = fresh_groups(top);
+        let group_of = rule(record.hash_seed);
+        moved = Some(regroup::move_rows(&mut *table, &after, &groups, &*group_of, topic_hash, &mut tombstones)?);
+        record = after;
+    }
+    for group in &mut groups {
+        group.bound = group.bound.max(group.last_version.saturating_add(VERSION_RESERVE));
+    }
+    Ok(Opened {
+        identity: Identity { hash_seed: record.hash_seed, epoch: record.epoch },
+        groups,
+        first_start,
+        clean,
+        moved,
+        moved_aside: None,
+        records_set_aside,
+        record,
+        table,
+        in_use: None,
+        commit_ms: settings.commit_ms,
+        pending_bytes: settings.pending_bytes.min(STORE_PENDING_BYTES_MAX),
+        tombstones,
+        terms: Terms { age_ms: settings.tombstone_s.saturating_mul(1_000), max: settings.tombstones_max },
+        topic_hash,
+    })
+}
+
+impl Opened {
+    /// Shows every kept row and tombstone, by group and topic, before any shard runs.
+    pub fn restore(&mut self, mut each: impl FnMut(Restored<'_>)) -> Result<RestoreReport, StoreError> {
+        let mut report = RestoreReport::default();
+        let mut damaged = None;
+        let walked = self.table.walk(&[key::ROW], &mut |key, value| {
+            if !key::is_row(key) {
+                return false;
+            }
+            match read_kept(key, value) {
+                Ok((group, RowRecord::Row(kept))) => {
+                    report.rows += 1;
+                    each(Restored::Row(group, kept));
+                }
+                Ok((group, RowRecord::Tombstone { topic, version, wall_ms })) => {
+                    report.tombstones += 1;
+                    each(Restored::Tombstone { group, topic, version, wall_ms });
+                }
+                Err(what) => damaged = Some(StoreError::Damaged { key: key::shown(key), what }),
+            }
+            damaged.is_none()
+        });
+        walked.map_err(StoreError::Table)?;
+        damaged.map_or(Ok(report), Err)
+    }
+
+    /// Reserves the numbers, removes the mark of a clean end (both committed when this returns) and starts the
+    /// writer's thread. `wake` is called from it when changes of that shard became durable; one per shard.
+    pub fn start(self, shards: usize, wake: Vec<Wake>) -> Result<(Vec<Inlet>, Writer), StoreError> {
+        let commit_ms = self.commit_ms;
+        let (inlets, by_hand) = self.start_by_hand(shards, wake)?;
+        Ok((inlets, Writer::start(by_hand, commit_ms)?))
+    }
+
+    /// As [`Opened::start`], without a thread: the simulator says when a commit is made.
+    pub fn start_by_hand(mut self, shards: usize, wake: Vec<Wake>) -> Result<(Vec<Inlet>, ByHand), StoreError> {
+        self.begin().map_err(StoreError::Table)?;
+        let shared = Arc::new(Shared::new(shards, self.pending_bytes));
+        let inlets = writer::inlets(&shared, shards);
+        let Opened { table, in_use, groups, identity, topic_hash, tombstones, terms, .. } = self;
+        let hash_seed = identity.hash_seed;
+        let start = Start { wakes: wake, groups, tombstones, terms, hash_seed, topic_hash };
+        Ok((inlets, ByHand::new(table, in_use, shared, start)))
+    }
+
+    fn begin(&mut self) -> Result<(), TableError> {
+        let Opened { table, record, groups, .. } = self;
+        let mut scribe = Scribe::default();
+        let mut place = Vec::new();
+        table.commit(&mut |edit| {
+            edit.put(key::IDENTITY, scribe.identity(record))?;
+            for group in groups.iter() {
+                key::group(&mut place, group.group);
+                edit.put(&place, scribe.group(group))?;
+            }
+            edit.delete(key::CLEAN)
+        })
+    }
+}
+
+/// The identity of the store in this table; None when the table is empty.
+fn known_identity(table: &dyn Table) -> Result<Option<IdentityRecord>, OpenError> {
+    let mut read = None;
+    table.get(key::IDENTITY, &mut |value| read = Some(read_identity(value)))?;
+    match read {
+        Some(Ok(record)) if record.format > key::FORMAT => Err(OpenError::Newer { format: record.format }),
+        Some(Ok(record)) => Ok(Some(record)),
+        Some(Err(what)) => Err(OpenError::Damaged { what: format!("the record of its identity: {what}") }),
+        None => {
+            let mut empty = true;
+            table.walk(&[], &mut |_, _| {
+                empty = false;
+                false
+            })?;
+            let what = "it has rows and no record of its identity".to_owned();
+            if empty { Ok(None) } else { Err(OpenError::Damaged { what }) }
+        }
+    }
+}
+
+fn new_identity(split: &[Split]) -> Result<IdentityRecord, OpenError> {
+    let hash_seed = [random()?, random()?];
+    let split = split.to_vec();
+    Ok(IdentityRecord { format: key::FORMAT, hash_seed, epoch: random()?, groups: GROUPS as u32, split })
+}
+
+fn random() -> Result<u64, OpenError> {
+    getrandom::u64().map_err(|error| OpenError::Table(TableError::Failed(format!("no random numbers: {error}"))))
+}
+
+/// Groups that continue above `top`.
+fn fresh_groups(top: u64) -> Vec<GroupState> {
+    (0..GROUPS as u16).map(|group| GroupState::above(GroupId(group), top)).collect()
+}
+
+/// The numbers of all groups. With `recover` a record that cannot be read gets the highest numbers of all.
+fn read_groups(table: &dyn Table, record: &IdentityRecord, recover: bool) -> Result<Vec<GroupState>, OpenError> {
+    let mut read: Vec<Result<GroupState, String>> = Vec::new();
+    let mut place = Vec::new();
+    for group in (0..record.groups).map(|group| GroupId(group as u16)) {
+        key::group(&mut place, group);
+        let mut state = Err("it is missing".to_owned());
+        table.get(&place, &mut |value| state = read_group(group, value))?;
+        read.push(state.map_err(|what| format!("the numbers of group {}: {what}", group.0)));
+    }
+    let top = highest_number(table, &read)?;
+    read.into_iter()
+        .zip(0..)
+        .map(|(state, group)| match state {
+            Err(_) if recover => Ok(GroupState::above(GroupId(group), top)),
+            Err(what) => Err(OpenError::Damaged { what }),
+            Ok(state) => Ok(state),
+        })
+        .collect()
+}
+
+/// Above every number in the store; walks it only when the groups' own records are not enough.
+fn highest_number(table: &dyn Table, read: &[Result<GroupState, String>]) -> Result<u64, OpenError> {
+    let mut top = read.iter().flatten().map(|state| state.bound).max().unwrap_or(0);
+    if read.iter().all(Result::is_ok) {
+        return Ok(top);
+    }
+    table.walk(&[key::ROW], &mut |key, value| {
+        match read_kept(key, value) {
+            Ok((_, RowRecord::Row(kept))) => top = top.max(kept.version),
+            Ok((_, RowRecord::Tombstone { version, .. })) => top = top.max(version),
+            Err(_) => {}
+        }
+        key::is_row(key)
+    })?;
+    // Numbers of rows that were lost were reserved together with those that are still here.
+    Ok(top.saturating_add(VERSION_RESERVE))
+}
+
+/// Moves every row's record that cannot be read under a key where nobody looks for rows.
+fn set_damaged_aside(table: &mut dyn Table) -> Result<u64, OpenError> {
+    let mut damaged = Vec::new();
+    table.walk(&[key::ROW], &mut |key, value| {
+        if key::is_row(key) && read_kept(key, value).is_err() {
+            damaged.push((key.to_vec(), value.to_vec()));
+        }
+        key::is_row(key)
+    })?;
+    if !damaged.is_empty() {
+        table.commit(&mut |edit| {
+            for (key, value) in &damaged {
+                edit.put(&key::set_aside(key), value)?;
+                edit.delete(key)?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(damaged.len() as u64)
+}
+
+/// A row's group and record from its key and value.
+pub(crate) fn read_kept<'a>(key: &'a [u8], value: &'a [u8]) -> Result<(GroupId, RowRecord<'a>), String> {
+    let group = key::group_of(key).filter(|group| group.index() < GROUPS).ok_or("its key has no group")?;
+    Ok((group, read_row(key::topic_of(key), value)?))
+}

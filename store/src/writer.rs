@@ -1,0 +1,346 @@
+//! The writer: takes changes from every shard, and commits them together.
+//!
+//! Started by `Opened::start`; lives on a thread of its own, never on a shard's core by choice of the caller. It
+//! must never cut one `Changes` in two, and never say that something is durable before the table says so.
+
+use crate::StoreError;
+use crate::coalesce::{Coalesced, Place};
+use crate::folder::InUse;
+use crate::inlet::{Inlet, Ring, Shared, cost_bytes};
+use crate::key::{self, TopicHash};
+use crate::record::{GroupState, RowRecord, Scribe, read_row};
+use crate::table::{Edit, Table, TableError};
+use crate::tombstone::{Queue, Terms};
+use engine::key::GroupId;
+use engine::row::change::{Change, Kept};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Called when changes of a shard became durable, from the writer's thread.
+pub type Wake = Box<dyn Fn() + Send>;
+
+/// Between attempts of a commit that fails; doubled each time from the first.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_LAST: Duration = Duration::from_secs(2);
+/// How long a stop tries to commit what is left.
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The writer without its thread: whoever holds it says when a commit is made.
+pub struct ByHand {
+    table: Box<dyn Table>,
+    shared: Arc<Shared>,
+    wakes: Vec<Wake>,
+    groups: Vec<GroupState>,
+    /// What the last written commit made of them.
+    changed_groups: BTreeMap<GroupId, GroupState>,
+    tombstones: Queue,
+    terms: Terms,
+    coalesced: Coalesced,
+    order: Vec<Place>,
+    pen: Pen,
+    /// Let go of last, after the table is closed.
+    _in_use: Option<InUse>,
+}
+
+/// Where the writer begins.
+pub(crate) struct Start {
+    pub wakes: Vec<Wake>,
+    pub groups: Vec<GroupState>,
+    pub tombstones: Queue,
+    pub terms: Terms,
+    pub hash_seed: [u64; 2],
+    pub topic_hash: TopicHash,
+}
+
+/// What is needed to write one row.
+struct Pen {
+    hash_seed: [u64; 2],
+    topic_hash: TopicHash,
+    scribe: Scribe,
+    key: Vec<u8>,
+}
+
+impl ByHand {
+    pub(crate) fn new(table: Box<dyn Table>, in_use: Option<InUse>, shared: Arc<Shared>, start: Start) -> ByHand {
+        let Start { wakes, groups, tombstones, terms, hash_seed, topic_hash } = start;
+        ByHand {
+            table,
+            shared,
+            wakes,
+            groups,
+            changed_groups: BTreeMap::new(),
+            tombstones,
+            terms,
+            coalesced: Coalesced::default(),
+            order: Vec::new(),
+            pen: Pen { hash_seed, topic_hash, scribe: Scribe::default(), key: Vec::new() },
+            _in_use: in_use,
+        }
+    }
+
+    /// Commits what was pushed until now; says whether there was anything. After an error everything is still here
+    /// and the next call tries again, with what came since.
+    pub fn commit(&mut self) -> Result<bool, TableError> {
+        self.gather();
+        if self.coalesced.is_empty() {
+            return Ok(false);
+        }
+        if let Err(why) = self.write(None) {
+            self.shared.set_failure(Some(why.to_string()));
+            return Err(why);
+        }
+        self.settle();
+        Ok(true)
+    }
+
+    /// The last commit: what is left, and the mark of a clean end, in one.
+    pub fn end(&mut self) -> Result<(), TableError> {
+        self.gather();
+        self.write(Some(key::CLEAN))?;
+        self.settle();
+        Ok(())
+    }
+
+    fn gather(&mut self) {
+        for (shard, lane) in self.shared.lanes.iter().enumerate() {
+            // Not until it is empty: a shard that pushes faster than this loop takes would hold it forever.
+            for _ in 0..lane.queue.len() {
+                match lane.queue.pop() {
+                    Some(changes) if self.table.forgets() => self.coalesced.hold(shard, changes),
+                    Some(changes) => self.coalesced.take(shard, changes),
+                    None => break,
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, mark: Option<&[u8]>) -> Result<(), TableError> {
+        let ByHand { table, coalesced, order, pen, groups, changed_groups, tombstones, terms, .. } = self;
+        if table.forgets() {
+            return Ok(());
+        }
+        coalesced.sorted(order);
+        let mut queue = *tombstones;
+        table.commit(&mut |edit| {
+            queue = *tombstones;
+            coalesced.groups(groups, changed_groups);
+            for &place in order.iter() {
+                pen.write(edit, &mut queue, coalesced.change(place), coalesced.bytes(place))?;
+            }
+            queue.forget(edit, *terms, &mut |group, version| {
+                let state = changed_groups.entry(group).or_insert_with(|| groups[group.index()].clone());
+                state.forgotten = state.forgotten.max(version);
+            })?;
+            for state in changed_groups.values() {
+                key::group(&mut pen.key, state.group);
+                edit.put(&pen.key, pen.scribe.group(state))?;
+            }
+            mark.map_or(Ok(()), |mark| edit.put(mark, b""))
+        })?;
+        *tombstones = queue;
+        for (group, state) in std::mem::take(changed_groups) {
+            groups[group.index()] = state;
+        }
+        Ok(())
+    }
+
+    /// Tells the shards what is durable and gives their memory back.
+    fn settle(&mut self) {
+        let ByHand { shared, coalesced, wakes, .. } = self;
+        let mut advanced = vec![false; shared.lanes.len()];
+        coalesced.clear(|shard, changes| {
+            let lane = &shared.lanes[shard];
+            lane.committed.store(changes.last, Ordering::Release);
+            lane.pending_bytes.fetch_sub(cost_bytes(&changes), Ordering::Relaxed);
+            lane.give_back(changes);
+            advanced[shard] = true;
+        });
+        if shared.failing.load(Ordering::Relaxed) {
+            shared.set_failure(None);
+        }
+        for (wake, _) in wakes.iter().zip(advanced).filter(|(_, advanced)| *advanced) {
+            wake();
+        }
+    }
+}
+
+impl Pen {
+    fn write(
+        &mut self,
+        edit: &mut dyn Edit,
+        queue: &mut Queue,
+        change: Change,
+        bytes: &[u8],
+    ) -> Result<(), TableError> {
+        let (group, record) = match change {
+            Change::Put { group, topic, payload, properties, qos, text, expires_at_ms, version } => {
+                let topic = text_of(topic.of(bytes));
+                let payload = payload.of(bytes);
+                let properties = properties.of(bytes);
+                (group, RowRecord::Row(Kept { topic, payload, properties, qos, text, expires_at_ms, version }))
+            }
+            Change::Delete { group, topic, version, wall_ms } => {
+                (group, RowRecord::Tombstone { topic: text_of(topic.of(bytes)), version, wall_ms })
+            }
+            Change::Reserve { .. } => return Ok(()),
+        };
+        let in_key = key::row(&mut self.key, group, record.topic().as_bytes());
+        if !in_key {
+            let hash = (self.topic_hash)(self.hash_seed, record.topic().as_bytes());
+            key::long_row(&mut self.key, group, hash);
+            choose_slot(edit, &mut self.key, record.topic())?;
+        }
+        edit.put(&self.key, self.scribe.row(record, in_key))?;
+        if let RowRecord::Tombstone { version, wall_ms, .. } = record {
+            queue.add(edit, &mut self.scribe, &self.key, version, wall_ms)?;
+        }
+        Ok(())
+    }
+}
+
+/// Topics are UTF-8 since they were decoded; the engine hands over what it was handed.
+fn text_of(topic: &[u8]) -> &str {
+    std::str::from_utf8(topic).unwrap_or_default()
+}
+
+/// Finds the place of a long topic among those with the same hash: its own, else the first free one.
+pub(crate) fn choose_slot(edit: &mut dyn Edit, key: &mut [u8], topic: &str) -> Result<(), TableError> {
+    let mut free = None;
+    for slot in 0..key::SLOTS {
+        key::set_slot(key, slot);
+        let mut own = false;
+        let taken = edit.get(key, &mut |value| own = read_row(None, value).is_ok_and(|row| row.topic() == topic))?;
+        if own {
+            return Ok(());
+        }
+        if !taken && free.is_none() {
+            free = Some(slot);
+        }
+    }
+    let slot = free.ok_or_else(|| TableError::Failed("too many topics with one hash".into()))?;
+    key::set_slot(key, slot);
+    Ok(())
+}
+
+/// The writer's thread, from outside. Dropped without [`Writer::stop`] it ends without a last commit, as a killed
+/// process would.
+pub struct Writer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Result<(), StoreError>>>,
+}
+
+impl Writer {
+    pub(crate) fn start(by_hand: ByHand, commit_ms: u64) -> Result<Writer, StoreError> {
+        let shared = by_hand.shared.clone();
+        let thread = std::thread::Builder::new()
+            .name("mote-writer".into())
+            .spawn(move || run(by_hand, Duration::from_millis(commit_ms)))
+            .map_err(|error| StoreError::Table(TableError::Failed(format!("no thread for the writer: {error}"))))?;
+        Ok(Writer { shared, thread: Some(thread) })
+    }
+
+    /// Commits everything pushed before, marks a clean end and ends the thread. An error says what was not kept.
+    pub fn stop(mut self) -> Result<(), StoreError> {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.join()
+    }
+
+    /// Why the last commit failed, while the writer tries again.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.failure()
+    }
+
+    fn join(&mut self) -> Result<(), StoreError> {
+        self.shared.bell.ring(Ring::Now);
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Err(_)) => Err(StoreError::Table(TableError::Failed("the writer's thread panicked".into()))),
+            Some(Ok(result)) => result,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.shared.abandon.store(true, Ordering::SeqCst);
+            // Its result was not asked for.
+            let _ = self.join();
+        }
+    }
+}
+
+fn run(mut by_hand: ByHand, period: Duration) -> Result<(), StoreError> {
+    let shared = by_hand.shared.clone();
+    shared.bell.answer_here();
+    let mut last_begin = None;
+    let mut retry = RETRY_FIRST;
+    while !shared.ends() {
+        if shared.nothing_queued() && by_hand.coalesced.is_empty() {
+            shared.bell.sleep(None, || shared.nothing_queued() && !shared.ends());
+            continue;
+        }
+        wait_for_company(&shared, last_begin, period);
+        last_begin = Some(Instant::now());
+        // An exchange, not a store: what was pushed before the hurry that it takes back is seen by the commit.
+        shared.hurry.swap(false, Ordering::SeqCst);
+        match by_hand.commit() {
+            Ok(_) => retry = RETRY_FIRST,
+            Err(_) => {
+                rest(&shared, retry);
+                retry = (retry * 2).min(RETRY_LAST);
+            }
+        }
+    }
+    if shared.abandon.load(Ordering::SeqCst) { Ok(()) } else { last_commit(&mut by_hand) }
+}
+
+/// Until the next commit is due: one period after the last one began, or after the first change came; at once when
+/// somebody waits for the disk, a lane fills up, or the end has come.
+fn wait_for_company(shared: &Shared, last_begin: Option<Instant>, period: Duration) {
+    let now = Instant::now();
+    let recent = last_begin.filter(|&begin| now.duration_since(begin) < period);
+    let due = recent.unwrap_or(now) + period;
+    let still = || !shared.hurry.load(Ordering::SeqCst) && !shared.pressed() && !shared.ends();
+    while still() {
+        let left = due.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        shared.bell.sleep(Some(left), still);
+    }
+}
+
+/// Lets a failing table alone for a while, whoever rings; only the end is not kept waiting.
+fn rest(shared: &Shared, time: Duration) {
+    let until = Instant::now() + time;
+    while !shared.ends() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        shared.bell.sleep(Some(left), || !shared.ends());
+    }
+}
+
+fn last_commit(by_hand: &mut ByHand) -> Result<(), StoreError> {
+    let begin = Instant::now();
+    loop {
+        match by_hand.end() {
+            Ok(()) => return Ok(()),
+            Err(why) if begin.elapsed() >= STOP_PATIENCE => return Err(StoreError::NotKept(why)),
+            Err(why) => {
+                by_hand.shared.set_failure(Some(why.to_string()));
+                std::thread::sleep(RETRY_FIRST);
+            }
+        }
+    }
+}
+
+/// The ends of the queues for `shards` shards.
+pub(crate) fn inlets(shared: &Arc<Shared>, shards: usize) -> Vec<Inlet> {
+    (0..shards).map(|shard| Inlet { shared: shared.clone(), shard }).collect()
+}
