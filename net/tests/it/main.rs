@@ -12,4 +12,5 @@ mod handover;
 mod links;
 mod process;
 mod rumqttc;
+mod scripted;
 mod stop;
