@@ -13,3 +13,4 @@ mod links;
 mod process;
 mod rumqttc;
 mod stop;
+mod whole;
