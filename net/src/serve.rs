@@ -26,6 +26,11 @@ impl Broker {
     pub fn run(&self, ready: impl FnOnce(&Ready)) -> Result<(), BootError> {
         let stop = Stop::new();
         let _watch = signal::watch(&stop).map_err(BootError::Resources)?;
+        self.run_until(&stop, ready)
+    }
+
+    /// Serves until `stop` is asked for.
+    pub fn run_until(&self, stop: &Stop, ready: impl FnOnce(&Ready)) -> Result<(), BootError> {
         let shards = self.plan.shards as u16;
         let roots_of = |seed| Roots::new(seed, &self.engine.shards.split, &self.engine.shards.pin, shards);
         roots_of([0, 0]).map_err(BootError::Store)?; // so that the rule below cannot fail
@@ -42,7 +47,7 @@ impl Broker {
             writer = Some(started);
             Ok(made)
         };
-        let outcome = boot::run_with(&self.plan, &stop, make, ready);
+        let outcome = boot::run_with(&self.plan, stop, make, ready);
         let stopped = writer.map_or(Ok(()), Writer::stop).map_err(store_error);
         outcome.and(stopped)
     }
