@@ -211,20 +211,13 @@ impl Connections {
 
     // Sending.
 
-    /// Hands all unsent bytes of `conn` to the ring, unless a send is in flight. `spare` takes their place.
-    pub(crate) fn send(
-        &mut self,
-        conn: ConnId,
-        ring: &mut Ring,
-        sends: &mut Sends,
-        spare: &mut Vec<u8>,
-    ) -> io::Result<()> {
+    /// Hands all unsent bytes of `conn` to the ring, unless a send is in flight.
+    pub(crate) fn send(&mut self, conn: ConnId, ring: &mut Ring, sends: &mut Sends) -> io::Result<()> {
         let Some(slot) = self.slot_mut(conn) else { return Ok(()) };
-        let Some(bytes) = sends.take(conn, spare) else { return Ok(()) };
+        let Some(bytes) = sends.take(conn, &mut Vec::new()) else { return Ok(()) };
         if slot.is_broken || slot.phase > Phase::Flushing {
             sends.sent(conn, bytes.len());
-            *spare = bytes;
-            spare.clear();
+            sends.give(bytes);
             return Ok(());
         }
         let Some(fd) = slot.fd.as_ref() else { return Ok(()) };

@@ -11,7 +11,6 @@ pub mod serve;
 pub mod shard_loop;
 pub mod signal;
 
-mod buffers;
 mod connection;
 mod handoff;
 mod listener;

@@ -9,7 +9,6 @@
 //! sleep   announce · look again · sleep                                         (only after an empty turn)
 //! ```
 
-use crate::buffers::Buffers;
 use crate::clock::Clock;
 use crate::connection::Connections;
 use crate::handoff::{self, Doors, Handoff, Moving};
@@ -124,7 +123,6 @@ struct Loop<S, K> {
     conns: Connections,
     listeners: Listeners,
     handoff: Handoff,
-    buffers: Buffers,
     out: Outbox,
     now: Now,
     stage: Stage,
@@ -177,7 +175,6 @@ impl<S: Step, K: Keep> Loop<S, K> {
             conns: Connections::new(),
             listeners,
             handoff: Handoff::new(parts.doors.clone()),
-            buffers: Buffers::default(),
             out,
             now: parts.clock.now(),
             stage: Stage::Running,
@@ -405,12 +402,12 @@ impl<S: Step, K: Keep> Loop<S, K> {
         match end {
             SendEnd::Continues => self.conns.send_rest(conn, &mut self.ring)?,
             SendEnd::Done { buffer } => {
-                self.buffers.give(buffer);
+                self.out.sends.give(buffer);
                 self.conns.send_done(conn);
             }
             SendEnd::Failed { buffer, error } => {
                 tracing::debug!(?conn, %error, "a send failed");
-                self.buffers.give(buffer);
+                self.out.sends.give(buffer);
                 if self.conns.send_failed(conn) {
                     self.step(Input::Closed { conn });
                 }
@@ -447,14 +444,9 @@ impl<S: Step, K: Keep> Loop<S, K> {
         self.out.sends.take_dirty(&mut dirty);
         dirty.append(&mut self.resend);
         self.is_busy |= !dirty.is_empty();
-        let mut spare = Vec::new();
         for conn in dirty.drain(..) {
-            if spare.capacity() == 0 {
-                spare = self.buffers.take();
-            }
-            self.conns.send(conn, &mut self.ring, &mut self.out.sends, &mut spare)?;
+            self.conns.send(conn, &mut self.ring, &mut self.out.sends)?;
         }
-        self.buffers.give(spare);
         self.dirty = dirty;
         Ok(())
     }

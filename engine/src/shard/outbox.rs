@@ -105,6 +105,7 @@ pub struct Sends {
     slots: Vec<Slot>,
     /// Connections with new bytes since the loop last looked. May name one that closed since.
     dirty: Vec<ConnId>,
+    spares: Spares,
 }
 
 #[derive(Default)]
@@ -133,6 +134,9 @@ impl Sends {
         if !slot.is_dirty {
             slot.is_dirty = true;
             self.dirty.push(conn);
+        }
+        if slot.bytes.capacity() == 0 {
+            slot.bytes = self.spares.take();
         }
         &mut slot.bytes
     }
@@ -182,6 +186,12 @@ impl Sends {
         Progress { drained, more: slot.in_flight == 0 && !slot.bytes.is_empty() }
     }
 
+    /// For the loop: a buffer whose bytes have left. The next connection that has something to send gets it, so that
+    /// a connection that has nothing to send owns none.
+    pub fn give(&mut self, buffer: Vec<u8>) {
+        self.spares.give(buffer);
+    }
+
     /// The connection is gone; its bytes are given back.
     pub fn close(&mut self, conn: ConnId) {
         if let Some(slot) = self.slot_mut(conn) {
@@ -205,4 +215,68 @@ pub struct Progress {
     pub drained: bool,
     /// Nothing is in flight and bytes wait: take and send them.
     pub more: bool,
+}
+
+/// Spare buffers that are kept; more connections than this with unsent bytes at once are rare, and their
+/// buffers are freed.
+const SPARES_MAX: usize = 1_024;
+/// A buffer that grew beyond this is freed instead of kept, so that one burst is not paid for ever.
+const SPARE_BYTES_MAX: usize = 64 * 1024;
+/// What all spares may hold together.
+const SPARES_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Spare buffers: what a completed send leaves is what the next one fills.
+#[derive(Default)]
+struct Spares {
+    list: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Spares {
+    /// An empty buffer, with memory if there is one to spare.
+    fn take(&mut self) -> Vec<u8> {
+        let spare = self.list.pop().unwrap_or_default();
+        self.bytes -= spare.capacity();
+        spare
+    }
+
+    fn give(&mut self, mut buffer: Vec<u8>) {
+        let bytes = buffer.capacity();
+        let is_worth_it = bytes > 0 && bytes <= SPARE_BYTES_MAX;
+        if is_worth_it && self.list.len() < SPARES_MAX && self.bytes + bytes <= SPARES_BYTES_MAX {
+            buffer.clear();
+            self.bytes += bytes;
+            self.list.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_back_empty_and_a_huge_one_does_not() {
+        let mut spares = Spares::default();
+        spares.give(b"unsent".to_vec());
+        spares.give(Vec::with_capacity(SPARE_BYTES_MAX + 1));
+        let spare = spares.take();
+        assert!(spare.is_empty() && spare.capacity() >= 6);
+        assert_eq!(spares.take().capacity(), 0);
+        assert_eq!(spares.bytes, 0);
+    }
+
+    #[test]
+    fn spares_are_bounded_in_number_and_in_bytes() {
+        let mut spares = Spares::default();
+        for _ in 0..2 * SPARES_MAX {
+            spares.give(Vec::with_capacity(16));
+        }
+        assert_eq!(spares.list.len(), SPARES_MAX);
+        let mut spares = Spares::default();
+        for _ in 0..2 * SPARES_BYTES_MAX / SPARE_BYTES_MAX {
+            spares.give(Vec::with_capacity(SPARE_BYTES_MAX));
+        }
+        assert!(spares.bytes <= SPARES_BYTES_MAX);
+    }
 }
