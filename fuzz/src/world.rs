@@ -247,6 +247,15 @@ impl World {
         self.turns = 0;
     }
 
+    /// Runs a few turns and stops in the middle of things.
+    pub fn run_turns(&mut self, turns: usize) {
+        for _ in 0..turns {
+            self.move_clients();
+            let shard = self.rng.below(self.plan.shards);
+            self.turn(shard);
+        }
+    }
+
     /// Lets time pass, from deadline to deadline.
     pub fn advance_ms(&mut self, ms: u64) {
         let end = self.now.mono_ms + ms;
@@ -270,15 +279,13 @@ impl World {
     fn move_clients(&mut self) -> bool {
         let mut moved = false;
         for (client, socket) in self.clients.iter_mut().zip(&mut self.sockets) {
-            if !socket.is_read || socket.to_client.is_empty() {
+            if !socket.is_read || socket.is_dropped || socket.to_client.is_empty() {
                 continue;
             }
             let bytes: Vec<u8> = socket.to_client.drain(..).collect();
             let mut answer = Vec::new();
             client.receive(&bytes, &mut answer);
-            if !socket.is_dropped {
-                socket.to_broker.extend(answer);
-            }
+            socket.to_broker.extend(answer);
             moved = true;
         }
         moved
