@@ -57,6 +57,7 @@ def main():
         suites(report, (host, int(port)), arguments.plain, arguments.address)
         return report.end()
     print(f"== {binary()}")
+    report.check("README has its walks", walk.has_walks)
     for shards in arguments.shards or [1, 4]:
         with_own_broker(report, shards)
         if arguments.crash_rounds:

@@ -12,4 +12,6 @@ mod handover;
 mod links;
 mod process;
 mod rumqttc;
+mod scripted;
 mod stop;
+mod whole;
