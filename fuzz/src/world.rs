@@ -20,7 +20,7 @@ use engine::config::Config;
 use engine::key::ShardId;
 use engine::limits::STORE_PENDING_BYTES_DEFAULT;
 use engine::shard::parcel::{Down, Up};
-use engine::shard::{Setup, Shard};
+use engine::shard::{Input, Setup, Shard};
 use engine::topic::Roots;
 use engine::wire::{AckKind, Property, QoS, ReasonCode, SubscriptionOptions};
 use std::collections::VecDeque;
@@ -223,6 +223,13 @@ impl World {
 
     pub fn resume_store(&mut self) {
         self.twin.is_stalled = false;
+    }
+
+    /// Tells every shard to stop.
+    pub fn stop(&mut self) {
+        for shard in 0..self.plan.shards {
+            self.step(shard, Input::Stop);
+        }
     }
 
     // Time.
