@@ -451,3 +451,27 @@ fn a_retained_row_that_expires_is_deleted_by_a_change() {
         assert_eq!(world.lines(late), ["x/b 2"]);
     });
 }
+
+#[test]
+fn a_deletion_that_waited_comes_with_the_qos_it_was_published_with() {
+    // PROTOCOL section 2: QoS of a frame is the smaller of granted and the highest among its rows. Found by vopr: a
+    // catch-up of deletions alone went with QoS 0 and was lost with its connection.
+    both_versions(|world, version| {
+        let publisher = client(world, version, "p");
+        publish(world, publisher, message("d/x", "1").qos(Q1).retained());
+        let reader = world.connected(ConnectOptions::new(version, "r").silent());
+        world.subscribe(reader, "$tree/d/+", Q1);
+        world.run_until_quiet();
+        world.received(reader);
+        publish(world, publisher, message("d/a", "1").qos(Q1).retained());
+        publish(world, publisher, message("d/b", "1").qos(Q1).retained());
+        publish(world, publisher, message("d/x", "").qos(Q1).retained());
+        let frames = world.messages(reader);
+        assert_eq!(frames.len(), 2, "limits.frames_unacked");
+        world.ack(reader, AckKind::Puback, frames[0].packet_id);
+        world.run_until_quiet();
+        let more = world.messages(reader);
+        let got: Vec<(String, QoS)> = more.iter().map(|frame| (frame.text(), frame.qos)).collect();
+        assert_eq!(got, [(r#"{"x":null}"#.to_string(), Q1)]);
+    });
+}
