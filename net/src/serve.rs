@@ -103,7 +103,7 @@ fn report_opening(opened: &Opened) {
         tracing::info!(?moved, "shards.split changed: rows were moved to their new groups");
     }
     if let Some(aside) = &opened.moved_aside {
-        tracing::warn!(path = %aside.display(), "the store could not be read and was moved aside");
+        tracing::warn!(folder = %aside.folder.display(), records = aside.records, damaged = aside.damaged, "the store could not be read and was moved aside");
     }
     if opened.records_set_aside > 0 {
         tracing::warn!(records = opened.records_set_aside, "records that cannot be read were set aside");

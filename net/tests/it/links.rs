@@ -7,7 +7,7 @@ use engine::shard::input::Input;
 use engine::shard::outbox::{Order, Outbox};
 use engine::shard::parcel::{Down, Up};
 use net::plan::Plan;
-use net::step::Step;
+use net::shard_loop::Step;
 use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::Shutdown;
