@@ -475,3 +475,20 @@ fn a_deletion_that_waited_comes_with_the_qos_it_was_published_with() {
         assert_eq!(got, [(r#"{"x":null}"#.to_string(), Q1)]);
     });
 }
+
+#[test]
+fn deleting_what_does_not_exist_makes_no_frame() {
+    // PROTOCOL section 5: no number, no tombstone, no frame; plain subscribers get the message as MQTT says
+    both_versions(|world, version| {
+        let merged = subscriber(world, version, "m", "$tree/v/#", Q1);
+        let plain = subscriber(world, version, "s", "v/#", Q1);
+        let publisher = client(world, version, "p");
+        publish(world, publisher, message("v/a", "").qos(Q1).retained());
+        assert_eq!(world.lines(merged), [""; 0]);
+        publish(world, publisher, message("$tree/v", r#"{"b":1,"c":null}"#).qos(Q1).retained());
+        assert_eq!(world.lines(merged), [r#"v/# {"b":1}"#]);
+        let mut got = world.lines(plain);
+        got.sort();
+        assert_eq!(got, ["v/a ", "v/b 1", "v/c "]);
+    });
+}
