@@ -24,7 +24,7 @@ impl World {
         moved | self.flush(shard)
     }
 
-    fn step(&mut self, shard: usize, input: Input<'_>) {
+    pub(crate) fn step(&mut self, shard: usize, input: Input<'_>) {
         let node = &mut self.nodes[shard];
         node.shard.step(self.now, input, &mut node.out);
         self.carry_out_orders(shard);

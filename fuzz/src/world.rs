@@ -20,7 +20,7 @@ use engine::config::Config;
 use engine::key::ShardId;
 use engine::limits::STORE_PENDING_BYTES_DEFAULT;
 use engine::shard::parcel::{Down, Up};
-use engine::shard::{Setup, Shard};
+use engine::shard::{Input, Setup, Shard};
 use engine::topic::Roots;
 use engine::wire::{AckKind, Property, QoS, ReasonCode, SubscriptionOptions};
 use std::collections::VecDeque;
@@ -225,6 +225,13 @@ impl World {
         self.twin.is_stalled = false;
     }
 
+    /// Tells every shard to stop.
+    pub fn stop(&mut self) {
+        for shard in 0..self.plan.shards {
+            self.step(shard, Input::Stop);
+        }
+    }
+
     // Time.
 
     /// Runs turns, in any order of the shards, until nothing moves. The clock stands.
@@ -245,6 +252,15 @@ impl World {
             assert!(self.turns < TURNS_MAX, "the world does not come to rest: {}", self.what_moves());
         }
         self.turns = 0;
+    }
+
+    /// Runs a few turns and stops in the middle of things.
+    pub fn run_turns(&mut self, turns: usize) {
+        for _ in 0..turns {
+            self.move_clients();
+            let shard = self.rng.below(self.plan.shards);
+            self.turn(shard);
+        }
     }
 
     /// Lets time pass, from deadline to deadline.
@@ -270,15 +286,13 @@ impl World {
     fn move_clients(&mut self) -> bool {
         let mut moved = false;
         for (client, socket) in self.clients.iter_mut().zip(&mut self.sockets) {
-            if !socket.is_read || socket.to_client.is_empty() {
+            if !socket.is_read || socket.is_dropped || socket.to_client.is_empty() {
                 continue;
             }
             let bytes: Vec<u8> = socket.to_client.drain(..).collect();
             let mut answer = Vec::new();
             client.receive(&bytes, &mut answer);
-            if !socket.is_dropped {
-                socket.to_broker.extend(answer);
-            }
+            socket.to_broker.extend(answer);
             moved = true;
         }
         moved

@@ -183,3 +183,36 @@ fn garbage_closes_one_connection_and_no_other() {
         assert_eq!(world.lines(good), ["x still here"]);
     });
 }
+
+#[test]
+fn a_stop_tells_every_client_and_closes() {
+    // MQTT 5 section 3.14.2.1: 0x8B
+    both_versions(|world, version| {
+        let kept = world.connected(ConnectOptions::lasting(version, "kept"));
+        let clients = [kept, client(world, version, "one"), client(world, version, "two")];
+        world.stop();
+        world.run_until_quiet();
+        for client in clients {
+            assert!(world.is_closed(client));
+            let told = disconnect_reason(&world.received(client));
+            assert_eq!(told, version.is_v5().then_some(ReasonCode::ServerShuttingDown));
+        }
+    });
+}
+
+#[test]
+fn a_client_that_knows_mote_is_told_what_the_broker_speaks() {
+    // PROTOCOL section 1
+    worlds(|world| {
+        let properties = vec![Property::UserProperty("mote", "1")];
+        let knows = world.connected(ConnectOptions { properties, ..ConnectOptions::new(V5, "knows") });
+        let packets = world.received(knows);
+        let Some(OwnedPacket::Connack { properties, .. }) = packets.first() else { panic!("{packets:?}") };
+        assert!(properties.mote().is_some_and(|spoken| spoken.starts_with("1;tree;sync")), "{properties:?}");
+        let other = world.connected(ConnectOptions::new(V5, "other"));
+        let packets = world.received(other);
+        assert!(
+            matches!(packets.first(), Some(OwnedPacket::Connack { properties, .. }) if properties.mote().is_none())
+        );
+    });
+}

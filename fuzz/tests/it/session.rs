@@ -157,3 +157,21 @@ fn a_session_moves_between_accepting_shards() {
         }
     });
 }
+
+#[test]
+fn a_message_that_waited_longer_than_its_expiry_is_not_delivered() {
+    // [MQTT-3.3.2-5] [MQTT-3.3.2-6]
+    worlds(|world| {
+        sleeper(world, V5, "q/#", Q1);
+        let publisher = client(world, V5, "p");
+        for (topic, seconds) in [("q/short", 5), ("q/long", 60)] {
+            let properties = vec![Property::MessageExpiryInterval(seconds)];
+            publish(world, publisher, PublishOptions { properties, ..message(topic, "m").qos(Q1) });
+        }
+        world.advance_ms(20_000);
+        let back = world.connected(ConnectOptions::lasting(V5, "sleeper"));
+        let got = world.messages(back);
+        assert_eq!(got.iter().map(Message::line).collect::<Vec<_>>(), ["q/long m"]);
+        assert_eq!(got[0].properties.read().message_expiry(), Some(40), "less the time that it waited");
+    });
+}
