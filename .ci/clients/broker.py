@@ -53,6 +53,11 @@ class Broker:
                 self.host, self.port, self.shards = match[1], int(match[2]), int(match[3])
                 self.ready.set()
 
+    def last_words(self):
+        """None while it runs; after that its exit code and the end of what it wrote."""
+        code = self.process.poll()
+        return None if code is None else f"the broker ended with {code}:\n" + "\n".join(self.lines[-20:])
+
     def stop(self):
         """SIGTERM; returns the exit code, which must be 0."""
         self.process.send_signal(signal.SIGTERM)
