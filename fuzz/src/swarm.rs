@@ -29,7 +29,24 @@ struct Actor {
     merged: BTreeMap<String, State>,
 }
 
+/// What was looked at, so that a run that looks at nothing is seen.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Looked {
+    pub messages: usize,
+    pub replays: usize,
+    pub frames: usize,
+}
+
+impl std::ops::AddAssign for Looked {
+    fn add_assign(&mut self, other: Looked) {
+        self.messages += other.messages;
+        self.replays += other.replays;
+        self.frames += other.frames;
+    }
+}
+
 struct Swarm {
+    looked: Looked,
     world: World,
     oracle: Oracle,
     actors: Vec<Actor>,
@@ -38,7 +55,7 @@ struct Swarm {
 }
 
 /// Panics if the broker is wrong; the panic and the seed say where.
-pub fn run(seed: u64) {
+pub fn run(seed: u64) -> Looked {
     let mut rng = Rng::new(seed);
     let shards = *rng.pick(&[1, 2, 3, 4, 8]);
     let lane_parcels = *rng.pick(&[1, 2, 64]);
@@ -55,10 +72,11 @@ pub fn run(seed: u64) {
     let actors: Vec<Actor> = actors.collect();
     let clients = actors.iter().map(|_| Wanted::default()).collect();
     let oracle = Oracle { clients, ..Oracle::default() };
-    let mut swarm = Swarm { world: World::new(plan), oracle, actors, rng, published: 0 };
+    let mut swarm = Swarm { looked: Looked::default(), world: World::new(plan), oracle, actors, rng, published: 0 };
     for _ in 0..ROUNDS {
         swarm.round();
     }
+    swarm.looked
 }
 
 impl Swarm {
@@ -133,6 +151,7 @@ impl Swarm {
         for index in 0..self.actors.len() {
             for message in self.take_plain(index) {
                 let kept = self.oracle.retained.get(&message.topic).map(String::as_str);
+                self.looked.replays += 1;
                 assert!(message.retain, "{} got {message:?} out of nothing", self.actors[index].name);
                 assert_eq!(kept, Some(&*message.text()), "{}", message.topic);
             }
@@ -167,7 +186,10 @@ impl Swarm {
         for packet in self.world.received(client) {
             match packet {
                 OwnedPacket::Publish(message) => match message.properties.mote().map(str::to_string) {
-                    Some(mote) => fold(merged, &message, &mote),
+                    Some(mote) => {
+                        self.looked.frames += 1;
+                        fold(merged, &message, &mote);
+                    }
                     None => plain.push(message),
                 },
                 OwnedPacket::Disconnect { reason } => {
@@ -190,6 +212,7 @@ impl Swarm {
             }
             let got = self.take_plain(index);
             let owed = std::mem::take(&mut self.oracle.clients[index].owed);
+            self.looked.messages += owed.len();
             for publisher in 0..self.actors.len() {
                 let own: Vec<&Published> = owed.iter().filter(|owed| owed.publisher == publisher).collect();
                 self.check_one(index, &got, &own);

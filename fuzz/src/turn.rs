@@ -72,7 +72,7 @@ impl World {
     }
 
     fn take_timers(&mut self, shard: usize) -> bool {
-        let due = self.nodes[shard].shard.deadline(self.now).is_some_and(|deadline| deadline <= self.now.mono_ms);
+        let due = self.nodes[shard].shard.deadline().is_some_and(|deadline| deadline <= self.now.mono_ms);
         if due {
             self.step(shard, Input::Timer);
         }

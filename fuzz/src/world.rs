@@ -252,7 +252,7 @@ impl World {
         let end = self.now.mono_ms + ms;
         self.run_until_quiet();
         loop {
-            let next = self.nodes.iter().filter_map(|node| node.shard.deadline(self.now)).min();
+            let next = self.nodes.iter().filter_map(|node| node.shard.deadline()).min();
             let Some(next) = next.filter(|next| *next <= end) else { break };
             self.set_clock(next.max(self.now.mono_ms));
             self.run_until_quiet();
@@ -296,7 +296,7 @@ impl World {
     fn what_moves(&self) -> String {
         let lanes = |lanes: &Vec<Vec<VecDeque<_>>>| lanes.iter().flatten().map(VecDeque::len).sum::<usize>();
         let downs = self.down.iter().flatten().map(VecDeque::len).sum::<usize>();
-        let overdue = |node: &Node| node.shard.deadline(self.now).is_some_and(|deadline| deadline <= self.now.mono_ms);
+        let overdue = |node: &Node| node.shard.deadline().is_some_and(|deadline| deadline <= self.now.mono_ms);
         let overdue: Vec<ShardId> = self.nodes.iter().filter(|node| overdue(node)).map(|node| node.id).collect();
         format!("{} parcels up, {downs} down, overdue {overdue:?}, store {}", lanes(&self.up), self.twin.is_idle())
     }

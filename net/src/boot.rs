@@ -34,6 +34,8 @@ pub enum BootError {
     Listen(io::Error),
     /// Not even the descriptors and threads to begin with.
     Resources(io::Error),
+    /// The store or what it holds; the text says what to do.
+    Store(String),
     Shard {
         shard: u16,
         error: io::Error,
@@ -51,6 +53,7 @@ impl fmt::Display for BootError {
             BootError::Kernel(error) => error.fmt(f),
             BootError::Listen(error) => write!(f, "cannot listen on {error}"),
             BootError::Resources(error) => write!(f, "the system gives no descriptors or threads: {error}"),
+            BootError::Store(why) => f.write_str(why),
             BootError::Shard { shard, error } => write!(f, "shard {shard} failed: {error}"),
             BootError::Panicked { shard } => {
                 write!(f, "shard {shard} panicked, which is a bug in mote; please report the message above")
@@ -89,12 +92,12 @@ enum Report {
     Ended { shard: ShardId, outcome: Result<(), BootError> },
 }
 
-/// Runs the process until `stop` is asked for. `make` builds each shard and its way to the writer, on the calling
-/// thread, in order; `ready` is called once, when every listener listens and every shard turns.
+/// Runs the process until `stop` is asked for. `make` builds the shards in order, each with its way to the writer, on
+/// the calling thread; `ready` is called once, when every listener listens and every shard turns.
 pub fn run_with<S, K>(
     plan: &Plan,
     stop: &Stop,
-    mut make: impl FnMut(ShardId, &WakeShard) -> (S, K),
+    make: impl FnOnce(&WakeShard) -> Result<Vec<(S, K)>, BootError>,
     ready: impl FnOnce(&Ready),
 ) -> Result<(), BootError>
 where
@@ -115,11 +118,13 @@ where
     let clock = Clock::start();
     let wake = WakeShard(waker.clone());
 
+    let shards = make(&wake)?;
+    assert_eq!(shards.len(), plan.shards, "as many shards as planned");
     let (reports, inbox) = channel();
     let mut threads = Vec::new();
-    for ((index, (ports, listeners)), core) in ports.into_iter().zip(sockets).enumerate().zip(plan.cores()) {
+    let each = shards.into_iter().zip(ports).zip(sockets).zip(plan.cores()).enumerate();
+    for (index, ((((shard, keep), ports), listeners), core)) in each {
         let id = ShardId(index as u16);
-        let (shard, keep) = make(id, &wake);
         let (doors, waker, stop, plan) = (doors.clone(), waker.clone(), stop.clone(), plan.clone());
         let parts = Parts { id, shard, keep, ports, doors, waker, stop, listeners, clock, plan };
         match start(parts, core, reports.clone()) {

@@ -92,6 +92,20 @@ impl Settings {
         }
     }
 
+    /// What is served.
+    pub fn broker(&self) -> net::serve::Broker {
+        let store = store::Settings {
+            folder: (!self.store.memory).then(|| self.store.folder.clone()),
+            commit_ms: self.store.commit_ms,
+            pending_bytes: self.store.pending_bytes,
+            map_bytes_initial: self.store.map_bytes,
+            tombstone_s: self.store.tombstone_s,
+            tombstones_max: self.store.tombstones_max,
+            recover: self.store.recover,
+        };
+        net::serve::Broker { plan: self.plan(), engine: self.engine.clone(), store }
+    }
+
     /// The line that says that the broker is up; scripts wait for it.
     pub fn ready_line(&self, ready: &net::boot::Ready) -> String {
         let listeners: Vec<String> = ready.listeners.iter().map(|address| format!("mqtt {address}")).collect();

@@ -7,6 +7,7 @@
 pub mod boot;
 pub mod clock;
 pub mod plan;
+pub mod serve;
 pub mod shard_loop;
 pub mod signal;
 

@@ -56,5 +56,12 @@ fn run_serve(serve: &args::Serve) -> ExitCode {
     };
     logs::start(&settings.log);
     tracing::debug!(?settings, "settings");
-    ExitCode::SUCCESS
+    let broker = settings.broker();
+    match broker.run(|ready| eprintln!("{}", settings.ready_line(ready))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mote: {}", logs::Escaped(&error.to_string()));
+            ExitCode::from(EXIT_RUNTIME)
+        }
+    }
 }

@@ -17,11 +17,13 @@ mod inlet;
 mod key;
 mod lmdb;
 pub mod memory;
+mod pages;
 mod record;
 #[allow(unsafe_code, unused_imports, mismatched_lifetime_syntaxes)]
 #[allow(clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used)]
 #[rustfmt::skip]
 mod record_generated;
+mod recover;
 mod regroup;
 mod restore;
 pub mod table;
@@ -32,6 +34,7 @@ pub use inlet::Inlet;
 pub use key::{TOPIC_KEY_BYTES_MAX, TopicHash};
 pub use lmdb::LmdbTable;
 pub use record::{Gap, GroupState};
+pub use recover::MovedAside;
 pub use regroup::Moved;
 pub use restore::{
     COMMIT_MS_DEFAULT, GroupRule, Identity, MAP_BYTES_INITIAL_DEFAULT, OpenError, Opened, RestoreReport, Restored,

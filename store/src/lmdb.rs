@@ -6,10 +6,11 @@
 //! Flags: none but NO_TLS. A commit writes its pages, syncs, then writes and syncs the page that makes them count:
 //! a killed process loses nothing that was committed, and lost power leaves the state before or after a commit.
 
+use crate::pages;
 use crate::table::{Each, Edit, Edits, Table, TableError};
 use lmdb::{Cursor, Database, Environment, EnvironmentFlags, Error, RwTransaction, Transaction, WriteFlags};
 use lmdb_sys as ffi;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 pub const DATA_FILE: &str = "data.mdb";
@@ -20,6 +21,7 @@ const MAP_STEP_BYTES: usize = 1 << 30;
 const MAP_BYTES_MIN: usize = 1 << 16;
 /// We are alone; a few places for people who look with LMDB's own tools.
 const READERS: u32 = 8;
+const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 const EDQUOT: i32 = 122;
 
@@ -33,12 +35,13 @@ pub struct LmdbTable {
 struct Open {
     environment: Environment,
     database: Database,
-    data: File,
 }
 
 impl LmdbTable {
-    /// Opens or creates the table in `folder`, which exists.
+    /// Opens or creates the table in `folder`, which exists. LMDB trusts its file, so its pages are checked before.
     pub fn open(folder: &Path, map_bytes_initial: usize) -> Result<LmdbTable, TableError> {
+        let path = folder.join(DATA_FILE);
+        pages::check(&path).map_err(|what| TableError::Damaged(format!("{}: {what}", path.display())))?;
         let mut map_bytes = map_bytes_initial.max(MAP_BYTES_MIN).next_multiple_of(MAP_BYTES_MIN);
         let open = Open::at(folder, &mut map_bytes)?;
         Ok(LmdbTable { open: Some(open), folder: folder.to_owned(), map_bytes })
@@ -52,7 +55,6 @@ impl LmdbTable {
         let step = self.map_bytes.min(MAP_STEP_BYTES);
         let Some(map_bytes) = self.map_bytes.checked_add(step) else { return Err(TableError::MapFull) };
         let open = self.opened()?;
-        lengthen(&open.data, map_bytes)?;
         open.environment.set_map_size(map_bytes).map_err(failed)?;
         self.map_bytes = map_bytes;
         Ok(())
@@ -77,43 +79,17 @@ impl Open {
             .set_map_size(*map_bytes)
             .open_with_permissions(folder, 0o600)
             .map_err(|error| match error {
-                // A header that cannot be read says EINVAL (22) where it is too short to hold a page size.
-                Error::Invalid | Error::VersionMismatch | Error::Corrupted | Error::Other(22) => {
+                Error::Invalid | Error::VersionMismatch | Error::Corrupted => {
                     TableError::Damaged(format!("{}: {error}", path.display()))
                 }
                 other => failed(other),
             })?;
-        not_cut(&environment, &path, before)?;
-        let data = OpenOptions::new().write(true).open(&path).map_err(io_failed)?;
-        lengthen(&data, *map_bytes)?;
         if before == 0 {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_failed)?;
         }
         let database = environment.open_db(None).map_err(failed)?;
-        Ok(Open { environment, database, data })
+        Ok(Open { environment, database })
     }
-}
-
-/// A file that ends before its last page would kill the process when that page is read.
-fn not_cut(environment: &Environment, path: &Path, file_bytes: usize) -> Result<(), TableError> {
-    let pages = environment.info().map_err(failed)?.last_pgno() + 1;
-    let needed = pages * environment.stat().map_err(failed)?.page_size() as usize;
-    if file_bytes != 0 && file_bytes < needed {
-        return Err(TableError::Damaged(format!(
-            "{}: the file has {file_bytes} bytes and its content needs {needed}: it was cut short",
-            path.display()
-        )));
-    }
-    Ok(())
-}
-
-/// The file is always as long as the map (with holes): pages that LMDB reserved and did not write are inside it.
-fn lengthen(data: &File, bytes: usize) -> Result<(), TableError> {
-    let length = data.metadata().map_err(io_failed)?.len();
-    if length < bytes as u64 {
-        data.set_len(bytes as u64).map_err(io_failed)?;
-    }
-    Ok(())
 }
 
 impl Table for LmdbTable {
@@ -239,6 +215,8 @@ fn failed(error: Error) -> TableError {
     match error {
         Error::MapFull => TableError::MapFull,
         Error::Other(ENOSPC | EDQUOT) => TableError::DiskFull(error.to_string()),
+        // A write that ends early, as on a full disk, is told as EIO.
+        Error::Other(EIO) => TableError::Failed(format!("{error}: the disk is full or failing")),
         Error::Corrupted | Error::PageNotFound | Error::Invalid | Error::VersionMismatch => {
             TableError::Damaged(error.to_string())
         }

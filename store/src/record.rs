@@ -79,11 +79,20 @@ impl<'a> RowRecord<'a> {
 #[derive(Default)]
 pub struct Scribe {
     builder: FlatBufferBuilder<'static>,
+    /// The last row made the buffer larger than it should stay.
+    swollen: bool,
 }
+
+/// A payload beyond this leaves a buffer that is not kept.
+const PAYLOAD_BYTES_KEPT: usize = 1 << 20;
 
 impl Scribe {
     /// The record of a row or a tombstone; `topic_in_key`: the record need not repeat it.
     pub fn row(&mut self, record: RowRecord<'_>, topic_in_key: bool) -> &[u8] {
+        if std::mem::take(&mut self.swollen) {
+            self.builder = FlatBufferBuilder::new();
+        }
+        self.swollen = matches!(record, RowRecord::Row(kept) if kept.payload.len() > PAYLOAD_BYTES_KEPT);
         let b = &mut self.builder;
         b.reset();
         let topic = (!topic_in_key).then(|| b.create_string(record.topic()));

@@ -9,6 +9,7 @@ use crate::key::{self, TopicHash};
 use crate::lmdb::LmdbTable;
 use crate::memory::Forgetful;
 use crate::record::{GroupState, IdentityRecord, RowRecord, Scribe, read_group, read_identity, read_row};
+use crate::recover::{self, MovedAside};
 use crate::regroup::{self, Moved};
 use crate::table::{Table, TableError};
 use crate::tombstone::{Queue, Terms};
@@ -178,8 +179,8 @@ pub struct Opened {
     pub clean: bool,
     /// Another split than last time moved rows to other groups.
     pub moved: Option<Moved>,
-    /// `recover` moved the whole table here and began anew.
-    pub moved_aside: Option<PathBuf>,
+    /// `recover` moved the table aside and began anew with what could be read.
+    pub moved_aside: Option<MovedAside>,
     /// Records that `recover` set aside inside the table.
     pub records_set_aside: u64,
     record: IdentityRecord,
@@ -200,9 +201,10 @@ pub fn open(settings: &Settings, split: &[Split], rule: GroupRule<'_>) -> Result
     let in_use = folder::hold(folder)?;
     let mut opened = match open_in(folder, settings, split, rule) {
         Err(OpenError::Damaged { .. }) if settings.recover => {
-            let aside = folder::move_aside(folder)?;
-            let mut opened = open_in(folder, settings, split, rule)?;
-            opened.moved_aside = Some(aside);
+            let (table, moved_aside) = recover::begin_anew(folder, settings.map_bytes_initial)?;
+            let mut opened = open_on(Box::new(table), settings, split, rule)?;
+            opened.moved_aside = Some(moved_aside);
+            opened.renew_epoch()?;
             opened
         }
         other => other?,
@@ -234,15 +236,19 @@ pub fn open_with(
     rule: GroupRule<'_>,
     topic_hash: TopicHash,
 ) -> Result<Opened, OpenError> {
+    let split = in_order(split);
     let found = known_identity(&*table)?;
     let first_start = found.is_none();
     let mut record = match found {
         Some(record) => record,
-        None => new_identity(split)?,
+        None => new_identity(split.clone())?,
     };
     let mut records_set_aside = 0;
     if settings.recover {
-        records_set_aside = set_damaged_aside(&mut *table)?;
+        records_set_aside = recover::set_damaged_aside(&mut *table)?;
+    }
+    if records_set_aside > 0 {
+        record.epoch = random()?;
     }
     let clean = first_start || table.get(key::CLEAN, &mut |_| {})?;
     let mut groups = if first_start { fresh_groups(0) } else { read_groups(&*table, &record, settings.recover)? };
@@ -252,12 +258,11 @@ pub fn open_with(
     let mut tombstones = Queue::read(&*table)?;
     let mut moved = None;
     if record.split != split || record.groups != GROUPS as u32 {
-        let after = IdentityRecord { split: split.to_vec(), groups: GROUPS as u32, epoch: random()?, ..record.clone() };
+        record = IdentityRecord { split, groups: GROUPS as u32, epoch: random()?, ..record };
         let top = groups.iter().map(|group| group.bound.max(group.last_version)).max().unwrap_or(0);
         groups = fresh_groups(top);
         let group_of = rule(record.hash_seed);
-        moved = Some(regroup::move_rows(&mut *table, &after, &groups, &*group_of, topic_hash, &mut tombstones)?);
-        record = after;
+        moved = Some(regroup::move_rows(&mut *table, &record, &groups, &*group_of, topic_hash, &mut tombstones)?);
     }
     for group in &mut groups {
         group.bound = group.bound.max(group.last_version.saturating_add(VERSION_RESERVE));
@@ -282,6 +287,13 @@ pub fn open_with(
 }
 
 impl Opened {
+    /// What was lost makes cursors of before mean nothing.
+    fn renew_epoch(&mut self) -> Result<(), OpenError> {
+        self.record.epoch = random()?;
+        self.identity.epoch = self.record.epoch;
+        Ok(())
+    }
+
     /// Shows every kept row and tombstone, by group and topic, before any shard runs.
     pub fn restore(&mut self, mut each: impl FnMut(Restored<'_>)) -> Result<RestoreReport, StoreError> {
         let mut report = RestoreReport::default();
@@ -341,12 +353,18 @@ impl Opened {
     }
 }
 
+/// A group's number has two bytes.
+const GROUPS_RECORDED_MAX: u32 = 1 << 16;
+
 /// The identity of the store in this table; None when the table is empty.
 fn known_identity(table: &dyn Table) -> Result<Option<IdentityRecord>, OpenError> {
     let mut read = None;
     table.get(key::IDENTITY, &mut |value| read = Some(read_identity(value)))?;
     match read {
         Some(Ok(record)) if record.format > key::FORMAT => Err(OpenError::Newer { format: record.format }),
+        Some(Ok(record)) if record.groups == 0 || record.groups > GROUPS_RECORDED_MAX => {
+            Err(OpenError::Damaged { what: format!("the record of its identity: {} groups", record.groups) })
+        }
         Some(Ok(record)) => Ok(Some(record)),
         Some(Err(what)) => Err(OpenError::Damaged { what: format!("the record of its identity: {what}") }),
         None => {
@@ -361,9 +379,15 @@ fn known_identity(table: &dyn Table) -> Result<Option<IdentityRecord>, OpenError
     }
 }
 
-fn new_identity(split: &[Split]) -> Result<IdentityRecord, OpenError> {
+/// The same table in another order is the same table.
+fn in_order(split: &[Split]) -> Vec<Split> {
+    let mut split = split.to_vec();
+    split.sort_by(|a, b| (&a.prefix, a.levels).cmp(&(&b.prefix, b.levels)));
+    split
+}
+
+fn new_identity(split: Vec<Split>) -> Result<IdentityRecord, OpenError> {
     let hash_seed = [random()?, random()?];
-    let split = split.to_vec();
     Ok(IdentityRecord { format: key::FORMAT, hash_seed, epoch: random()?, groups: GROUPS as u32, split })
 }
 
@@ -413,27 +437,6 @@ fn highest_number(table: &dyn Table, read: &[Result<GroupState, String>]) -> Res
     })?;
     // Numbers of rows that were lost were reserved together with those that are still here.
     Ok(top.saturating_add(VERSION_RESERVE))
-}
-
-/// Moves every row's record that cannot be read under a key where nobody looks for rows.
-fn set_damaged_aside(table: &mut dyn Table) -> Result<u64, OpenError> {
-    let mut damaged = Vec::new();
-    table.walk(&[key::ROW], &mut |key, value| {
-        if key::is_row(key) && read_kept(key, value).is_err() {
-            damaged.push((key.to_vec(), value.to_vec()));
-        }
-        key::is_row(key)
-    })?;
-    if !damaged.is_empty() {
-        table.commit(&mut |edit| {
-            for (key, value) in &damaged {
-                edit.put(&key::set_aside(key), value)?;
-                edit.delete(key)?;
-            }
-            Ok(())
-        })?;
-    }
-    Ok(damaged.len() as u64)
 }
 
 /// A row's group and record from its key and value.

@@ -47,6 +47,8 @@ pub struct Changes {
     /// Position of the last of them in this shard's stream of changes, counted from 1. The store
     /// reports positions back when they are committed.
     pub last: u64,
+    /// Somebody waits until these are durable: commit at once.
+    pub is_awaited: bool,
 }
 
 impl Changes {

@@ -184,11 +184,6 @@ impl Shard {
         [look_again, expiry, self.home.wheel.next_ms()].into_iter().flatten().min()
     }
 
-    /// Whether a verdict or a row waits for the writer, so that it should commit at once.
-    pub fn is_hurried(&self) -> bool {
-        self.subtree.has_waiting()
-    }
-
     pub fn stats(&self) -> Stats {
         Stats {
             sessions: self.home.sessions.len() as u64,

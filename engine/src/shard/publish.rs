@@ -66,6 +66,11 @@ impl Shard {
             is_text: properties.content_type().is_some_and(|content| content.starts_with("text/")),
         };
         let target = self.target(&message, allowed_on_publish);
+        if publish.has_wildcard() && !carries_intent(&message) {
+            let what = "a wildcard in a Topic Name"; // [MQTT-3.3.2-2]
+            self.end(now, conn, ReasonCode::TopicNameInvalid, what, out);
+            return Flow::Gone;
+        }
         if !self.has_room(&target, publish.retain, out) {
             return Flow::Blocked;
         }
@@ -402,6 +407,12 @@ impl Shard {
             }
         }
     }
+}
+
+/// Whether the message asks for one of the extras, rightly or wrongly: then its topic may be a pattern.
+fn carries_intent(message: &Message<'_>) -> bool {
+    let by_property = || message.mote.is_some_and(|mote| !matches!(parse_property(mote), Ok(None)));
+    !matches!(parse_prefix(message.topic), Parsed::Plain(_)) || by_property()
 }
 
 fn will_packet(publisher: Client, will: &Will, now: Now) -> Packet {

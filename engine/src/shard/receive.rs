@@ -9,7 +9,8 @@ use crate::key::{ConnId, SessionKey};
 use crate::limits::SEND_STOP_READING_BYTES;
 use crate::session::deliver::{acked, acknowledge};
 use crate::wire::{
-    Ack, AckKind, Disconnect, Fault, Packet, Property, PropertyBuffer, ReasonCode, Version, decode, encode, peek,
+    Ack, AckKind, Disconnect, Fault, Packet, Property, PropertyBuffer, ReasonCode, Version, decode_patterns, encode,
+    peek,
 };
 
 /// What became of a packet.
@@ -147,7 +148,7 @@ impl Shard {
             out.sends.watch(conn);
             return Flow::Blocked; // it asks for more than it takes
         }
-        let packet = match decode(version, bytes) {
+        let packet = match decode_patterns(version, bytes) {
             Ok(packet) => packet,
             Err(fault) => {
                 self.refuse_bytes(now, conn, state, bytes, fault, out);

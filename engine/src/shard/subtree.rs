@@ -99,6 +99,7 @@ impl Subtree {
         let matched = self.pass_on(&view, &origin, changed, homes);
         let verdict = Verdict::Applied { matched, version: changed.map(|(_, version)| version) };
         if changed.is_some() && self.waits_for_disk && view.packet.wants_verdict {
+            homes.outbox().changes.is_awaited = true;
             self.waiting.push_back((self.position, view.packet.publisher, view.packet.ticket, verdict));
             return None;
         }
@@ -318,11 +319,6 @@ impl Subtree {
             let verdict = DownItem::Verdict { to: client.session, ticket, verdict };
             homes.down_to(client.home).items.push(verdict);
         }
-    }
-
-    /// Whether a verdict waits for the disk.
-    pub fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
     }
 
     pub fn want(&mut self, home: ShardId, filter: &str, kind: Kind, handle: FilterHandle) {

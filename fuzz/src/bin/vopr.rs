@@ -1,5 +1,6 @@
 //! Runs seeds of random clients against the oracle until one fails: `vopr [--from S] [--seeds N] [--seed S]`.
 
+use fuzz::swarm::Looked;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -7,16 +8,15 @@ fn main() -> ExitCode {
         eprintln!("usage: vopr [--from S] [--seeds N] [--seed S]");
         return ExitCode::from(2);
     };
+    let mut looked = Looked::default();
     for seed in from..from.saturating_add(seeds) {
-        if std::panic::catch_unwind(|| fuzz::swarm::run(seed)).is_err() {
+        let Ok(more) = std::panic::catch_unwind(|| fuzz::swarm::run(seed)) else {
             println!("seed {seed} fails; again: cargo run -p fuzz --bin vopr -- --seed {seed}");
             return ExitCode::FAILURE;
-        }
-        if (seed - from) % 100 == 99 {
-            println!("{} seeds", seed - from + 1);
-        }
+        };
+        looked += more;
     }
-    println!("{seeds} seeds from {from}: no fault");
+    println!("{seeds} seeds from {from}: no fault in {looked:?}");
     ExitCode::SUCCESS
 }
 

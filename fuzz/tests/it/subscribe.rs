@@ -90,6 +90,7 @@ fn subscribing_again_replaces_the_qos_and_unsubscribing_ends_it() {
         let got = world.messages(reader);
         assert_eq!(got.iter().map(|message| message.qos).collect::<Vec<_>>(), [Q0]);
         world.unsubscribe(reader, "t");
+        world.run_until_quiet();
         publish(world, publisher, message("t", "m"));
         assert_eq!(world.lines(reader), [""; 0]);
     });

@@ -30,7 +30,9 @@ impl Broker {
         let asked = stop.clone();
         let thread = std::thread::spawn(move || {
             let ready = |what: &net::boot::Ready| ready.send(what.listeners[0]).unwrap();
-            run_with(&plan, &asked, |id, _| (make(id), Forget::default()), ready)
+            let shards = (0..plan.shards as u16).map(ShardId);
+            let make = |_: &net::boot::WakeShard| Ok(shards.map(|id| (make(id), Forget::default())).collect());
+            run_with(&plan, &asked, make, ready)
         });
         let address = is_ready.recv_timeout(PATIENCE).expect("the broker did not start");
         Broker { address, stop, thread: Some(thread) }

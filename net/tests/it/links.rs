@@ -2,18 +2,18 @@
 
 use crate::broker::{Broker, plan};
 use engine::clock::Now;
-use engine::key::{ConnId, FilterHandle, SessionKey, ShardId};
+use engine::key::{ConnId, ShardId};
 use engine::shard::input::Input;
 use engine::shard::outbox::{Order, Outbox};
-use engine::shard::parcel::{Down, DownItem, Up, UpItem};
+use engine::shard::parcel::{Down, Up};
 use net::plan::Plan;
 use net::shard_loop::Step;
 use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 
-/// Every piece that a socket sends travels up to another shard and down again before it is echoed. It names its
-/// connection by a session key; the bytes lie in the arena, and coming back `walk` is their length.
+/// Every piece that a socket sends travels up to another shard and down again before it is echoed; it lies in the
+/// arena with the name of its connection.
 struct Detour {
     id: ShardId,
     shards: u16,
@@ -31,33 +31,40 @@ impl Detour {
             }
             let (owner, conn, bytes) = self.waiting.pop_front().unwrap();
             let mut parcel = Up::default();
-            let filter = parcel.batch.keep(&bytes);
-            let session = SessionKey { index: conn.index, generation: conn.generation };
-            let kind = engine::shard::parcel::Kind::Plain;
-            parcel.items.push(UpItem::Walk { filter, kind, handle: FilterHandle(0), session, walk: 0, since: 0 });
+            write_record(&mut parcel.batch.bytes, conn, &bytes);
             // A parcel for every piece, so that the up lanes are full all the time.
             out.up[owner.index()].push(parcel);
         }
     }
 
     fn turn_round(&mut self, from: ShardId, parcel: &Up, out: &mut Outbox) {
-        let UpItem::Walk { filter, session, .. } = parcel.items[0] else { panic!("{:?}", parcel.items) };
-        let down = out.down_to(from);
-        let walk = down.batch.keep(filter.of(&parcel.batch.bytes)).len;
-        down.items.push(DownItem::Rows { walk, session, handle: FilterHandle(0), index: None, done: true });
+        out.down_to(from).batch.bytes.extend_from_slice(&parcel.batch.bytes);
     }
 
     fn come_back(&mut self, parcel: &Down, out: &mut Outbox) {
         let mut rest = &parcel.batch.bytes[..];
-        for item in &parcel.items {
-            let DownItem::Rows { session, walk, .. } = *item else { panic!("{item:?}") };
-            let conn = ConnId { index: session.index, generation: session.generation };
-            let (piece, after) = rest.split_at(walk as usize);
+        while let Some((conn, piece, after)) = read_record(rest) {
             out.sends.buffer(conn).extend_from_slice(piece);
             *self.under_way.get_mut(&conn).unwrap() -= 1;
             rest = after;
         }
+        assert!(rest.is_empty());
     }
+}
+
+/// Index, generation and length, then the bytes.
+fn write_record(arena: &mut Vec<u8>, conn: ConnId, bytes: &[u8]) {
+    for number in [conn.index, conn.generation, bytes.len() as u32] {
+        arena.extend_from_slice(&number.to_be_bytes());
+    }
+    arena.extend_from_slice(bytes);
+}
+
+fn read_record(arena: &[u8]) -> Option<(ConnId, &[u8], &[u8])> {
+    let number = |at: usize| Some(u32::from_be_bytes(*arena.get(at..)?.first_chunk()?));
+    let conn = ConnId { index: number(0)?, generation: number(4)? };
+    let (piece, after) = arena.get(12..)?.split_at_checked(number(8)? as usize)?;
+    Some((conn, piece, after))
 }
 
 impl Step for Detour {

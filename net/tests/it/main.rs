@@ -14,3 +14,4 @@ mod process;
 mod rumqttc;
 mod scripted;
 mod stop;
+mod whole;

@@ -118,7 +118,8 @@ fn a_shard_that_panics_takes_the_others_with_it() {
 fn what_cannot_be_started_is_refused_with_a_reason() {
     let broker = Broker::start(plan(1), |_| Mirror::default());
     let start = |plan: &Plan| {
-        let make = |_, _: &net::boot::WakeShard| (Mirror::default(), net::shard_loop::Forget::default());
+        let made = || (Mirror::default(), net::shard_loop::Forget::default());
+        let make = |_: &net::boot::WakeShard| Ok((0..plan.shards).map(|_| made()).collect());
         net::boot::run_with(plan, &net::signal::Stop::new(), make, |_| panic!("it is not ready"))
     };
     let taken = start(&Plan { listeners: vec![broker.address], ..plan(1) }).unwrap_err();

@@ -1,0 +1,152 @@
+//! The broker put together: the store is opened and read, its rows go to the shards that own them, the loops run, and
+//! at the end the store is closed. Runs on the main thread.
+
+use crate::boot::{self, BootError, Ready, WakeShard};
+use crate::plan::Plan;
+use crate::shard_loop::{Keep, Step};
+use crate::signal::{self, Stop};
+use engine::clock::Now;
+use engine::config::Config;
+use engine::key::{GroupId, ShardId};
+use engine::row::change::Changes;
+use engine::shard::{Input, Numbers, Outbox, Setup, Shard};
+use engine::topic::Roots;
+use std::hash::{BuildHasher, RandomState};
+use store::{Inlet, Opened, Restored, Wake, Writer};
+
+/// What is served, where, and what is kept.
+pub struct Broker {
+    pub plan: Plan,
+    pub engine: Config,
+    pub store: store::Settings,
+}
+
+impl Broker {
+    /// Serves until SIGTERM or SIGINT. `ready` is called when every listener listens.
+    pub fn run(&self, ready: impl FnOnce(&Ready)) -> Result<(), BootError> {
+        let stop = Stop::new();
+        let _watch = signal::watch(&stop).map_err(BootError::Resources)?;
+        self.run_until(&stop, ready)
+    }
+
+    /// Serves until `stop` is asked for.
+    pub fn run_until(&self, stop: &Stop, ready: impl FnOnce(&Ready)) -> Result<(), BootError> {
+        let shards = self.plan.shards as u16;
+        let roots_of = |seed| Roots::new(seed, &self.engine.shards.split, &self.engine.shards.pin, shards);
+        roots_of([0, 0]).map_err(BootError::Store)?; // so that the rule below cannot fail
+        let rule = |seed| -> Box<dyn Fn(&str) -> GroupId> {
+            let roots = roots_of(seed);
+            Box::new(move |topic| roots.as_ref().map_or(GroupId(0), |roots| roots.group(topic)))
+        };
+        let opened = store::open(&self.store, &self.engine.shards.split, &rule).map_err(store_error)?;
+        report_opening(&opened);
+        let roots = roots_of(opened.identity.hash_seed).map_err(BootError::Store)?;
+        let mut writer = None;
+        let make = |wake: &WakeShard| {
+            let (made, started) = self.make_shards(opened, &roots, wake)?;
+            writer = Some(started);
+            Ok(made)
+        };
+        let outcome = boot::run_with(&self.plan, stop, make, ready);
+        let stopped = writer.map_or(Ok(()), Writer::stop).map_err(store_error);
+        outcome.and(stopped)
+    }
+
+    fn make_shards(
+        &self,
+        mut opened: Opened,
+        roots: &Roots,
+        wake: &WakeShard,
+    ) -> Result<(Vec<(Broking, Way)>, Writer), BootError> {
+        let ids = (0..self.plan.shards as u16).map(ShardId);
+        let mut shards: Vec<Shard> = ids.clone().map(|me| self.make_shard(me, roots)).collect();
+        for state in &opened.groups {
+            let numbers = Numbers { last: state.last_version, bound: state.bound };
+            shards[roots.shard_of_group(state.group).index()].restore_numbers(state.group, numbers);
+        }
+        let report = opened
+            .restore(|restored| match restored {
+                Restored::Row(group, row) => shards[roots.shard_of_group(group).index()].restore(group, row),
+                Restored::Tombstone { group, topic, version, wall_ms } => {
+                    let owner = roots.shard_of_group(group).index();
+                    shards[owner].restore_tombstone(group, topic, version, wall_ms);
+                }
+            })
+            .map_err(store_error)?;
+        tracing::debug!(rows = report.rows, tombstones = report.tombstones, "restored");
+        let wakes = ids.map(|id| {
+            let wake = wake.clone();
+            Box::new(move || wake.wake(id)) as Wake
+        });
+        let (inlets, writer) = opened.start(self.plan.shards, wakes.collect()).map_err(store_error)?;
+        let made = shards.into_iter().map(Broking).zip(inlets.into_iter().map(Way)).collect();
+        Ok((made, writer))
+    }
+
+    fn make_shard(&self, me: ShardId, roots: &Roots) -> Shard {
+        // Tables keyed by what clients choose are seeded anew with every start.
+        let seed = RandomState::new().hash_one(me.0);
+        let shards = self.plan.shards as u16;
+        Shard::new(Setup { me, shards, config: self.engine.clone(), roots: roots.clone(), seed })
+    }
+}
+
+fn store_error(error: impl std::fmt::Display) -> BootError {
+    BootError::Store(error.to_string())
+}
+
+fn report_opening(opened: &Opened) {
+    if !opened.clean && !opened.first_start {
+        tracing::info!("the last run did not end cleanly; versions go on above the numbers it had reserved");
+    }
+    if let Some(moved) = &opened.moved {
+        tracing::info!(?moved, "shards.split changed: rows were moved to their new groups");
+    }
+    if let Some(aside) = &opened.moved_aside {
+        tracing::warn!(folder = %aside.folder.display(), records = aside.records, damaged = aside.damaged, "the store could not be read and was moved aside");
+    }
+    if opened.records_set_aside > 0 {
+        tracing::warn!(records = opened.records_set_aside, "records that cannot be read were set aside");
+    }
+}
+
+/// The engine's shard, as the loop drives it.
+struct Broking(Shard);
+
+impl Step for Broking {
+    fn step(&mut self, now: Now, input: Input<'_>, out: &mut Outbox) {
+        self.0.step(now, input, out);
+        for note in self.0.take_notes() {
+            tracing::debug!(connection = note.conn.index, "closed: {}", note.what);
+        }
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        self.0.deadline()
+    }
+}
+
+/// The store's inlet, as the loop drives it.
+struct Way(Inlet);
+
+impl Keep for Way {
+    fn is_full(&self) -> bool {
+        self.0.is_full()
+    }
+
+    fn push(&mut self, mut changes: Changes) {
+        let is_awaited = std::mem::take(&mut changes.is_awaited);
+        self.0.push(changes);
+        if is_awaited {
+            self.0.hurry();
+        }
+    }
+
+    fn spare(&mut self) -> Option<Changes> {
+        self.0.spare()
+    }
+
+    fn committed(&self) -> u64 {
+        self.0.committed()
+    }
+}

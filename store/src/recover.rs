@@ -1,0 +1,96 @@
+//! `--recover`: what cannot be read is moved aside, never deleted, and the rest is kept.
+//!
+//! Called while the store is opened, before anybody listens.
+
+use crate::folder;
+use crate::key;
+use crate::lmdb::{DATA_FILE, LmdbTable};
+use crate::pages;
+use crate::record::read_identity;
+use crate::restore::{OpenError, read_kept};
+use crate::table::{Table, TableError};
+use std::path::{Path, PathBuf};
+
+/// A table that could not be opened, and what was saved of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MovedAside {
+    /// Where its files lie now.
+    pub folder: PathBuf,
+    /// Records that could still be read; they are in the new table.
+    pub records: u64,
+    /// Pages, records and branches that could not.
+    pub damaged: u64,
+}
+
+/// Bytes of salvaged records that are committed together.
+const SALVAGE_BYTES: usize = 16 << 20;
+
+/// Moves the table aside and makes a new one of the records that can still be read in it.
+pub(crate) fn begin_anew(folder: &Path, map_bytes_initial: usize) -> Result<(LmdbTable, MovedAside), OpenError> {
+    let aside = folder::move_aside(folder)?;
+    let mut table = LmdbTable::open(folder, map_bytes_initial)?;
+    let data = aside.join(DATA_FILE);
+    let mut moved = MovedAside { folder: aside, records: 0, damaged: 0 };
+    // Without the seed nobody knows which group a row belongs to: then nothing of it can be used.
+    let mut has_identity = false;
+    let seen = pages::salvage(&data, &mut |key, value| {
+        has_identity |= key == key::IDENTITY && read_identity(value).is_ok();
+    });
+    if seen.is_err() || !has_identity {
+        return Ok((table, moved));
+    }
+    let mut batch = Batch::default();
+    let mut failed = None;
+    let damaged = pages::salvage(&data, &mut |key, value| {
+        // The mark of a clean end is left out: numbers may be lost.
+        if key == key::CLEAN || failed.is_some() {
+            return;
+        }
+        moved.records += 1;
+        failed = batch.add(&mut table, key, value).err();
+    });
+    failed.map_or(Ok(()), Err)?;
+    batch.commit(&mut table)?;
+    moved.damaged = damaged.map_err(|what| OpenError::Damaged { what })?;
+    Ok((table, moved))
+}
+
+#[derive(Default)]
+struct Batch {
+    records: Vec<(Vec<u8>, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn add(&mut self, table: &mut LmdbTable, key: &[u8], value: &[u8]) -> Result<(), TableError> {
+        self.bytes += key.len() + value.len();
+        self.records.push((key.to_vec(), value.to_vec()));
+        if self.bytes >= SALVAGE_BYTES { self.commit(table) } else { Ok(()) }
+    }
+
+    fn commit(&mut self, table: &mut LmdbTable) -> Result<(), TableError> {
+        let records = std::mem::take(self).records;
+        table.commit(&mut |edit| records.iter().try_for_each(|(key, value)| edit.put(key, value)))
+    }
+}
+
+/// Moves every row's record that cannot be read under a key where nobody looks for rows.
+pub(crate) fn set_damaged_aside(table: &mut dyn Table) -> Result<u64, OpenError> {
+    let mut damaged = Vec::new();
+    table.walk(&[key::ROW], &mut |key, value| {
+        if key::is_row(key) && read_kept(key, value).is_err() {
+            damaged.push((key.to_vec(), value.to_vec()));
+        }
+        key::is_row(key)
+    })?;
+    if !damaged.is_empty() {
+        table.commit(&mut |edit| {
+            for (key, value) in &damaged {
+                edit.put(&key::set_aside(key), value)?;
+                edit.delete(key)?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(damaged.len() as u64)
+}
