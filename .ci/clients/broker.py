@@ -54,9 +54,17 @@ class Broker:
                 self.ready.set()
 
     def last_words(self):
-        """None while it runs; after that its exit code and the end of what it wrote."""
+        """None while it runs; after that its exit code, and its panic with our own frames, or the end of its log."""
         code = self.process.poll()
-        return None if code is None else f"the broker ended with {code}:\n" + "\n".join(self.lines[-20:])
+        if code is None:
+            return None
+        time.sleep(0.2)  # the reader of its stderr takes what is left
+        start = next((at for at, line in enumerate(self.lines) if "panicked at" in line), None)
+        words = self.lines[-20:]
+        if start is not None:
+            own = [line.strip() for line in self.lines[start:] if line.strip().startswith("at ./")]
+            words = self.lines[start : start + 3] + own
+        return f"the broker ended with {code}:\n" + "\n".join(words)
 
     def stop(self):
         """SIGTERM; returns the exit code, which must be 0."""
