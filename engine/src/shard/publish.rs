@@ -49,15 +49,9 @@ impl Shard {
         out: &mut Outbox,
     ) -> Flow {
         let properties = publish.properties;
-        if !properties.is_empty() {
-            if properties.topic_alias().is_some() {
-                let what = "a topic alias, but Topic Alias Maximum is 0";
-                self.end(now, conn, ReasonCode::TopicAliasInvalid, what, out); // [MQTT-3.3.2-9]
-                return Flow::Gone;
-            }
-            if properties.subscription_identifier().is_some() {
-                return self.protocol_error(now, conn, "a client sent a subscription identifier", out); // [MQTT-3.3.4-6]
-            }
+        if let Some((code, what)) = forbidden_property(properties) {
+            self.end(now, conn, code, what, out);
+            return Flow::Gone;
         }
         let message = Message {
             topic: publish.topic,
@@ -407,6 +401,18 @@ impl Shard {
             }
         }
     }
+}
+
+/// A property that a client may not send here.
+fn forbidden_property(properties: Properties<'_>) -> Option<(ReasonCode, &'static str)> {
+    if properties.is_empty() {
+        return None;
+    }
+    if properties.topic_alias().is_some() {
+        return Some((ReasonCode::TopicAliasInvalid, "a topic alias, but Topic Alias Maximum is 0")); // [MQTT-3.3.2-9]
+    }
+    let has_id = properties.subscription_identifier().is_some(); // [MQTT-3.3.4-6]
+    has_id.then_some((ReasonCode::ProtocolError, "a client sent a subscription identifier"))
 }
 
 /// Whether the message asks for one of the extras, rightly or wrongly: then its topic may be a pattern.

@@ -76,6 +76,8 @@ impl Shard {
                 session.acks.explain(ticket, what);
             }
         }
+        // What follows in the same bytes must find the wishes ahead of it: who subscribes and then publishes sees it.
+        self.settle(now, out);
         self.flush_acks(now, key, out);
         Flow::Next
     }

@@ -121,6 +121,7 @@ fn trees<M: Mqtt>(broker: &Broker) {
     assert!(plain.take().retain);
     let value = r##"{"is_on":0,"brightness":55,"color":"#FFFFFF"}"##;
     publisher.publish("$tree/light/bedroom", value.as_bytes(), 1, true);
+    // keys of a frame stand in the order of their bytes
     let frame = r##"{"brightness":55,"color":"#FFFFFF","is_on":0}"##;
     assert_eq!(branch.take(), message("light/bedroom/+", frame, 1, false));
     for (level, payload) in [("is_on", "0"), ("brightness", "55"), ("color", "#FFFFFF")] {
