@@ -53,6 +53,19 @@ class Broker:
                 self.host, self.port, self.shards = match[1], int(match[2]), int(match[3])
                 self.ready.set()
 
+    def last_words(self):
+        """None while it runs; after that its exit code, and its panic with our own frames, or the end of its log."""
+        code = self.process.poll()
+        if code is None:
+            return None
+        time.sleep(0.2)  # the reader of its stderr takes what is left
+        start = next((at for at, line in enumerate(self.lines) if "panicked at" in line), None)
+        words = self.lines[-20:]
+        if start is not None:
+            own = [line.strip() for line in self.lines[start:] if line.strip().startswith("at ./")]
+            words = self.lines[start : start + 3] + own
+        return f"the broker ended with {code}:\n" + "\n".join(words)
+
     def stop(self):
         """SIGTERM; returns the exit code, which must be 0."""
         self.process.send_signal(signal.SIGTERM)

@@ -19,10 +19,13 @@ from checks import Report, external, same
 HERE = ROOT / ".ci" / "clients"
 
 
-def suites(report, address, plain, label):
+def suites(report, address, plain, label, broker=None):
     print(f"== {label}", flush=True)
+    report.alive = broker.last_words if broker else lambda: None
     paho_suite.run(report, address, plain)
     node = shutil.which("node")
+    if report.alive():
+        return
     if node:
         mode = ["plain"] if plain else []
         external(report, "MQTT.js", [node, str(HERE / "mqttjs_suite.mjs"), address[0], str(address[1]), *mode])
@@ -35,8 +38,10 @@ def with_own_broker(report, shards):
     with Broker(shards=shards) as broker:
         address = (broker.host, broker.port)
         report.check(f"ready line names {shards} shards", same, broker.shards, shards)
-        suites(report, address, False, f"{shards} shards")
+        suites(report, address, False, f"{shards} shards", broker)
+        report.alive = lambda: None
         report.check("SIGTERM ends it with 0", lambda: same(broker.stop(), 0, "exit code"))
+    report.alive = lambda: None
     for tool, commands in walk.TOOLS.items():
         with Broker(shards=shards) as broker:
             report.check(f"README walk with {tool}", walk.walk, commands, (broker.host, broker.port))

@@ -93,15 +93,16 @@ impl Subtree {
     /// Rows as they are kept. What changes while a plain walk goes on reaches its reader live.
     fn plain_slice(&mut self, home: ShardId, walk: u32, open: &mut Open, homes: &mut impl Homes) -> bool {
         let Phase::Walking { walk: stand, .. } = &mut open.phase else { return true };
-        let batch = &mut homes.down_to(home).batch;
-        let first = batch.packets.len() as u32;
+        // One parcel for rows and item: asked for again it may be another, when these rows have filled this one.
+        let down = homes.down_to(home);
+        let first = down.batch.packets.len() as u32;
         let mut slice = Slice { rows: 0, bytes: 0, qos: QoS::AtMostOnce };
         let done = self.retained.walk(&self.interner, &open.filter, stand, WALK_ROWS_PER_TURN_MAX, |kept| {
-            copy_kept(batch, kept);
+            copy_kept(&mut down.batch, kept);
             slice.add(kept.payload.len() + kept.topic.len(), kept.qos)
         });
         let count = slice.rows as u32;
-        homes.down_to(home).items.push(DownItem::Rows { walk, first, count, done });
+        down.items.push(DownItem::Rows { walk, first, count, done });
         done
     }
 
