@@ -229,6 +229,7 @@ impl<'a> Properties<'a> {
     }
 
     /// Reads Property Length and properties. Before MQTT 5 there is neither.
+    #[inline]
     pub(super) fn read(reader: &mut Reader<'a>, version: Version, at: u16) -> Result<(Properties<'a>, Seen), Fault> {
         if !version.is_v5() {
             return Ok((Properties::EMPTY, Seen::default()));

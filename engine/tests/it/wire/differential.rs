@@ -12,7 +12,7 @@ use std::sync::Arc;
 #[derive(Clone, PartialEq, Debug)]
 enum Theirs {
     Before5(v3::Packet),
-    Five(v5::Packet),
+    Five(Box<v5::Packet>),
 }
 
 impl Theirs {
@@ -26,14 +26,14 @@ impl Theirs {
     /// `None` is a refusal, or a wish for more bytes.
     fn decode(version: Version, bytes: &[u8]) -> Option<Theirs> {
         match version {
-            Version::V5 => v5::Packet::decode(bytes).ok()?.map(Theirs::Five),
+            Version::V5 => v5::Packet::decode(bytes).ok()?.map(|packet| Theirs::Five(Box::new(packet))),
             _ => v3::Packet::decode(bytes).ok()?.map(Theirs::Before5),
         }
     }
 
     fn of(version: Version, packet: &Packet<'_>) -> Theirs {
         match version {
-            Version::V5 => Theirs::Five(five(packet)),
+            Version::V5 => Theirs::Five(Box::new(five(packet))),
             _ => Theirs::Before5(before_5(packet)),
         }
     }
