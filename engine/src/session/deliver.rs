@@ -45,11 +45,10 @@ impl Delivery {
 /// Sends or queues a QoS 1 or 2 message.
 pub fn deliver(session: &mut Session, delivered: Delivered, way: &mut Way<'_>) -> Queued {
     debug_assert!(delivered.qos > QoS::AtMostOnce);
-    if session.delivery.queue_is_empty() && session.delivery.window_is_open() {
-        if let Some(buffer) = way.buffer.as_deref_mut() {
-            send_new(session, delivered, way.messages, buffer, way.now, way.stats);
-            return Queued::Kept;
-        }
+    let may_go = session.delivery.queue_is_empty() && session.delivery.window_is_open();
+    if let Some(buffer) = way.buffer.as_deref_mut().filter(|_| may_go) {
+        send_new(session, delivered, way.messages, buffer, way.now, way.stats);
+        return Queued::Kept;
     }
     let queue = session.delivery.queue.get_or_insert_default();
     let queued = queue.push(delivered, way.messages, way.bounds);

@@ -167,7 +167,8 @@ fn gather(
             }
             Newer::Deleted { topic, .. } => {
                 merge.row(topic, &[], false, true);
-                slice.add(topic.len(), QoS::AtMostOnce)
+                // A tombstone has no QoS of its own: what the reader was granted decides.
+                slice.add(topic.len(), QoS::ExactlyOnce)
             }
         });
         if !complete {

@@ -243,8 +243,6 @@ impl Home {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn a_subscriber_entry_stays_small() {
         assert!(size_of::<crate::shard::filters::Subscriber>() <= 24);

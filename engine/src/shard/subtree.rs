@@ -138,7 +138,7 @@ impl Subtree {
     ) -> bool {
         let topic = view.topic(row);
         if row.payload.is_empty() {
-            let removed = self.retained.remove(&mut self.interner, topic, version, self.position, now.wall_ms);
+            let removed = self.retained.remove(&self.interner, topic, version, self.position, now.wall_ms);
             if removed.is_some() {
                 out.changes.delete(group, topic, version, now.wall_ms);
             }
@@ -350,7 +350,7 @@ impl Subtree {
         for (topic, group) in expired {
             let version = self.next_version(group, homes.outbox());
             self.position += 1;
-            self.retained.remove(&mut self.interner, &topic, version, self.position, now.wall_ms);
+            self.retained.remove(&self.interner, &topic, version, self.position, now.wall_ms);
             let out = homes.outbox();
             out.changes.delete(group, &topic, version, now.wall_ms);
             out.changes.last = self.position;
