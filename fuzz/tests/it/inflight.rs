@@ -100,9 +100,12 @@ fn more_publishes_than_the_broker_takes_close_the_connection() {
         let greedy = world.connected(ConnectOptions::new(V5, "greedy").silent());
         world.received(greedy);
         world.stall_store();
-        for _ in 0..6 {
+        for _ in 0..4 {
             world.publish(greedy, message("t", "m").qos(Q2).retained());
         }
+        world.run_until_quiet();
+        assert!(!world.is_closed(greedy), "as many as Receive Maximum");
+        world.publish(greedy, message("t", "m").qos(Q1).retained());
         world.run_until_quiet();
         assert!(world.is_closed(greedy));
         assert_eq!(disconnect_reason(&world.received(greedy)), Some(ReasonCode::ReceiveMaximumExceeded));
