@@ -86,22 +86,19 @@ impl Outbox {
         (self.up[to].drain(..ups), self.down[to].drain(..downs))
     }
 
-    /// The open parcel of the up lane to `owner`; a new one where the last is full and the lane takes another. What
-    /// one step has to say may be more than the parcel of room that was asked for: then the last one grows.
+    /// The open parcel of the up lane to `owner`; a new one where the last is full.
     pub fn up_to(&mut self, owner: ShardId) -> &mut Up {
-        let (lane, credit) = (&mut self.up[owner.index()], self.up_credit[owner.index()]);
-        let is_full = |p: &Up| is_full(p.batch.bytes.len(), p.items.len());
-        if lane.last().is_none_or(|last| is_full(last) && lane.len() < credit) {
+        let lane = &mut self.up[owner.index()];
+        if lane.last().is_none_or(|p| is_full(p.batch.bytes.len(), p.items.len())) {
             lane.push(Up::default());
         }
         lane.last_mut().expect("a parcel was just pushed")
     }
 
-    /// The open parcel of the down lane to `home`; as [`Outbox::up_to`].
+    /// The open parcel of the down lane to `home`; a new one where the last is full.
     pub fn down_to(&mut self, home: ShardId) -> &mut Down {
-        let (lane, credit) = (&mut self.down[home.index()], self.down_credit[home.index()]);
-        let is_full = |p: &Down| is_full(p.bytes_len(), p.items.len());
-        if lane.last().is_none_or(|last| is_full(last) && lane.len() < credit) {
+        let lane = &mut self.down[home.index()];
+        if lane.last().is_none_or(|p| is_full(p.bytes_len(), p.items.len())) {
             lane.push(Down::default());
         }
         lane.last_mut().expect("a parcel was just pushed")
