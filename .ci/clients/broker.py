@@ -10,9 +10,37 @@ import threading
 import time
 from pathlib import Path
 
+import raw
+
 ROOT = Path(__file__).resolve().parents[2]
 READY = re.compile(r"^mote \S+ ready: mqtt (\S+?):(\d+), (\d+) shards?, (.+)$")
 START_S = 30
+SILENT_S = 5
+RUNNING = []  # brokers that nobody has ended yet
+
+
+class Died(Exception):
+    """A broker ended that nobody had ended; says what it said last."""
+
+
+def death():
+    """The last words of a broker that ended by itself."""
+    return next((words for words in (each.last_words() for each in RUNNING) if words), None)
+
+
+def forget_dead():
+    RUNNING[:] = [each for each in RUNNING if each.process.poll() is None]
+
+
+def silence():
+    """Says so if a running broker does not answer a CONNECT."""
+    for each in RUNNING:
+        try:
+            raw.Socket((each.host, each.port), "still-there", SILENT_S).close()
+        except OSError as fault:
+            log = "\n".join(each.lines[-20:])
+            return f"the broker runs, but does not answer a CONNECT within {SILENT_S} s ({fault}); its log:\n{log}"
+    return None
 
 
 def binary(name="mote"):
@@ -41,8 +69,10 @@ class Broker:
         deadline = time.monotonic() + START_S
         while not self.ready.wait(0.05):
             if self.process.poll() is not None or time.monotonic() > deadline:
+                time.sleep(0.2)  # the reader of its stderr takes what is left
                 self.kill()
-                raise RuntimeError("the broker did not become ready:\n" + "\n".join(self.lines))
+                raise Died("the broker did not become ready:\n" + "\n".join(self.lines))
+        RUNNING.append(self)
 
     def _read(self):
         for line in self.process.stderr:
@@ -68,6 +98,7 @@ class Broker:
 
     def stop(self):
         """SIGTERM; returns the exit code, which must be 0."""
+        self._given_up()
         self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(20)
@@ -78,11 +109,19 @@ class Broker:
         return code
 
     def kill(self):
-        """SIGKILL; what it wrote stays where it is, unless the folder is its own."""
+        """SIGKILL; what it wrote stays where it is, unless the folder is its own. True if it ran until then."""
+        self._given_up()
+        was_running = self.process.poll() is None
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
         self._clean()
+        return was_running
+
+    def _given_up(self):
+        """Its end is no surprise from now on."""
+        if self in RUNNING:
+            RUNNING.remove(self)
 
     def _clean(self):
         if self.own:

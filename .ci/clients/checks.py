@@ -1,21 +1,59 @@
 """Checks, one by one: each is a function; what it raises is its failure."""
 
 import queue
+import signal
 import subprocess
-import sys
 import time
 import traceback
 import uuid
 
-WAIT_S = 15
+import broker
+
+WAIT_S = 10
+CHECK_S = 60
+TICK_S = 0.2
+FAILURES_MAX = 8
+
+
+class GivenUp(Exception):
+    """The rest of the run would only say again what it has said."""
+
+
+class Bound:
+    """Nothing inside takes longer than `seconds`, and nothing waits for a broker that has ended: an interval timer
+    looks at both, whatever the main thread is blocked in, and raises there. Once it has raised it leaves the code
+    time to tidy up, then raises again."""
+
+    def __init__(self, seconds=CHECK_S):
+        self.seconds = seconds
+
+    def __enter__(self):
+        self.deadline = time.monotonic() + self.seconds
+        self.before = signal.signal(signal.SIGALRM, self._tick)
+        signal.setitimer(signal.ITIMER_REAL, TICK_S, TICK_S)
+
+    def __exit__(self, *_):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self.before)
+
+    def _tick(self, _signal, _frame):
+        signal.setitimer(signal.ITIMER_REAL, 0)  # this looks longer than one interval when the broker has died
+        try:
+            words = broker.death()
+            if words:
+                broker.forget_dead()
+                raise broker.Died(words)
+            if time.monotonic() > self.deadline:
+                self.deadline = time.monotonic() + WAIT_S
+                raise TimeoutError(f"more than {self.seconds} s")
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, TICK_S, TICK_S)
 
 
 class Report:
     def __init__(self):
         self.passed = 0
         self.failures = []
-        self.alive = lambda: None
-        self.is_over = False
 
     def line(self, name, fault=None):
         if fault is None:
@@ -25,21 +63,31 @@ class Report:
             self.failures.append(name)
             print(f"FAILED  {name}: {fault}", flush=True)
 
-    def check(self, name, function, *arguments):
-        """Runs one check. Once the broker has died the rest of its checks would only say so again."""
-        if self.is_over and self.alive():
-            return
+        if len(self.failures) >= FAILURES_MAX:
+            raise GivenUp(f"{FAILURES_MAX} failures are enough to look at")
+
+    def check(self, name, function, *arguments, limit=CHECK_S):
+        """Runs one check. A broker that has died or does not answer ends the whole run, with what it said."""
         try:
-            function(*arguments)
+            with Bound(limit):
+                function(*arguments)
         except Exception as fault:  # a check may fail in any way; the others still run
-            where = traceback.extract_tb(sys.exc_info()[2])[-1]
-            self.line(name, f"{type(fault).__name__}: {str(fault)[:600]} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno})")
+            where = traceback.extract_tb(fault.__traceback__)[-1]
+            words = str(fault) if isinstance(fault, broker.Died) else str(fault)[:600]
+            self.line(name, f"{type(fault).__name__}: {words} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno})")
+            if isinstance(fault, broker.Died):
+                raise GivenUp("a broker died") from None
+            self.still_there(name)
         else:
             self.line(name)
-        words = self.alive()
-        self.is_over = words is not None
+            if broker.death():
+                self.still_there(name)
+
+    def still_there(self, name):
+        words = broker.death() or broker.silence()
         if words:
             self.line(f"the broker outlives {name}", words)
+            raise GivenUp("a broker died or hangs")
 
     def end(self):
         for name in self.failures:
@@ -85,18 +133,34 @@ def eventually(condition, what, seconds=WAIT_S):
         time.sleep(0.02)
 
 
-def external(report, name, command):
+def external(report, name, command, limit=120):
     """A suite in another language: prints `ok <name>` or `not ok <name>: <why>` for each check."""
-    process = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     seen = 0
-    for line in process.stdout.splitlines():
-        if line.startswith("ok "):
-            report.line(f"{name} {line[3:]}")
-        elif line.startswith("not ok "):
-            what, _, why = line[7:].partition(": ")
-            report.line(f"{name} {what}", why)
-        else:
-            continue
-        seen += 1
-    if process.returncode != 0 or seen == 0:
-        report.line(f"{name} ends well", f"exit {process.returncode}: {process.stderr[-600:]}")
+    try:
+        with Bound(limit):
+            for line in process.stdout:
+                seen += tell(report, name, line.rstrip("\n"))
+            errors = process.stderr.read()
+            code = process.wait()
+    except (broker.Died, TimeoutError) as fault:
+        report.line(f"{name} ends well", fault)
+        raise GivenUp("a suite did not end") from None
+    finally:
+        process.kill()
+        process.wait()
+    if code != 0 or seen == 0:
+        report.line(f"{name} ends well", f"exit {code}: {errors[-600:]}")
+
+
+def tell(report, name, line):
+    """1 for a line that says how a check ended, else 0."""
+    if line.startswith("ok "):
+        report.line(f"{name} {line[3:]}")
+    elif line.startswith("not ok "):
+        what, _, why = line[7:].partition(": ")
+        report.line(f"{name} {what}", why)
+        report.still_there(f"{name} {what}")
+    else:
+        return 0
+    return 1

@@ -3,7 +3,9 @@
     crash.py [ROUNDS] [SHARDS]        default 50 rounds, 4 shards
 
 After every kill the broker must start; every row that was acknowledged more than two commit intervals before the kill
-must have that value or a later one; no row may be there that was not published; no tree batch may be there in part.
+must have that value or a later one (every seventh value is a deletion); no row may be there that was not published; no
+tree batch may be there in part. Every other start follows an end that was not clean either, with nothing in between:
+what was found after the one must be found after the other.
 """
 
 import json
@@ -16,13 +18,14 @@ import time
 
 import raw
 from broker import Broker
-from checks import same, take
+from checks import Bound, same, take
 from paho_suite import V5, Client
 
 COMMIT_MS = 50
 SETTLED_S = 2 * COMMIT_MS / 1000
 WRITERS, TOPICS, WINDOW = 3, 40, 32
 TREE_WRITERS, TREE_ROWS = 2, 50
+DELETED = 7  # numbers that it divides delete
 
 
 class Row:
@@ -41,7 +44,7 @@ class Writer(threading.Thread):
         super().__init__(daemon=True)
         self.rows, self.encode = rows, encode
         self.socket = raw.Socket(address, name)
-        self.fault = None
+        self.ended = self.fault = None
 
     def run(self):
         names = list(self.rows)
@@ -63,17 +66,18 @@ class Writer(threading.Thread):
                     row, number = waiting.pop(struct.unpack("!H", body[:2])[0])
                     row.acked.append((time.monotonic(), number))
         except OSError:
-            pass  # the broker was killed
+            self.ended = time.monotonic()  # at the kill, and not before: the round looks
         except Exception as fault:  # told by the round, which joins this thread
             self.fault = fault
 
 
 def plain(name, number):
-    return name, str(number).encode()
+    return name, str(number).encode() if number % DELETED else b""
 
 
 def tree(name, number):
-    return f"$tree/{name}", json.dumps({f"r{i}": number for i in range(TREE_ROWS)}).encode()
+    value = number if number % DELETED else None
+    return f"$tree/{name}", json.dumps({f"r{i}": value for i in range(TREE_ROWS)}).encode()
 
 
 def fold(state, frame):
@@ -87,10 +91,10 @@ def fold(state, frame):
             state[key] = value
 
 
-def read_back(address, root):
-    """All retained rows below a root, as nested dictionaries."""
+def read_back(address, filter_):
+    """All retained rows of a filter that ends in `#`, as nested dictionaries."""
     with Client(address, V5) as client:
-        client.subscribe(f"$sync/{root}/#", 1)
+        client.subscribe(f"$sync/{filter_}", 1)
         state = {}
         while True:
             frame = take(client.messages, "part of the snapshot")
@@ -100,8 +104,17 @@ def read_back(address, root):
                 return state
 
 
+def number_of(name, row, value, floor):
+    """The lowest number that a row with this value can have; its value must be one that it may have."""
+    number = value if value is not None else -(-floor // DELETED) * DELETED
+    if not floor <= number <= row.sent or (value is not None and value % DELETED == 0):
+        raise AssertionError(f"{name} is {value}, must be from {floor} to {row.sent}")
+    return number
+
+
 def judge(rows, trees, found, killed):
-    settled = killed - SETTLED_S
+    """Compares what is there with what was acknowledged; returns how many rows and batches had to be there."""
+    settled, owed = killed - SETTLED_S, 0
     for name, row in [*rows.items(), *trees.items()]:
         root, _, leaf = name.partition("/")
         value = found.get(root, {}).pop(leaf, None)
@@ -110,53 +123,62 @@ def judge(rows, trees, found, killed):
             same(len(set(value.values())), 1, f"different numbers in the batch {name}")
             value = value["r0"]
         floor = max([row.floor, *(number for at, number in row.acked if at < settled)])
-        number = value or 0
-        if not floor <= number <= row.sent:
-            raise AssertionError(f"{name} is {value}, must be from {floor} to {row.sent}")
-        row.floor = number
+        owed += floor > row.floor
+        row.floor = number_of(name, row, value, floor)
         row.acked.clear()
     left = {root: rest for root, rest in found.items() if rest}
     same(left, {}, "rows that nobody published")
+    return owed
 
 
-def round_(folder, shards, rows, trees):
-    """One life of the broker: loads it, kills it, starts it again and judges."""
-    extra = ("--set", f"store.commit_ms={COMMIT_MS}")
-    with Broker(shards=shards, data=folder, extra=extra) as broker:
-        address = (broker.host, broker.port)
-        writers = []
-        for kind, encode, count in ((rows, plain, WRITERS), (trees, tree, TREE_WRITERS)):
-            for number in range(count):
-                own = {name: row for at, (name, row) in enumerate(kind.items()) if at % count == number}
-                writers.append(Writer(address, f"{encode.__name__}{number}", own, encode))
-        for writer in writers:
-            writer.start()
-        time.sleep(random.uniform(0.1, 1.5))
-        killed = time.monotonic()
-        broker.kill()
+def load(broker, rows, trees):
+    """Writers on a broker until it is killed at a random moment; returns that moment."""
+    writers = []
+    for kind, encode, count in ((rows, plain, WRITERS), (trees, tree, TREE_WRITERS)):
+        for number in range(count):
+            own = {name: row for at, (name, row) in enumerate(kind.items()) if at % count == number}
+            writers.append(Writer((broker.host, broker.port), f"{encode.__name__}{number}", own, encode))
+    for writer in writers:
+        writer.start()
+    time.sleep(random.uniform(0.1, 1.5))
+    killed = time.monotonic()
+    same(broker.kill(), True, "the broker ran until it was killed")
     for writer in writers:
         writer.join(20)
         if writer.fault or writer.is_alive():
             raise AssertionError(f"a writer: {writer.fault or 'hangs'}")
+        same(writer.ended >= killed, True, "the broker kept its connections until it was killed")
+    return killed
+
+
+def round_(folder, shards, rows, trees):
+    """One life of the broker: loads it, kills it, starts it again and judges; now and then kills it again."""
+    extra = ("--set", f"store.commit_ms={COMMIT_MS}")
+    with Broker(shards=shards, data=folder, extra=extra) as broker:
+        killed = load(broker, rows, trees)
     acked = sum(len(row.acked) for row in [*rows.values(), *trees.values()])
     with Broker(shards=shards, data=folder, extra=extra) as broker:
-        address = (broker.host, broker.port)
-        roots = {name.partition("/")[0] for name in [*rows, *trees]}
-        judge(rows, trees, {root: read_back(address, root) for root in roots}, killed)
-        same(broker.stop(), 0, "exit code after SIGTERM")
-    return acked
+        owed = judge(rows, trees, read_back((broker.host, broker.port), "#"), killed)
+        if random.random() < 0.5:
+            same(broker.kill(), True, "the broker ran until it was killed again")
+        else:
+            same(broker.stop(), 0, "exit code after SIGTERM")
+    return acked, owed
 
 
 def rounds(count, shards, tell=False):
     # several first levels, so that the rows lie in several groups and on several shards
     rows = {f"plain{n % 8}/k{n}": Row() for n in range(WRITERS * TOPICS)}
     trees = {f"batch{n % 4}/t{n}": Row() for n in range(TREE_WRITERS * 4)}
+    owed_at_all = 0
     with tempfile.TemporaryDirectory(prefix="mote-crash-") as folder:
         for number in range(1, count + 1):
-            acked = round_(folder, shards, rows, trees)
+            acked, owed = round_(folder, shards, rows, trees)
             same(acked > 0, True, "something was acknowledged before the kill")
+            owed_at_all += owed
             if tell:
-                print(f"round {number}: {acked} acknowledged, nothing lost", flush=True)
+                print(f"round {number}: {acked} acknowledged, {owed} rows and batches owed, all there", flush=True)
+    same(owed_at_all > 0, True, "something had to be there")
 
 
 def survives_sigterm(shards):
@@ -170,11 +192,13 @@ def survives_sigterm(shards):
                 client.read()
             same(broker.stop(), 0, "exit code")
         with Broker(shards=shards, data=folder) as broker:
-            same(read_back((broker.host, broker.port), "term"), {str(n): n for n in range(1000)}, "rows")
+            same(read_back((broker.host, broker.port), "term/#"), {str(n): n for n in range(1000)}, "rows")
             same(broker.stop(), 0, "exit code")
 
 
 if __name__ == "__main__":
     arguments = [int(argument) for argument in sys.argv[1:]]
-    rounds(arguments[0] if arguments else 50, arguments[1] if len(arguments) > 1 else 4, tell=True)
+    count = arguments[0] if arguments else 50
+    with Bound(30 * count):
+        rounds(count, arguments[1] if len(arguments) > 1 else 4, tell=True)
     print("all rounds held")

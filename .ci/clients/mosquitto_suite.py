@@ -28,13 +28,20 @@ class Sub:
             ["stdbuf", "-oL", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
         self.lines, self.debug = [], []
         threading.Thread(target=self._read, daemon=True).start()
-        eventually(lambda: any(line.startswith("Subscribed (") for line in self.debug), f"SUBACK for {arguments}"[:200])
+        try:
+            eventually(self.is_subscribed, f"SUBACK for {arguments}"[:200])
+        except BaseException:
+            self.process.kill()
+            raise
 
     def _read(self):
         for line in self.process.stdout:
             text = line.decode("utf-8", "replace").rstrip("\n")
             own = text.startswith(("Client ", "Subscribed (", "Connection error", "Error", "Warning"))
             (self.debug if own else self.lines).append(text)
+
+    def is_subscribed(self):
+        return any(line.startswith("Subscribed (") for line in self.debug)
 
     def take(self, *wanted):
         wanted = list(wanted)

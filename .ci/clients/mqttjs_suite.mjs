@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 const here = path.dirname(fileURLToPath(import.meta.url))
 const mqtt = createRequire(path.join(here, '..', 'env', 'node', 'package.json'))('mqtt')
 const [host, port, mode] = process.argv.slice(2)
-const WAIT_MS = 15_000
+const WAIT_MS = 10_000
 
 const unique = (prefix = 't') => prefix + randomUUID().replaceAll('-', '').slice(0, 12)
 
