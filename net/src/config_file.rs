@@ -37,6 +37,8 @@ pub struct Shards {
     pub link_parcels: usize,
     /// Microseconds that an idle shard looks again before it sleeps.
     pub spin_us: u32,
+    /// Microseconds that it then waits in its own ring.
+    pub nap_us: u32,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,6 +65,7 @@ impl Default for Settings {
                 pin_cores: true,
                 link_parcels: engine::limits::LINK_PARCELS_DEFAULT,
                 spin_us: 0,
+                nap_us: 1_000,
             },
             store: Store {
                 memory: false,
@@ -88,6 +91,7 @@ impl Settings {
             pin_cores: self.shards.pin_cores,
             link_parcels: self.shards.link_parcels,
             spin_us: self.shards.spin_us,
+            nap_us: self.shards.nap_us,
             ..net::plan::Plan::default()
         }
     }
@@ -229,7 +233,7 @@ mod tests {
             .unwrap();
         let serve = Serve {
             config: Some(file.clone()),
-            sets: vec!["shards.count=3".to_owned(), "shards.spin_us=6".to_owned()],
+            sets: vec!["shards.count=3".to_owned(), "shards.spin_us=6".to_owned(), "shards.nap_us=0".to_owned()],
             shards: Some(4),
             data: Some("elsewhere".into()),
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 9))],
@@ -238,9 +242,10 @@ mod tests {
         let settings = from_command_line(&serve).unwrap();
         std::fs::remove_file(file).unwrap();
         assert_eq!(settings.engine.limits.tree_rows, 7);
-        assert_eq!((settings.shards.count, settings.shards.spin_us), (Some(4), 6));
+        assert_eq!(settings.shards.count, Some(4));
         assert_eq!((settings.store.memory, settings.store.folder.to_str()), (false, Some("elsewhere")));
-        assert_eq!(settings.plan().listeners, serve.listen);
+        let plan = settings.plan();
+        assert_eq!((plan.listeners, plan.spin_us, plan.nap_us), (serve.listen, 6, 0));
     }
 
     #[test]

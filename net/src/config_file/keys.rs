@@ -164,6 +164,8 @@ pub static KEYS: &[Key] = &[
         "Parcels under way in one direction between two shards, before the sender waits."),
     integer_key!("shards.spin_us", shards.spin_us: u32, 0, 10_000,
         "Microseconds that a shard without work looks again before it sleeps. More costs idle CPU and saves wake-ups."),
+    integer_key!("shards.nap_us", shards.nap_us: u32, 0, 100_000,
+        "Microseconds that it then sleeps lightly, which is cheaper to wake from, before it sleeps deeply. 0: deeply at once."),
     Key {
         name: "shards.split",
         kind: Kind::Counts { min: 1, max: limits::TOPIC_LEVELS_MAX as u64 },
