@@ -9,7 +9,7 @@ use crate::clock::Now;
 use crate::key::{Client, ConnId, SessionKey};
 use crate::session::acks::Acks;
 use crate::session::connect::{Granted, accept, judge, refuse};
-use crate::session::deliver::{Delivery, release_all, resend};
+use crate::session::deliver::{Delivery, begin_again, release_all};
 use crate::session::will::Will;
 use crate::session::{NEVER_EXPIRES, Session};
 use crate::wire::{Connect, Disconnect, Fault, ReasonCode, Version};
@@ -132,7 +132,9 @@ impl Shard {
             session.delivery.window = granted.window;
             session.will = connect.will.map(|will| Box::new(Will::new(&will)));
             session.will_at_ms = 0;
-            resend(session, &self.home.messages, now, out.sends.buffer(conn));
+            for index in begin_again(session, &mut self.home.messages, now) {
+                self.home.frame_acked(index, key, out);
+            }
         }
         self.home.pump(now, key, out);
         key
