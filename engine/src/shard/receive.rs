@@ -31,12 +31,8 @@ impl Shard {
         let Some(this) = self.home.conns.get(conn) else { return };
         this.last_heard_ms = now.mono_ms;
         self.home.stats.bytes_received += bytes.len() as u64;
-        if this.is_blocked || this.state == State::Fresh {
-            this.carry.extend_from_slice(bytes);
-            if !this.is_blocked {
-                self.receive_carry(now, conn, out);
-            }
-            return;
+        if this.is_blocked {
+            return this.carry.extend_from_slice(bytes);
         }
         let Some(rest) = self.complete_carry(now, conn, bytes, out) else { return };
         self.receive_all(now, conn, rest, out);
@@ -77,7 +73,11 @@ impl Shard {
                         self.block(conn, &[&packet, rest], out);
                         return None;
                     }
-                    Flow::Gone | Flow::Moved => return None, // only a fresh connection moves, and that carries all
+                    Flow::Gone => return None,
+                    Flow::Moved => {
+                        carry_along(rest, out);
+                        return None;
+                    }
                 }
             }
         }
@@ -101,10 +101,7 @@ impl Shard {
                 Flow::Next => rest = after,
                 Flow::Blocked => return self.block(conn, &[rest], out),
                 Flow::Gone => return,
-                Flow::Moved => {
-                    let handover = out.handovers.last_mut().expect("it moved by a handover");
-                    return handover.bytes.extend_from_slice(after);
-                }
+                Flow::Moved => return carry_along(after, out),
             }
         }
         if let Some(this) = self.home.conns.get(conn) {
@@ -265,6 +262,13 @@ impl Shard {
 
 const TOO_LARGE: Fault =
     Fault { code: ReasonCode::PacketTooLarge, what: "the packet is larger than the Maximum Packet Size" };
+
+/// What follows a CONNECT goes with it to its home.
+fn carry_along(bytes: &[u8], out: &mut Outbox) {
+    if let Some(handover) = out.handovers.last_mut() {
+        handover.bytes.extend_from_slice(bytes);
+    }
+}
 
 /// Appends a DISCONNECT; `what` may be empty.
 pub(super) fn say_disconnect(reason: ReasonCode, what: &str, buffer: &mut Vec<u8>) {
