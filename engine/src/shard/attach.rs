@@ -171,9 +171,9 @@ impl Shard {
         if let State::Live(key) = this.state {
             self.detach(now, key, true, out);
         }
+        // What was already answered is still sent: a peer may have ended only its own direction.
         self.home.conns.free(conn);
         self.home.stats.connections -= 1;
-        out.sends.close(conn);
     }
 
     pub(super) fn disconnect(
