@@ -6,7 +6,7 @@ use super::message::{Message, Messages};
 use super::queue::{Bounds, Queue, Queued};
 use crate::clock::Now;
 use crate::stats::Stats;
-use crate::wire::{Ack, AckKind, Packet, PublishHead, QoS, ReasonCode, Version, encode};
+use crate::wire::{Ack, AckKind, Packet, Properties, PublishHead, QoS, ReasonCode, Version, encode};
 
 /// Window and queue of one session. Both are absent until first needed: an idle subscriber owns neither.
 #[derive(Default)]
@@ -173,6 +173,22 @@ fn unknown(version: Version, ack: &Ack<'_>, buffer: &mut Vec<u8>) -> Option<u32>
 pub fn acknowledge(version: Version, kind: AckKind, packet_id: u16, buffer: &mut Vec<u8>) {
     let ack = Ack { kind, packet_id, reason: ReasonCode::Success, properties: Default::default() };
     encode(version, &Packet::Ack(ack), buffer);
+}
+
+/// Appends a packet with `properties`, or without them where it would be larger than its reader takes.
+pub fn encode_within<'a>(
+    version: Version,
+    packet_bytes_max: usize,
+    properties: Properties<'a>,
+    buffer: &mut Vec<u8>,
+    packet: impl Fn(Properties<'a>) -> Packet<'a>,
+) {
+    let start = buffer.len();
+    encode(version, &packet(properties), buffer);
+    if buffer.len() - start > packet_bytes_max {
+        buffer.truncate(start);
+        encode(version, &packet(Properties::default()), buffer);
+    }
 }
 
 /// Gives back what a session that ends still holds.

@@ -153,7 +153,7 @@ impl Shard {
             return;
         };
         if session.version.is_v5() {
-            say_disconnect(ReasonCode::SessionTakenOver, "", out.sends.buffer(old));
+            say_disconnect(ReasonCode::SessionTakenOver, "", usize::MAX, out.sends.buffer(old));
         }
         let is_delayed = session.will.as_ref().is_some_and(|will| will.delay_s > 0);
         // A session that is not to outlive its connection ends here, and with it the delay.
@@ -320,7 +320,7 @@ impl Shard {
         for (conn, state, version) in self.home.conns.open_ids() {
             if let State::Live(key) = state {
                 if version.is_v5() {
-                    say_disconnect(ReasonCode::ServerShuttingDown, "", out.sends.buffer(conn));
+                    say_disconnect(ReasonCode::ServerShuttingDown, "", usize::MAX, out.sends.buffer(conn));
                 }
                 self.detach(now, key, false, out);
             }

@@ -7,7 +7,7 @@ use super::outbox::{Order, Outbox};
 use crate::clock::Now;
 use crate::key::{ConnId, SessionKey};
 use crate::limits::SEND_STOP_READING_BYTES;
-use crate::session::deliver::{acked, acknowledge};
+use crate::session::deliver::{acked, acknowledge, encode_within};
 use crate::wire::{
     Ack, AckKind, Disconnect, Fault, Packet, Property, PropertyBuffer, ReasonCode, Version, decode_patterns, encode,
     peek,
@@ -133,7 +133,8 @@ impl Shard {
         this.is_blocked = false;
         self.receive_carry(now, conn, out);
         // Where it is blocked again, Pause was said again: the loop takes the last word.
-        if self.home.conns.get(conn).is_some_and(|this| !this.is_blocked) {
+        if let Some(this) = self.home.conns.get(conn).filter(|this| !this.is_blocked) {
+            this.last_heard_ms = now.mono_ms; // what it said meanwhile lies unread in its socket
             out.orders.push(Order::Resume(conn));
         }
     }
@@ -240,9 +241,11 @@ impl Shard {
         let (state, version) = (this.state, this.version);
         if let State::Live(key) = state {
             if version.is_v5() {
-                let wants_words = self.home.sessions.get(key).is_some_and(|session| session.problem_information);
+                let session = self.home.sessions.get(key);
+                let wants_words = session.is_some_and(|session| session.problem_information);
+                let packet_bytes_max = session.map_or(usize::MAX, |session| session.packet_bytes_max);
                 let buffer = out.sends.buffer(conn);
-                say_disconnect(code, if wants_words { what } else { "" }, buffer);
+                say_disconnect(code, if wants_words { what } else { "" }, packet_bytes_max, buffer);
             }
             self.home.notes.push(Note { conn, what });
             self.detach(now, key, true, out);
@@ -270,12 +273,13 @@ fn carry_along(bytes: &[u8], out: &mut Outbox) {
     }
 }
 
-/// Appends a DISCONNECT; `what` may be empty.
-pub(super) fn say_disconnect(reason: ReasonCode, what: &str, buffer: &mut Vec<u8>) {
+/// Appends a DISCONNECT; `what` may be empty, and is left out where it does not fit, [MQTT-3.14.2-3].
+pub(super) fn say_disconnect(reason: ReasonCode, what: &str, packet_bytes_max: usize, buffer: &mut Vec<u8>) {
     let mut properties = PropertyBuffer::new();
     if !what.is_empty() {
         properties.push(&Property::ReasonString(what));
     }
-    let disconnect = Disconnect { reason, properties: properties.as_properties() };
-    encode(Version::V5, &Packet::Disconnect(disconnect), buffer);
+    encode_within(Version::V5, packet_bytes_max, properties.as_properties(), buffer, |properties| {
+        Packet::Disconnect(Disconnect { reason, properties })
+    });
 }
