@@ -75,12 +75,18 @@ pub fn accept(granted: &Granted, session_present: bool, assigned: Option<&str>, 
         if granted.tell_keep_alive {
             properties.push(&Property::ServerKeepAlive(granted.keep_alive_s)); // [MQTT-3.2.2-21]
         }
-        if granted.knows_mote {
-            properties.push(&Property::UserProperty("mote", crate::dialect::ADVERTISED));
-        }
     }
-    let connack = Connack { session_present, code: 0, properties: properties.as_properties() };
-    encode(granted.version, &Packet::Connack(connack), out);
+    let start = out.len();
+    let plain = properties.clone();
+    if granted.version.is_v5() && granted.knows_mote {
+        properties.push(&Property::UserProperty("mote", crate::dialect::ADVERTISED));
+    }
+    let connack = |properties| Packet::Connack(Connack { session_present, code: 0, properties });
+    encode(granted.version, &connack(properties.as_properties()), out);
+    if out.len() - start > granted.packet_bytes_max {
+        out.truncate(start); // [MQTT-3.2.2-20]
+        encode(granted.version, &connack(plain.as_properties()), out);
+    }
 }
 
 /// Appends the CONNACK that refuses; the connection is closed after it, [MQTT-3.2.2-7].

@@ -6,7 +6,7 @@ use super::message::{Message, Messages};
 use super::queue::{Bounds, Queue, Queued};
 use crate::clock::Now;
 use crate::stats::Stats;
-use crate::wire::{Ack, AckKind, Packet, PublishHead, QoS, ReasonCode, Version, encode};
+use crate::wire::{Ack, AckKind, Packet, Properties, PublishHead, QoS, ReasonCode, Version, encode};
 
 /// Window and queue of one session. Both are absent until first needed: an idle subscriber owns neither.
 #[derive(Default)]
@@ -29,11 +29,13 @@ pub struct Way<'a> {
 
 impl Delivery {
     fn window_is_open(&self) -> bool {
-        self.inflight.as_ref().is_none_or(|inflight| inflight.len() < self.window as usize)
+        self.inflight.as_ref().is_none_or(|inflight| inflight.sent() < self.window as usize)
     }
 
+    /// Nothing waits for the window or the socket: neither what is new nor what is to be sent again.
     pub fn queue_is_empty(&self) -> bool {
         self.queue.as_ref().is_none_or(|queue| queue.is_empty())
+            && self.inflight.as_ref().is_none_or(|inflight| inflight.sent() == inflight.len())
     }
 
     /// Nothing waits and nothing is unacknowledged.
@@ -56,10 +58,13 @@ pub fn deliver(session: &mut Session, delivered: Delivered, way: &mut Way<'_>) -
     queued
 }
 
-/// Fills the window from the queue, as far as the socket takes it.
+/// Fills the window, as far as the socket takes it: with what is to be sent again, then from the queue.
 pub fn pump(session: &mut Session, way: &mut Way<'_>, send_room: impl Fn(&Vec<u8>) -> bool) {
     let Some(buffer) = way.buffer.as_deref_mut() else { return };
     while session.delivery.window_is_open() && send_room(buffer) {
+        if send_again(session, way.messages, way.now, buffer) {
+            continue;
+        }
         let Some(queue) = session.delivery.queue.as_deref_mut() else { return };
         let Some(delivered) = queue.pop(way.messages) else {
             session.delivery.queue = None;
@@ -92,19 +97,36 @@ fn send_new(
     stats.publishes_sent += 1;
 }
 
-/// Sends again what was unacknowledged, with the original packet identifiers and in the original order,
-/// [MQTT-4.4.0-1], [MQTT-4.6.0-1].
-pub fn resend(session: &Session, messages: &Messages, now: Now, buffer: &mut Vec<u8>) {
-    let Some(inflight) = session.delivery.inflight.as_deref() else { return };
-    for slot in inflight.iter() {
-        match slot.stage {
-            Stage::Published => {
-                let message = messages.get(slot.delivered.message);
-                encode_message(session.version, message, &slot.delivered, slot.packet_id, true, now, buffer);
-            }
-            Stage::Released => acknowledge(session.version, AckKind::Pubrel, slot.packet_id, buffer),
+/// A connection of the session begins: what was unacknowledged is to be sent again, as the window of this connection
+/// opens [MQTT-3.3.4-9]. What this client no longer takes [MQTT-3.1.2-24] is as good as acknowledged,
+/// [MQTT-3.1.2-25]; returns the merged subscriptions whose frames were among it.
+pub fn begin_again(session: &mut Session, messages: &mut Messages, now: Now) -> Vec<u32> {
+    let Some(mut inflight) = session.delivery.inflight.take() else { return Vec::new() };
+    inflight.begin_again();
+    let mut merged = Vec::new();
+    if session.packet_bytes_max != usize::MAX {
+        for delivered in inflight.take_if(|delivered| !fits(session, messages.get(delivered.message), delivered, now)) {
+            messages.release(delivered.message);
+            merged.extend(delivered.merged);
         }
     }
+    session.delivery.inflight = Some(inflight);
+    merged
+}
+
+/// Sends the next delivery again, with its original packet identifier and in the original order, [MQTT-4.4.0-1],
+/// [MQTT-4.6.0-1]. False: there is none.
+fn send_again(session: &mut Session, messages: &Messages, now: Now, buffer: &mut Vec<u8>) -> bool {
+    let version = session.version;
+    let Some(slot) = session.delivery.inflight.as_deref_mut().and_then(Inflight::next_again) else { return false };
+    match slot.stage {
+        Stage::Published => {
+            let message = messages.get(slot.delivered.message);
+            encode_message(version, message, &slot.delivered, slot.packet_id, true, now, buffer);
+        }
+        Stage::Released => acknowledge(version, AckKind::Pubrel, slot.packet_id, buffer),
+    }
+    true
 }
 
 /// PUBACK, PUBREC or PUBCOMP from the client. Returns the merged subscription whose frame was acknowledged.
@@ -151,6 +173,22 @@ fn unknown(version: Version, ack: &Ack<'_>, buffer: &mut Vec<u8>) -> Option<u32>
 pub fn acknowledge(version: Version, kind: AckKind, packet_id: u16, buffer: &mut Vec<u8>) {
     let ack = Ack { kind, packet_id, reason: ReasonCode::Success, properties: Default::default() };
     encode(version, &Packet::Ack(ack), buffer);
+}
+
+/// Appends a packet with `properties`, or without them where it would be larger than its reader takes.
+pub fn encode_within<'a>(
+    version: Version,
+    packet_bytes_max: usize,
+    properties: Properties<'a>,
+    buffer: &mut Vec<u8>,
+    packet: impl Fn(Properties<'a>) -> Packet<'a>,
+) {
+    let start = buffer.len();
+    encode(version, &packet(properties), buffer);
+    if buffer.len() - start > packet_bytes_max {
+        buffer.truncate(start);
+        encode(version, &packet(Properties::default()), buffer);
+    }
 }
 
 /// Gives back what a session that ends still holds.

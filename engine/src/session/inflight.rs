@@ -39,6 +39,10 @@ pub struct Slot {
 pub struct Inflight {
     slots: VecDeque<Slot>,
     last_packet_id: u16,
+    /// Identifiers after `last_packet_id` that are known not to be in use.
+    free_ids: u16,
+    /// Slots, from the front, that were sent on the present connection. The others are to be sent again.
+    sent: usize,
 }
 
 /// What an acknowledgement did.
@@ -68,21 +72,71 @@ impl Inflight {
         self.slots.iter()
     }
 
-    /// Takes up a delivery and names it with a packet identifier that is not in use, [MQTT-2.2.1-3].
+    /// Deliveries sent on the present connection: they fill the window.
+    pub fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// A connection begins: everything is to be sent again, [MQTT-4.4.0-1].
+    pub fn begin_again(&mut self) {
+        self.sent = 0;
+    }
+
+    /// The next delivery to be sent again, which counts as sent from now on.
+    pub fn next_again(&mut self) -> Option<&Slot> {
+        let slot = self.slots.get(self.sent)?;
+        self.sent += 1;
+        Some(slot)
+    }
+
+    /// Takes out deliveries whose PUBLISH is still to be sent and cannot be.
+    pub fn take_if(&mut self, mut is_hopeless: impl FnMut(&Delivered) -> bool) -> Vec<Delivered> {
+        debug_assert_eq!(self.sent, 0, "only before anything is sent again");
+        let (taken, kept) = self
+            .slots
+            .drain(..)
+            .partition::<VecDeque<Slot>, _>(|slot| slot.stage == Stage::Published && is_hopeless(&slot.delivered));
+        self.slots = kept;
+        taken.into_iter().map(|slot| slot.delivered).collect()
+    }
+
+    /// Takes up a delivery that is sent now and names it with a packet identifier that is not in use, [MQTT-2.2.1-3].
     pub fn push(&mut self, delivered: Delivered) -> u16 {
         debug_assert!(self.slots.len() < crate::limits::PACKET_IDS);
-        let mut packet_id = next_id(self.last_packet_id);
-        // Slots stand in the order in which their identifiers were given out, so the candidate can only
-        // meet the oldest first.
-        for slot in &self.slots {
-            if slot.packet_id != packet_id {
-                break;
-            }
-            packet_id = next_id(packet_id);
+        debug_assert_eq!(self.sent, self.slots.len(), "what is sent again goes before what is new");
+        if self.free_ids == 0 {
+            self.find_free_ids();
         }
+        self.free_ids -= 1;
+        let packet_id = next_id(self.last_packet_id);
         self.last_packet_id = packet_id;
         self.slots.push_back(Slot { packet_id, stage: Stage::Published, delivered });
+        self.sent += 1;
         packet_id
+    }
+
+    /// Passes over identifiers in use and counts the free ones that follow.
+    fn find_free_ids(&mut self) {
+        let ids = crate::limits::PACKET_IDS as u16;
+        let ahead = |packet_id: u16| {
+            packet_id.wrapping_sub(self.last_packet_id).wrapping_sub(u16::from(packet_id <= self.last_packet_id))
+        };
+        let mut in_use: Vec<u16> = self.slots.iter().map(|slot| ahead(slot.packet_id)).collect();
+        in_use.sort_unstable();
+        let mut passed = 0;
+        for ahead in in_use {
+            if ahead > passed + 1 {
+                self.free_ids = ahead - passed - 1;
+                break;
+            }
+            passed = ahead;
+        }
+        if self.free_ids == 0 {
+            self.free_ids = ids - passed;
+        }
+        for _ in 0..passed {
+            self.last_packet_id = next_id(self.last_packet_id);
+        }
     }
 
     /// PUBACK.
@@ -111,13 +165,14 @@ impl Inflight {
     /// PUBCOMP. True where it ended a delivery.
     pub fn pubcomp(&mut self, packet_id: u16) -> bool {
         match self.find(packet_id) {
-            Some(index) if self.slots[index].stage == Stage::Released => self.slots.remove(index).is_some(),
+            Some(index) if self.slots[index].stage == Stage::Released => matches!(self.done(index), Acked::Done(_)),
             _ => false,
         }
     }
 
     /// Takes everything out, for a session that ends.
     pub fn drain(&mut self) -> impl Iterator<Item = Slot> + '_ {
+        self.sent = 0;
         self.slots.drain(..)
     }
 
@@ -127,6 +182,7 @@ impl Inflight {
     }
 
     fn done(&mut self, index: usize) -> Acked {
+        self.sent -= usize::from(index < self.sent);
         match self.slots.remove(index) {
             Some(slot) => Acked::Done(slot.delivered),
             None => Acked::Unknown,
@@ -159,6 +215,24 @@ mod tests {
         }
         let after_wrap = inflight.push(delivered(&mut messages, QoS::AtLeastOnce));
         assert_eq!(after_wrap, 2, "1 is still unacknowledged");
+    }
+
+    #[test]
+    fn no_packet_id_is_given_twice_however_the_acknowledgements_come() {
+        let (mut messages, mut inflight) = (Messages::default(), Inflight::default());
+        let mut open: Vec<u16> = Vec::new();
+        let mut state = 1_u32;
+        for round in 0..300_000_u32 {
+            let id = inflight.push(delivered(&mut messages, QoS::AtLeastOnce));
+            assert!(id > 0 && !open.contains(&id), "{id} is in use in round {round}");
+            open.push(id);
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            // Some stay unacknowledged for several times round.
+            if open.len() >= 20 {
+                let at = 6 + (state >> 8) as usize % 14;
+                assert!(matches!(inflight.puback(open.remove(at)), Acked::Done(_)));
+            }
+        }
     }
 
     #[test]

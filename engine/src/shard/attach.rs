@@ -9,7 +9,7 @@ use crate::clock::Now;
 use crate::key::{Client, ConnId, SessionKey};
 use crate::session::acks::Acks;
 use crate::session::connect::{Granted, accept, judge, refuse};
-use crate::session::deliver::{Delivery, release_all, resend};
+use crate::session::deliver::{Delivery, begin_again, release_all};
 use crate::session::will::Will;
 use crate::session::{NEVER_EXPIRES, Session};
 use crate::wire::{Connect, Disconnect, Fault, ReasonCode, Version};
@@ -132,7 +132,9 @@ impl Shard {
             session.delivery.window = granted.window;
             session.will = connect.will.map(|will| Box::new(Will::new(&will)));
             session.will_at_ms = 0;
-            resend(session, &self.home.messages, now, out.sends.buffer(conn));
+            for index in begin_again(session, &mut self.home.messages, now) {
+                self.home.frame_acked(index, key, out);
+            }
         }
         self.home.pump(now, key, out);
         key
@@ -151,7 +153,7 @@ impl Shard {
             return;
         };
         if session.version.is_v5() {
-            say_disconnect(ReasonCode::SessionTakenOver, "", out.sends.buffer(old));
+            say_disconnect(ReasonCode::SessionTakenOver, "", usize::MAX, out.sends.buffer(old));
         }
         let is_delayed = session.will.as_ref().is_some_and(|will| will.delay_s > 0);
         // A session that is not to outlive its connection ends here, and with it the delay.
@@ -169,9 +171,9 @@ impl Shard {
         if let State::Live(key) = this.state {
             self.detach(now, key, true, out);
         }
+        // What was already answered is still sent: a peer may have ended only its own direction.
         self.home.conns.free(conn);
         self.home.stats.connections -= 1;
-        out.sends.close(conn);
     }
 
     pub(super) fn disconnect(
@@ -318,7 +320,7 @@ impl Shard {
         for (conn, state, version) in self.home.conns.open_ids() {
             if let State::Live(key) = state {
                 if version.is_v5() {
-                    say_disconnect(ReasonCode::ServerShuttingDown, "", out.sends.buffer(conn));
+                    say_disconnect(ReasonCode::ServerShuttingDown, "", usize::MAX, out.sends.buffer(conn));
                 }
                 self.detach(now, key, false, out);
             }

@@ -1,13 +1,13 @@
 //! The home's side of a shard: its connections, sessions and subscriptions. Decoding, rights and per-client encoding
 //! happen here; what needs ownership is asked of owners.
 
-use super::conns::Conns;
+use super::conns::{Conns, State};
 use super::filters::Filters;
 use super::merged::Mergeds;
 use super::outbox::Outbox;
 use super::parcel::WalkStart;
 use super::sessions::Sessions;
-use super::wheel::Wheel;
+use super::wheel::{Timer, Wheel};
 use crate::clock::Now;
 use crate::config::Config;
 use crate::key::{ConnId, FilterHandle, SessionKey, ShardId};
@@ -121,6 +121,24 @@ impl Home {
 
     pub fn ask(&mut self, owner: ShardId, ask: Ask) {
         self.asks[owner.index()].push_back(ask);
+    }
+
+    /// Forgets timers of connections and sessions that are gone, or that meanwhile have another, where there are many.
+    pub fn sweep_timers(&mut self) {
+        if !self.wheel.wants_sweep() {
+            return;
+        }
+        let Home { wheel, conns, sessions, .. } = self;
+        wheel.sweep(|due_ms, timer| match timer {
+            Timer::Connect(conn) => conns.get(conn).is_some_and(|conn| conn.state == State::Fresh),
+            Timer::KeepAlive(conn) => conns.get(conn).is_some(),
+            Timer::SessionExpiry(session) => {
+                sessions.get(session).is_some_and(|session| session.conn.is_none() && session.ends_at_ms == due_ms)
+            }
+            Timer::Will(session) => {
+                sessions.get(session).is_some_and(|session| session.conn.is_none() && session.will_at_ms == due_ms)
+            }
+        });
     }
 
     /// Whether anything waits for room in an up lane.

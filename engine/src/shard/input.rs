@@ -10,7 +10,8 @@ pub enum Input<'a> {
     Opened { conn: ConnId, peer: &'a str },
     /// Bytes from a socket, split anywhere.
     Bytes { conn: ConnId, bytes: &'a [u8] },
-    /// The peer closed, reset, or the socket failed. Not sent for closes that the engine asked for.
+    /// The peer closed, reset, or the socket failed. Not sent for closes that the engine asked for. The loop sends what
+    /// it still can and gives the buffer up (`Sends::close`).
     Closed { conn: ConnId },
     /// A socket that the engine watches (`Sends::watch`) has fewer than `SEND_LOW_BYTES` unsent bytes again.
     Drained { conn: ConnId },

@@ -164,6 +164,7 @@ impl Shard {
             self.go_on(now, out);
         }
         self.settle(now, out);
+        self.home.sweep_timers();
     }
 
     /// When to give `Input::Timer` at the latest, in milliseconds of the monotonic clock. In the past: at once.
@@ -187,6 +188,7 @@ impl Shard {
     pub fn stats(&self) -> Stats {
         Stats {
             sessions: self.home.sessions.len() as u64,
+            timers: self.home.wheel.len() as u64,
             rows_retained: self.subtree.retained.len() as u64,
             ..self.home.stats
         }

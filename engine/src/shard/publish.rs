@@ -14,7 +14,7 @@ use crate::row::batch::{Packet, Row, View};
 use crate::row::graft::{Bounds, Fault, graft};
 use crate::row::json::write_string;
 use crate::session::acks::{OwedKind, Received};
-use crate::session::deliver::acknowledge;
+use crate::session::deliver::{acknowledge, encode_within};
 use crate::session::will::Will;
 use crate::topic::check_name;
 use crate::wire::{self, Ack, AckKind, Properties, Property, PropertyBuffer, Publish, PublishHead, QoS, ReasonCode};
@@ -166,7 +166,7 @@ impl Shard {
         let property = message.mote.map_or(Ok(None), parse_property).map_err(bad)?;
         let Some(intent) = combine(prefix, property).map_err(bad)? else {
             check_name(topic, levels_max).map_err(bad)?;
-            if ["$error/", "$conflict/", "$SYS/"].iter().any(|own| topic.starts_with(own)) {
+            if ["$error", "$conflict", "$SYS"].contains(&topic.split('/').next().unwrap_or_default()) {
                 return Err(Fault { code: ReasonCode::NotAuthorized, ..bad("only the broker publishes there") });
             }
             return Ok(Target::Plain(topic));
@@ -355,18 +355,20 @@ impl Shard {
             if let Some(what) = due.what.as_deref().filter(|_| session.problem_information && version.is_v5()) {
                 properties.push(&Property::ReasonString(what)); // [MQTT-3.1.2-29]
             }
+            let packet_bytes_max = session.packet_bytes_max;
             let buffer = out.sends.buffer(conn);
             match due.kind {
                 OwedKind::Ack(kind) => {
                     let reason = if version.is_v5() { due.reason } else { ReasonCode::Success };
-                    let properties = properties.as_properties();
-                    let ack = Ack { kind, packet_id: due.packet_id, reason, properties };
-                    wire::encode(version, &wire::Packet::Ack(ack), buffer);
+                    encode_within(version, packet_bytes_max, properties.as_properties(), buffer, |properties| {
+                        wire::Packet::Ack(Ack { kind, packet_id: due.packet_id, reason, properties }) // [MQTT-3.4.2-2]
+                    });
                 }
                 OwedKind::Suback { codes, reading } => {
-                    let properties = properties.as_properties();
-                    let suback = wire::Suback { packet_id: due.packet_id, properties, reasons: &codes };
-                    wire::encode(version, &wire::Packet::Suback(suback), buffer);
+                    encode_within(version, packet_bytes_max, properties.as_properties(), buffer, |properties| {
+                        // [MQTT-3.9.2-1]
+                        wire::Packet::Suback(wire::Suback { packet_id: due.packet_id, properties, reasons: &codes })
+                    });
                     self.start_reading(now, key, &reading, out);
                 }
             }

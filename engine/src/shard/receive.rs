@@ -7,7 +7,7 @@ use super::outbox::{Order, Outbox};
 use crate::clock::Now;
 use crate::key::{ConnId, SessionKey};
 use crate::limits::SEND_STOP_READING_BYTES;
-use crate::session::deliver::{acked, acknowledge};
+use crate::session::deliver::{acked, acknowledge, encode_within};
 use crate::wire::{
     Ack, AckKind, Disconnect, Fault, Packet, Property, PropertyBuffer, ReasonCode, Version, decode_patterns, encode,
     peek,
@@ -31,12 +31,8 @@ impl Shard {
         let Some(this) = self.home.conns.get(conn) else { return };
         this.last_heard_ms = now.mono_ms;
         self.home.stats.bytes_received += bytes.len() as u64;
-        if this.is_blocked || this.state == State::Fresh {
-            this.carry.extend_from_slice(bytes);
-            if !this.is_blocked {
-                self.receive_carry(now, conn, out);
-            }
-            return;
+        if this.is_blocked {
+            return this.carry.extend_from_slice(bytes);
         }
         let Some(rest) = self.complete_carry(now, conn, bytes, out) else { return };
         self.receive_all(now, conn, rest, out);
@@ -77,7 +73,11 @@ impl Shard {
                         self.block(conn, &[&packet, rest], out);
                         return None;
                     }
-                    Flow::Gone | Flow::Moved => return None, // only a fresh connection moves, and that carries all
+                    Flow::Gone => return None,
+                    Flow::Moved => {
+                        carry_along(rest, out);
+                        return None;
+                    }
                 }
             }
         }
@@ -101,10 +101,7 @@ impl Shard {
                 Flow::Next => rest = after,
                 Flow::Blocked => return self.block(conn, &[rest], out),
                 Flow::Gone => return,
-                Flow::Moved => {
-                    let handover = out.handovers.last_mut().expect("it moved by a handover");
-                    return handover.bytes.extend_from_slice(after);
-                }
+                Flow::Moved => return carry_along(after, out),
             }
         }
         if let Some(this) = self.home.conns.get(conn) {
@@ -136,7 +133,8 @@ impl Shard {
         this.is_blocked = false;
         self.receive_carry(now, conn, out);
         // Where it is blocked again, Pause was said again: the loop takes the last word.
-        if self.home.conns.get(conn).is_some_and(|this| !this.is_blocked) {
+        if let Some(this) = self.home.conns.get(conn).filter(|this| !this.is_blocked) {
+            this.last_heard_ms = now.mono_ms; // what it said meanwhile lies unread in its socket
             out.orders.push(Order::Resume(conn));
         }
     }
@@ -243,9 +241,11 @@ impl Shard {
         let (state, version) = (this.state, this.version);
         if let State::Live(key) = state {
             if version.is_v5() {
-                let wants_words = self.home.sessions.get(key).is_some_and(|session| session.problem_information);
+                let session = self.home.sessions.get(key);
+                let wants_words = session.is_some_and(|session| session.problem_information);
+                let packet_bytes_max = session.map_or(usize::MAX, |session| session.packet_bytes_max);
                 let buffer = out.sends.buffer(conn);
-                say_disconnect(code, if wants_words { what } else { "" }, buffer);
+                say_disconnect(code, if wants_words { what } else { "" }, packet_bytes_max, buffer);
             }
             self.home.notes.push(Note { conn, what });
             self.detach(now, key, true, out);
@@ -266,12 +266,20 @@ impl Shard {
 const TOO_LARGE: Fault =
     Fault { code: ReasonCode::PacketTooLarge, what: "the packet is larger than the Maximum Packet Size" };
 
-/// Appends a DISCONNECT; `what` may be empty.
-pub(super) fn say_disconnect(reason: ReasonCode, what: &str, buffer: &mut Vec<u8>) {
+/// What follows a CONNECT goes with it to its home.
+fn carry_along(bytes: &[u8], out: &mut Outbox) {
+    if let Some(handover) = out.handovers.last_mut() {
+        handover.bytes.extend_from_slice(bytes);
+    }
+}
+
+/// Appends a DISCONNECT; `what` may be empty, and is left out where it does not fit, [MQTT-3.14.2-3].
+pub(super) fn say_disconnect(reason: ReasonCode, what: &str, packet_bytes_max: usize, buffer: &mut Vec<u8>) {
     let mut properties = PropertyBuffer::new();
     if !what.is_empty() {
         properties.push(&Property::ReasonString(what));
     }
-    let disconnect = Disconnect { reason, properties: properties.as_properties() };
-    encode(Version::V5, &Packet::Disconnect(disconnect), buffer);
+    encode_within(Version::V5, packet_bytes_max, properties.as_properties(), buffer, |properties| {
+        Packet::Disconnect(Disconnect { reason, properties })
+    });
 }

@@ -1,4 +1,5 @@
-//! Timers of one shard, by deadline. Timers are not taken back: one that fires looks whether it still means something.
+//! Timers of one shard, by deadline. Timers are not taken back: one that fires looks whether it still means something,
+//! and those that mean nothing any more are swept out when they may have become the most.
 
 use crate::key::{ConnId, SessionKey};
 use std::cmp::Reverse;
@@ -39,11 +40,33 @@ impl Ord for Entry {
 #[derive(Default)]
 pub struct Wheel {
     heap: BinaryHeap<Reverse<Entry>>,
+    /// Timers that meant something at the last sweep.
+    meant: usize,
 }
+
+/// Fewer timers than this are not worth a sweep.
+const SWEEP_TIMERS_MIN: usize = 1_024;
 
 impl Wheel {
     pub fn set(&mut self, due_ms: u64, timer: Timer) {
         self.heap.push(Reverse(Entry { due_ms, timer }));
+    }
+
+    /// Whether most timers may mean nothing any more: clients that come and go leave one each time, which would
+    /// lie here for as long as their keep alive or their session would have lasted.
+    pub fn wants_sweep(&self) -> bool {
+        self.heap.len() > SWEEP_TIMERS_MIN.max(2 * self.meant)
+    }
+
+    /// Forgets the timers that mean nothing any more.
+    pub fn sweep(&mut self, mut means_something: impl FnMut(u64, Timer) -> bool) {
+        self.heap.retain(|Reverse(entry)| means_something(entry.due_ms, entry.timer));
+        self.heap.shrink_to(2 * self.heap.len());
+        self.meant = self.heap.len();
+    }
+
+    pub fn len(&self) -> usize {
+        self.heap.len()
     }
 
     pub fn next_ms(&self) -> Option<u64> {

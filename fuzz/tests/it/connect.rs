@@ -216,3 +216,28 @@ fn a_client_that_knows_mote_is_told_what_the_broker_speaks() {
         );
     });
 }
+
+#[test]
+fn clients_that_come_and_go_leave_no_timers_behind() {
+    // Each leaves a keep alive of more than a day and the expiry of its session: they must not gather.
+    use engine::clock::Now;
+    use engine::key::{ConnId, ShardId};
+    use engine::shard::{Input, Outbox, Setup, Shard};
+    let config = engine::config::Config::default();
+    let roots = engine::topic::Roots::new([1, 2], &[], &[], 1).unwrap();
+    let mut shard = Shard::new(Setup { me: ShardId(0), shards: 1, config, roots, seed: 3 });
+    let mut out = Outbox::new(1);
+    for round in 0..20_000_u32 {
+        let now = Now { mono_ms: u64::from(round), wall_ms: 0 };
+        let conn = ConnId { index: 0, generation: round };
+        // MQTT 5, keep alive 65 535 s, Session Expiry Interval 100 000 s, three client identifiers in turn.
+        let mut connect = b"\x10\x13\x00\x04MQTT\x05\x00\xff\xff\x05\x11\x00\x01\x86\xa0\x00\x01a".to_vec();
+        *connect.last_mut().unwrap() += (round % 3) as u8;
+        shard.step(now, Input::Opened { conn, peer: "" }, &mut out);
+        shard.step(now, Input::Bytes { conn, bytes: &connect }, &mut out);
+        shard.step(now, Input::Closed { conn }, &mut out);
+    }
+    let stats = shard.stats();
+    assert_eq!((stats.sessions, stats.connections), (3, 0));
+    assert!(stats.timers < 2_000, "{} timers", stats.timers);
+}

@@ -242,3 +242,37 @@ fn what_fills_more_parcels_than_a_lane_takes_waits_for_the_next_turns() {
         assert_eq!(world.messages(reader).len(), 6_000);
     }
 }
+
+#[test]
+fn a_reason_that_does_not_fit_the_clients_packets_is_left_out() {
+    // [MQTT-3.4.2-2] [MQTT-3.9.2-1] [MQTT-3.14.2-3] [MQTT-3.2.2-20]
+    worlds(|world| {
+        for (bytes_max, in_words) in [(20, false), (1_000, true)] {
+            let properties = vec![Property::MaximumPacketSize(bytes_max), Property::UserProperty("mote", "1")];
+            let small = world.connected(ConnectOptions { properties, ..ConnectOptions::new(V5, "small") });
+            let packets = world.received(small);
+            let Some(OwnedPacket::Connack { properties, .. }) = packets.first() else { panic!("{packets:?}") };
+            assert_eq!(properties.mote().is_some(), in_words);
+            world.publish(small, message("$tree;nonsense=1/a", "{}").qos(Q1));
+            world.run_until_quiet();
+            let packets = world.received(small);
+            let Some(OwnedPacket::Ack { reason, properties, .. }) = packets.first() else { panic!("{packets:?}") };
+            assert_eq!(*reason, ReasonCode::TopicNameInvalid);
+            assert_eq!(properties.read().reason_string().is_some(), in_words);
+        }
+    });
+}
+
+#[test]
+fn nobody_publishes_in_the_name_of_the_broker() {
+    // PROTOCOL section 9
+    worlds(|world| {
+        for topic in ["$error", "$error/x", "$conflict", "$SYS/uptime"] {
+            let publisher = client(world, V5, "p");
+            publish(world, publisher, message(topic, "m").qos(Q1));
+            let packets = world.received(publisher);
+            let Some(OwnedPacket::Ack { reason, .. }) = packets.first() else { panic!("{packets:?}") };
+            assert_eq!(*reason, ReasonCode::NotAuthorized, "{topic}");
+        }
+    });
+}

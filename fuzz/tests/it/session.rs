@@ -175,3 +175,64 @@ fn a_message_that_waited_longer_than_its_expiry_is_not_delivered() {
         assert_eq!(got[0].properties.read().message_expiry(), Some(40), "less the time that it waited");
     });
 }
+
+#[test]
+fn what_is_sent_again_keeps_to_the_receive_maximum_of_the_new_connection() {
+    // [MQTT-3.3.4-9]: the connection's own Receive Maximum; [MQTT-4.6.0-1]: in the original order
+    for qos in [Q1, Q2] {
+        worlds(|world| {
+            let first = world.connected(ConnectOptions::lasting(V5, "s").silent());
+            world.subscribe(first, "t", qos);
+            world.run_until_quiet();
+            let publisher = client(world, V5, "p");
+            for number in 0..8 {
+                publish(world, publisher, message("t", &number.to_string()).qos(qos));
+            }
+            assert_eq!(world.messages(first).len(), 8);
+            world.drop_client(first);
+            world.run_until_quiet();
+            publish(world, publisher, message("t", "8").qos(qos));
+            let mut options = ConnectOptions::lasting(V5, "s").silent();
+            options.properties.push(Property::ReceiveMaximum(2));
+            let back = world.connected(options);
+            let mut got = world.messages(back);
+            assert_eq!(got.len(), 2);
+            for at in 0..9 {
+                let packet_id = got[at].packet_id;
+                if qos == Q2 {
+                    world.ack(back, AckKind::Pubrec, packet_id);
+                    world.ack(back, AckKind::Pubcomp, packet_id);
+                } else {
+                    world.ack(back, AckKind::Puback, packet_id);
+                }
+                world.run_until_quiet();
+                got.extend(world.messages(back));
+            }
+            let texts: Vec<String> = got.iter().map(Message::text).collect();
+            assert_eq!(texts, (0..9).map(|number| number.to_string()).collect::<Vec<_>>());
+            assert_eq!(got.iter().map(|m| m.dup).collect::<Vec<_>>(), [[true; 8].as_slice(), &[false]].concat());
+        });
+    }
+}
+
+#[test]
+fn what_is_sent_again_keeps_to_the_maximum_packet_size_of_the_new_connection() {
+    // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+    worlds(|world| {
+        let first = world.connected(ConnectOptions::lasting(V5, "s").silent());
+        world.subscribe(first, "t", Q1);
+        world.run_until_quiet();
+        let publisher = client(world, V5, "p");
+        for text in ["1", &"x".repeat(200), "2"] {
+            publish(world, publisher, message("t", text).qos(Q1));
+        }
+        world.drop_client(first);
+        world.run_until_quiet();
+        let mut options = ConnectOptions::lasting(V5, "s");
+        options.properties.push(Property::MaximumPacketSize(100));
+        let back = world.connected(options);
+        assert_eq!(world.lines(back), ["t 1", "t 2"]);
+        publish(world, publisher, message("t", "live").qos(Q1));
+        assert_eq!(world.lines(back), ["t live"]);
+    });
+}

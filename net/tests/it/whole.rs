@@ -103,3 +103,20 @@ fn what_is_retained_is_there_after_a_restart_with_other_shards() {
     std::fs::remove_dir_all(&folder).unwrap();
     outcome.unwrap();
 }
+
+#[test]
+fn a_peer_that_ends_its_direction_still_reads_its_answers() {
+    for shards in [1, 4] {
+        while_running(&broker(shards, None), |address| {
+            for round in 0..50 {
+                let mut stream = connect(address, &format!("half{round}"));
+                stream.write_all(&[0xC0, 0].repeat(20_000)).unwrap();
+                stream.shutdown(std::net::Shutdown::Write).unwrap();
+                let mut received = Vec::new();
+                stream.read_to_end(&mut received).unwrap();
+                assert_eq!(received, [0xD0, 0].repeat(20_000));
+            }
+        })
+        .unwrap();
+    }
+}
