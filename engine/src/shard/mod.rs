@@ -58,6 +58,8 @@ pub struct Setup {
     pub roots: Roots,
     /// Seeds tables keyed by text that clients choose; unknown to them.
     pub seed: u64,
+    /// Of the store, for cursors.
+    pub epoch: u64,
 }
 
 /// See the module.
@@ -111,10 +113,10 @@ use owner_side;
 
 impl Shard {
     pub fn new(setup: Setup) -> Shard {
-        let Setup { me, shards, config, roots, seed } = setup;
+        let Setup { me, shards, config, roots, seed, epoch } = setup;
         let waits_for_disk = config.durability == Durability::Disk;
         let subtree = Subtree::new(me, seed, waits_for_disk, config.limits.frame_bytes);
-        let home = Home::new(me, shards, config, seed.rotate_left(32));
+        let home = Home::new(me, shards, config, seed.rotate_left(32), epoch);
         let (local, scratch) = (Down::default(), Batch::default());
         Shard {
             me,

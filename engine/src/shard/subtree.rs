@@ -99,7 +99,7 @@ impl Subtree {
     ) -> Option<Verdict> {
         self.without_effect.clear();
         let changed = if view.packet.retain { self.keep(now, &view, roots, homes.outbox()) } else { None };
-        let matched = self.pass_on(&view, &origin, changed, homes);
+        let matched = self.pass_on(&view, &origin, changed, roots, homes);
         let verdict = Verdict::Applied { matched, version: changed.map(|(_, version)| version) };
         if changed.is_some() && self.waits_for_disk && view.packet.wants_verdict {
             homes.outbox().changes.is_awaited = true;
@@ -178,6 +178,7 @@ impl Subtree {
         view: &View<'_>,
         origin: &Origin<'_>,
         changed: Option<(GroupId, u64)>,
+        roots: &Roots,
         homes: &mut impl Homes,
     ) -> bool {
         let mut matched = std::mem::take(&mut self.matched);
@@ -192,8 +193,13 @@ impl Subtree {
             }
         }
         self.matched = matched;
-        if !self.touched.is_empty() {
-            self.merge_frames(view, changed, homes);
+        // Retained rows that all deleted what did not exist make no frame.
+        if !self.touched.is_empty() && (changed.is_some() || !view.packet.retain) {
+            let at = changed.unwrap_or_else(|| {
+                let group = roots.group(view.topic(&view.rows[0]));
+                (group, self.groups[group.index()].last)
+            });
+            self.merge_frames(view, at, homes);
         }
         any
     }
@@ -263,11 +269,8 @@ impl Subtree {
     }
 
     /// Builds the frame of each merged filter that the batch touched, once, and sends it to the homes that want it.
-    fn merge_frames(&mut self, view: &View<'_>, changed: Option<(GroupId, u64)>, homes: &mut impl Homes) {
+    fn merge_frames(&mut self, view: &View<'_>, (group, version): (GroupId, u64), homes: &mut impl Homes) {
         let event = !view.packet.retain;
-        if !event && changed.is_none() {
-            return;
-        }
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_by_key(|(id, _)| *id); // stable: rows of one filter stay in their order
         for run in touched.chunk_by(|a, b| a.0 == b.0) {
@@ -278,7 +281,6 @@ impl Subtree {
                 let deleted = !event && row.payload.is_empty();
                 self.merge.row(view.topic(row), view.payload(row), row.text, deleted);
             }
-            let (group, version) = changed.unwrap_or((GroupId(0), 0));
             let about = Frame {
                 handle: FilterHandle(0),
                 body: Span::EMPTY,
@@ -394,6 +396,6 @@ impl Subtree {
         self.without_effect.clear();
         let is_merged = |id: &FilterId| !self.subscriptions.entry(*id).merged.is_empty();
         self.touched.extend(matched.iter().copied().filter(is_merged).map(|id| (id, 0)));
-        self.merge_frames(&view, Some((group, version)), homes);
+        self.merge_frames(&view, (group, version), homes);
     }
 }
