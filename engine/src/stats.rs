@@ -21,4 +21,6 @@ pub struct Stats {
     pub frames_sent: u64,
     pub frame_rows_sent: u64,
     pub rows_retained: u64,
+    /// Deleted rows that are remembered now.
+    pub tombstones: u64,
 }

@@ -217,6 +217,11 @@ impl World {
         self.sockets[client.0].place == Place::Closed
     }
 
+    /// Deleted rows that the shards remember.
+    pub fn tombstones(&self) -> u64 {
+        self.nodes.iter().map(|node| node.shard.stats().tombstones).sum()
+    }
+
     // The store.
 
     pub fn stall_store(&mut self) {

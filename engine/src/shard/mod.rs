@@ -35,7 +35,7 @@ pub use outbox::Outbox;
 pub use subtree::Numbers;
 
 use crate::clock::Now;
-use crate::config::{Config, Durability};
+use crate::config::{Config, Durability, Tombstones};
 use crate::key::{ConnId, FilterHandle, GroupId, ShardId};
 use crate::limits::TIMER_BURST_MAX;
 use crate::row::batch::{Batch, Row, View};
@@ -115,7 +115,8 @@ impl Shard {
     pub fn new(setup: Setup) -> Shard {
         let Setup { me, shards, config, roots, seed, epoch } = setup;
         let waits_for_disk = config.durability == Durability::Disk;
-        let subtree = Subtree::new(me, seed, waits_for_disk, config.limits.frame_bytes);
+        let tombstones = Tombstones { max: config.tombstones.max.div_ceil(u64::from(shards)), ..config.tombstones };
+        let subtree = Subtree::new(me, seed, waits_for_disk, config.limits.frame_bytes, tombstones);
         let home = Home::new(me, shards, config, seed.rotate_left(32), epoch);
         let (local, scratch) = (Down::default(), Batch::default());
         Shard {
@@ -190,6 +191,7 @@ impl Shard {
         Stats {
             sessions: self.home.sessions.len() as u64,
             rows_retained: self.subtree.retained.len() as u64,
+            tombstones: self.subtree.retained.tombstones() as u64,
             ..self.home.stats
         }
     }
@@ -231,6 +233,7 @@ impl Shard {
             let (subtree, _, mut reach) = owner_side!(self, now, out);
             subtree.expire(now, TIMER_BURST_MAX, &mut reach);
         }
+        self.subtree.trim(now, TIMER_BURST_MAX);
     }
 
     /// Lets both sides of this shard talk until neither has anything to say.

@@ -5,8 +5,9 @@ use super::catchup::Walks;
 use super::outbox::Outbox;
 use super::parcel::{Down, DownItem, Frame, Source, Verdict};
 use crate::clock::Now;
+use crate::config::Tombstones;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
-use crate::limits::{GROUPS, VERSION_RESERVE, VERSION_RESERVE_LOW};
+use crate::limits::{GROUPS, TOMBSTONES_TRIMMED_PER_CHANGE, VERSION_RESERVE, VERSION_RESERVE_LOW};
 use crate::row::batch::{Batch, Row, View};
 use crate::row::change::Kept;
 use crate::row::merge::Merge;
@@ -40,6 +41,7 @@ pub struct Subtree {
     durable: u64,
     pub waits_for_disk: bool,
     pub frame_bytes_max: usize,
+    tombstones: Tombstones,
     pub(super) merge: Merge,
     matched: Vec<FilterId>,
     /// Merged filters of the batch at hand, with the rows that they match.
@@ -67,7 +69,13 @@ pub trait Homes {
 }
 
 impl Subtree {
-    pub fn new(me: ShardId, seed: u64, waits_for_disk: bool, frame_bytes_max: usize) -> Subtree {
+    pub fn new(
+        me: ShardId,
+        seed: u64,
+        waits_for_disk: bool,
+        frame_bytes_max: usize,
+        tombstones: Tombstones,
+    ) -> Subtree {
         Subtree {
             me,
             interner: Interner::new(seed),
@@ -80,6 +88,7 @@ impl Subtree {
             durable: 0,
             waits_for_disk,
             frame_bytes_max,
+            tombstones,
             merge: Merge::new(),
             matched: Vec::new(),
             touched: Vec::new(),
@@ -126,7 +135,16 @@ impl Subtree {
             }
         }
         out.changes.last = self.position;
+        self.trim(now, 2 * view.rows.len() + TOMBSTONES_TRIMMED_PER_CHANGE);
         Some((group, version))
+    }
+
+    /// Forgets tombstones that are too old or too many, some at a time.
+    pub fn trim(&mut self, now: Now, trimmed_max: usize) {
+        let Tombstones { keep_s, max } = self.tombstones;
+        let before_ms = now.wall_ms.saturating_sub(keep_s.saturating_mul(1_000));
+        let count_max = usize::try_from(max).unwrap_or(usize::MAX);
+        self.retained.trim_tombstones(&mut self.interner, count_max, before_ms, trimmed_max);
     }
 
     /// Whether the row changed anything.

@@ -552,3 +552,53 @@ fn a_frame_that_more_follows_does_not_say_that_all_has_come() {
         assert!(!parts.is_empty() && parts.iter().all(|part| cursor(part) < first), "a part completes nothing");
     });
 }
+
+#[test]
+fn deleted_rows_are_forgotten_and_who_stands_before_them_begins_anew() {
+    // PROTOCOL section 5: `store.tombstones_max`, and `reset`
+    let few = |plan: &mut Plan| plan.broker.tombstones.max = 8;
+    worlds_with(few, |world| {
+        let first = world.connected(ConnectOptions::lasting(V5, "s"));
+        world.subscribe(first, "$tree/m/+", Q1);
+        let publisher = client(world, V5, "p");
+        let write = |world: &mut World, value: &str| {
+            for number in 0..100 {
+                world.publish(publisher, message(&format!("m/{number}"), value).qos(Q1).retained());
+            }
+            world.run_until_quiet();
+        };
+        write(world, "1");
+        let mut state = State::new("m/+");
+        fold(&mut state, &world.messages(first));
+        assert_eq!(state.rows().count(), 100);
+        world.drop_client(first);
+        world.run_until_quiet();
+        publish(world, publisher, message("m/new", "2").qos(Q1).retained());
+        write(world, "");
+        assert!(world.tombstones() <= 8, "{} tombstones", world.tombstones());
+        let second = world.connected(ConnectOptions::lasting(V5, "s"));
+        let frames = world.messages(second);
+        let [snap] = &frames[..] else { panic!("{frames:?}") };
+        assert_eq!(mark(snap).0, "snap");
+        assert!(snap.retain && mark(snap).1.contains(&"reset".to_string()), "what it had is void");
+        assert_eq!(snap.text(), r#"{"new":2}"#);
+    });
+}
+
+#[test]
+fn deleted_rows_are_forgotten_with_time() {
+    worlds(|world| {
+        let publisher = client(world, V5, "p");
+        for value in ["1", ""] {
+            (0..50).for_each(|number| {
+                world.publish(publisher, message(&format!("m/{number}"), value).qos(Q1).retained());
+            });
+            world.run_until_quiet();
+        }
+        assert_eq!(world.tombstones(), 50);
+        world.advance_ms(world.plan.broker.tombstones.keep_s * 1_000 + 1_000);
+        publish(world, publisher, message("m/a", "1").qos(Q1).retained());
+        (0..4).for_each(|_| publish(world, publisher, message("m/b", "1").qos(Q1).retained()));
+        assert_eq!(world.tombstones(), 0);
+    });
+}
