@@ -39,6 +39,15 @@ pub struct Config {
     pub session: Session,
     pub limits: Limits,
     pub durability: Durability,
+    pub tombstones: Tombstones,
+}
+
+/// How long deleted rows are remembered; the oldest are forgotten first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tombstones {
+    pub keep_s: u64,
+    /// Of the whole process: each shard keeps its part of them.
+    pub max: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -97,6 +106,7 @@ impl Default for Config {
                 client_id_bytes: limits::CLIENT_ID_BYTES_DEFAULT,
             },
             durability: Durability::Memory,
+            tombstones: Tombstones { keep_s: limits::TOMBSTONE_S_DEFAULT, max: limits::TOMBSTONES_MAX_DEFAULT },
         }
     }
 }

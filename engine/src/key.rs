@@ -39,7 +39,7 @@ pub struct Client {
 }
 
 /// One of `GROUPS` parts of the topic tree: the unit of ownership, atomicity and versions.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct GroupId(pub u16);
 
 impl GroupId {

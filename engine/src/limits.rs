@@ -49,6 +49,12 @@ pub const LINK_PARCELS_DEFAULT: usize = 64;
 pub const WALK_ROWS_PER_TURN_MAX: usize = 1_024;
 /// Bytes that a walk sends to one home before it waits for that home's ready.
 pub const WALK_BYTES_PER_TURN_MAX: usize = 256 * 1024;
+/// Default of `store.tombstone_s`: how long a deleted row is remembered for those who catch up.
+pub const TOMBSTONE_S_DEFAULT: u64 = 172_800;
+/// Default of `store.tombstones_max`: deleted rows that a process remembers.
+pub const TOMBSTONES_MAX_DEFAULT: u64 = 1_000_000;
+/// Tombstones that each change forgets beside twice as many as it may have made, so that an excess shrinks.
+pub const TOMBSTONES_TRIMMED_PER_CHANGE: usize = 16;
 /// Timers that one turn handles.
 pub const TIMER_BURST_MAX: usize = 1_024;
 

@@ -23,4 +23,6 @@ pub struct Stats {
     pub rows_retained: u64,
     /// Timers held now.
     pub timers: u64,
+    /// Deleted rows that are remembered now.
+    pub tombstones: u64,
 }

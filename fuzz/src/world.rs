@@ -27,6 +27,8 @@ use std::collections::VecDeque;
 
 /// Hash seed of the groups in every world: owners and homes are the same in each.
 pub const GROUPS_SEED: [u64; 2] = [1, 2];
+/// Epoch of the store of every world.
+const EPOCH: u64 = 7;
 /// Wall clock at the start of a world.
 pub const WALL_MS: u64 = 1_700_000_000_000;
 /// Turns after which a world that is not quiet never will be.
@@ -215,6 +217,11 @@ impl World {
         self.sockets[client.0].place == Place::Closed
     }
 
+    /// Deleted rows that the shards remember.
+    pub fn tombstones(&self) -> u64 {
+        self.nodes.iter().map(|node| node.shard.stats().tombstones).sum()
+    }
+
     // The store.
 
     pub fn stall_store(&mut self) {
@@ -332,5 +339,6 @@ fn lanes<T>(shards: usize) -> Vec<Vec<VecDeque<T>>> {
 }
 
 fn setup(plan: &Plan, me: ShardId, roots: &Roots) -> Setup {
-    Setup { me, shards: plan.shards as u16, config: plan.broker.clone(), roots: roots.clone(), seed: plan.seed }
+    let config = plan.broker.clone();
+    Setup { me, shards: plan.shards as u16, config, roots: roots.clone(), seed: plan.seed, epoch: EPOCH }
 }

@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 
 use crate::args::Serve;
 use crate::logs;
+use engine::config::{Config, Tombstones};
 
 pub use keys::default_listing;
 
 /// Everything that the process is told, as plain values.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
-    pub engine: engine::config::Config,
+    pub engine: Config,
     pub listeners: Vec<Listener>,
     pub shards: Shards,
     pub store: Store,
@@ -107,7 +108,8 @@ impl Settings {
             tombstones_max: self.store.tombstones_max,
             recover: self.store.recover,
         };
-        net::serve::Broker { plan: self.plan(), engine: self.engine.clone(), store }
+        let tombstones = Tombstones { keep_s: self.store.tombstone_s, max: self.store.tombstones_max };
+        net::serve::Broker { plan: self.plan(), engine: Config { tombstones, ..self.engine.clone() }, store }
     }
 
     /// The line that says that the broker is up; scripts wait for it.

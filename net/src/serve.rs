@@ -59,7 +59,7 @@ impl Broker {
         wake: &WakeShard,
     ) -> Result<(Vec<(Broking, Way)>, Writer), BootError> {
         let ids = (0..self.plan.shards as u16).map(ShardId);
-        let mut shards: Vec<Shard> = ids.clone().map(|me| self.make_shard(me, roots)).collect();
+        let mut shards: Vec<Shard> = ids.clone().map(|me| self.make_shard(me, roots, opened.identity.epoch)).collect();
         for state in &opened.groups {
             let numbers = Numbers { last: state.last_version, bound: state.bound };
             shards[roots.shard_of_group(state.group).index()].restore_numbers(state.group, numbers);
@@ -83,11 +83,11 @@ impl Broker {
         Ok((made, writer))
     }
 
-    fn make_shard(&self, me: ShardId, roots: &Roots) -> Shard {
+    fn make_shard(&self, me: ShardId, roots: &Roots, epoch: u64) -> Shard {
         // Tables keyed by what clients choose are seeded anew with every start.
         let seed = RandomState::new().hash_one(me.0);
         let shards = self.plan.shards as u16;
-        Shard::new(Setup { me, shards, config: self.engine.clone(), roots: roots.clone(), seed })
+        Shard::new(Setup { me, shards, config: self.engine.clone(), roots: roots.clone(), seed, epoch })
     }
 }
 

@@ -1,5 +1,8 @@
 //! What a merged frame says about itself: the user property `mote` (PROTOCOL: merged subscriptions).
 
+use crate::key::GroupId;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use std::fmt::Write as _;
 
 /// Kind of a frame.
@@ -15,14 +18,36 @@ pub enum FrameKind {
     Event,
 }
 
+/// Up to where a reader has everything: an opaque token for it, 24 letters of base64url. Of one group.
+///
+/// ```text
+/// [epoch of the store: 8 bytes][group: 2][version: 8], all big-endian
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cursor {
+    pub epoch: u64,
+    pub group: GroupId,
+    pub version: u64,
+}
+
+impl Cursor {
+    fn write(self, out: &mut String) {
+        let mut bytes = [0; 18];
+        bytes[..8].copy_from_slice(&self.epoch.to_be_bytes());
+        bytes[8..10].copy_from_slice(&self.group.0.to_be_bytes());
+        bytes[10..].copy_from_slice(&self.version.to_be_bytes());
+        BASE64.encode_string(bytes, out);
+    }
+}
+
 /// Fields of the property; `n` is always there.
 #[derive(Clone, Copy, Debug)]
-pub struct FrameWords<'a> {
+pub struct FrameWords {
     pub kind: FrameKind,
     /// Frames of this subscription before this one.
     pub n: u64,
-    /// Cursor.
-    pub ver: Option<&'a str>,
+    /// Cursor, where the filter lies in one group.
+    pub ver: Option<Cursor>,
     pub more: bool,
     pub reset: bool,
     /// Events that this subscriber missed.
@@ -31,7 +56,7 @@ pub struct FrameWords<'a> {
     pub skipped: u32,
 }
 
-impl FrameWords<'_> {
+impl FrameWords {
     /// Writes the property's value over `out`.
     pub fn write(&self, out: &mut String) {
         let kind = match self.kind {
@@ -45,7 +70,8 @@ impl FrameWords<'_> {
         // Writing to a String cannot fail.
         let _ = write!(out, "frame;{kind};n={n}");
         if let Some(ver) = self.ver {
-            let _ = write!(out, ";ver={ver}");
+            out.push_str(";ver=");
+            ver.write(out);
         }
         if self.more {
             out.push_str(";more");
@@ -73,5 +99,8 @@ mod tests {
             FrameWords { kind: FrameKind::Live, n: 4, ver: None, more: true, reset: false, lost: 3, skipped: 1 };
         words.write(&mut out);
         assert_eq!(out, "frame;live;n=4;more;lost=3;skipped=1");
+        let ver = Some(Cursor { epoch: 0, group: GroupId(0), version: 0xFFFF });
+        FrameWords { ver, more: false, lost: 0, skipped: 0, ..words }.write(&mut out);
+        assert_eq!(out, "frame;live;n=4;ver=AAAAAAAAAAAAAAAAAAAAAAD__");
     }
 }

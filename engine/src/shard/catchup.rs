@@ -15,7 +15,7 @@ use crate::row::batch::{Batch, Packet, Row};
 use crate::row::change::Kept;
 use crate::row::merge::Merge;
 use crate::row::retained::{Catchup, Newer, Retained, Walk};
-use crate::topic::{Interner, Kind};
+use crate::topic::{Interner, Kind, Roots};
 use crate::wire::QoS;
 use foldhash::HashMap;
 use std::ops::ControlFlow;
@@ -31,6 +31,8 @@ struct Open {
     kind: Kind,
     body_bytes_max: usize,
     reset: bool,
+    /// Where the filter lies, if in one group.
+    group: Option<GroupId>,
     phase: Phase,
 }
 
@@ -59,7 +61,7 @@ impl Slice {
 
 impl Subtree {
     /// Begins a walk and sends its first slice.
-    pub fn walk(&mut self, home: ShardId, start: WalkStart, filter: &str, homes: &mut impl Homes) {
+    pub fn walk(&mut self, home: ShardId, start: WalkStart, filter: &str, roots: &Roots, homes: &mut impl Homes) {
         // A reader that stands before tombstones that are gone would miss deletions: it starts anew.
         let is_lost = start.since > 0 && start.since < self.retained.forgotten();
         let phase = if start.since == 0 || is_lost {
@@ -69,7 +71,8 @@ impl Subtree {
             Phase::Newer { since: start.since, catchup: Box::default() }
         };
         let body_bytes_max = (start.body_bytes_max as usize).min(self.frame_bytes_max);
-        let open = Open { filter: filter.into(), kind: start.kind, body_bytes_max, reset: is_lost, phase };
+        let group = roots.group_of_filter(filter);
+        let open = Open { filter: filter.into(), kind: start.kind, body_bytes_max, reset: is_lost, group, phase };
         self.walks.open.insert((home, start.walk), open);
         self.continue_walk(home, start.walk, homes);
     }
@@ -120,8 +123,8 @@ impl Subtree {
             skipped: 0,
             more: false,
             position: self.position,
-            group: GroupId(0),
-            version: 0,
+            group: open.group.unwrap_or_default(),
+            version: open.group.map_or(0, |group| self.groups[group.index()].last),
         };
         let mut bodies: Vec<(Vec<u8>, u32, bool)> = Vec::new();
         let skipped = self.merge.finish_split(open.body_bytes_max, |body, rows, last| {

@@ -80,13 +80,15 @@ pub struct Home {
     pub assigned: u64,
     /// Numbers rows, to tell sessions that were collected for the present one.
     pub serial: u64,
+    /// Of the store: cursors of another one mean nothing.
+    pub epoch: u64,
     pub encoded: Vec<u8>,
     pub words: String,
     pub properties: Vec<u8>,
 }
 
 impl Home {
-    pub fn new(me: ShardId, shards: u16, config: Config, seed: u64) -> Home {
+    pub fn new(me: ShardId, shards: u16, config: Config, seed: u64, epoch: u64) -> Home {
         let bounds = Bounds {
             messages: config.session.queue_messages,
             bytes: config.session.queue_bytes,
@@ -113,6 +115,7 @@ impl Home {
             overflowing: Vec::new(),
             assigned: 0,
             serial: 0,
+            epoch,
             encoded: Vec::new(),
             words: String::new(),
             properties: Vec::new(),

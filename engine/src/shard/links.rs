@@ -35,7 +35,7 @@ impl Shard {
                     subtree.unwant(from, text(filter), kind);
                     reach.down_to(from).items.push(DownItem::Dropped { handle });
                 }
-                UpItem::Walk(start) => subtree.walk(from, start, text(start.filter), &mut reach),
+                UpItem::Walk(start) => subtree.walk(from, start, text(start.filter), roots, &mut reach),
                 UpItem::More { walk } => subtree.continue_walk(from, walk, &mut reach),
                 UpItem::Cancel { walk } => subtree.cancel_walk(from, walk),
             }
@@ -131,7 +131,7 @@ impl Shard {
 
     fn answer_here(&mut self, now: Now, ask: Ask, out: &mut Outbox) {
         let me = self.me;
-        let (subtree, _, mut reach) = owner_side!(self, now, out);
+        let (subtree, roots, mut reach) = owner_side!(self, now, out);
         match ask {
             Ask::Want { handle, session, ticket } => {
                 let slot = reach.home.filters.slot(handle);
@@ -145,7 +145,7 @@ impl Shard {
             }
             Ask::Walk { handle, start } => {
                 let filter = reach.home.filters.slot(handle).text.clone();
-                subtree.walk(me, start, &filter, &mut reach);
+                subtree.walk(me, start, &filter, roots, &mut reach);
             }
             Ask::More { walk } => subtree.continue_walk(me, walk, &mut reach),
             Ask::Cancel { walk } => subtree.cancel_walk(me, walk),

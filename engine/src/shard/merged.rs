@@ -13,9 +13,9 @@ use super::outbox::Outbox;
 use super::parcel::{Frame, Part};
 use crate::clock::Now;
 use crate::dialect::safe_topic;
-use crate::key::{Client, FilterHandle, SessionKey, ShardId};
+use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId};
 use crate::session::deliver::{Way, deliver};
-use crate::session::frame::{FrameKind, FrameWords};
+use crate::session::frame::{Cursor, FrameKind, FrameWords};
 use crate::session::inflight::{Delivered, Ids};
 use crate::session::message::Message;
 use crate::session::queue::Queued;
@@ -47,12 +47,26 @@ pub struct Merged {
     /// Rows of events missed since the last event frame.
     lost: u32,
     is_safe_topic: bool,
+    /// Where the filter lies, if in one group.
+    group: Option<GroupId>,
+    /// Version of that group up to which the reader has everything.
+    version: u64,
     /// SUBACK has left: a snapshot follows it, never precedes it.
     is_announced: bool,
     /// Owners whose part of the snapshot is not complete; 0: no snapshot under way.
     snapshot_left: u16,
     is_reset: bool,
     standing: SmallVec<[(ShardId, Standing); 1]>,
+}
+
+/// What a merged subscription asks for.
+#[derive(Clone, Copy)]
+pub struct MergedAsked {
+    /// A snapshot first.
+    pub sync: bool,
+    pub is_safe_topic: bool,
+    /// Where the filter lies, if in one group.
+    pub group: Option<GroupId>,
 }
 
 /// Slab of merged subscriptions.
@@ -92,8 +106,7 @@ impl Home {
         &mut self,
         session: SessionKey,
         handle: FilterHandle,
-        sync: bool,
-        is_safe_topic: bool,
+        asked: MergedAsked,
         owners: &[ShardId],
     ) -> u32 {
         let mut merged = Merged {
@@ -102,13 +115,15 @@ impl Home {
             n: 0,
             unacked: 0,
             lost: 0,
-            is_safe_topic,
+            is_safe_topic: asked.is_safe_topic,
+            group: asked.group,
+            version: 0,
             is_announced: false,
             snapshot_left: 0,
             is_reset: false,
             standing: SmallVec::new(),
         };
-        if sync {
+        if asked.sync {
             begin_snapshot(&mut merged, owners);
         }
         self.merged.insert(merged)
@@ -237,7 +252,7 @@ impl Home {
         }
         if let Some(merged) = self.merged.get_mut(index) {
             begin_snapshot(merged, &owners);
-            merged.is_reset = true;
+            (merged.is_reset, merged.version) = (true, 0);
         }
         self.catch_up_one(index, out);
     }
@@ -359,7 +374,8 @@ impl Home {
         let filter = &*self.filters.slot(merged.handle).text;
         self.properties.clear();
         if session.version.is_v5() {
-            describe(merged, &sending, is_wildcard(filter), &mut self.words, &mut self.properties);
+            let words = merged.words(&sending, self.epoch);
+            describe(words, is_wildcard(filter), &mut self.words, &mut self.properties);
         }
         let topic = if merged.is_safe_topic { Cow::Owned(safe_topic(filter)) } else { Cow::Borrowed(filter) };
         let qos = wish.qos.min(sending.frame.qos);
@@ -398,7 +414,7 @@ impl Home {
             }
             merged.unacked += 1;
         }
-        merged.sent(sending.kind);
+        merged.sent(&sending);
         self.stats.frames_sent += 1;
         self.stats.frame_rows_sent += u64::from(sending.frame.rows);
         true
@@ -406,20 +422,43 @@ impl Home {
 }
 
 impl Merged {
-    fn sent(&mut self, kind: FrameKind) {
+    fn sent(&mut self, sending: &Sending<'_>) {
         self.n += 1;
         self.is_reset = false;
-        if kind == FrameKind::Event {
+        if sending.kind == FrameKind::Event {
             self.lost = 0;
+        } else {
+            self.version = self.version_with(sending);
+        }
+    }
+
+    /// The version up to which the reader has everything when it has this frame: a part completes nothing.
+    fn version_with(&self, sending: &Sending<'_>) -> u64 {
+        let completes = match sending.kind {
+            FrameKind::Part => false,
+            FrameKind::Snap | FrameKind::Live => !sending.more,
+            FrameKind::Event => self.standing.is_empty(),
+        };
+        if completes { sending.frame.version } else { self.version }
+    }
+
+    fn words(&self, sending: &Sending<'_>, epoch: u64) -> FrameWords {
+        let version = self.version_with(sending);
+        FrameWords {
+            kind: sending.kind,
+            n: self.n,
+            ver: self.group.map(|group| Cursor { epoch, group, version }),
+            more: sending.more,
+            reset: self.is_reset,
+            lost: if sending.kind == FrameKind::Event { self.lost } else { 0 },
+            skipped: sending.frame.skipped,
         }
     }
 }
 
 /// Writes the properties of a frame over `properties`, encoded.
-fn describe(merged: &Merged, sending: &Sending<'_>, is_tree: bool, words: &mut String, properties: &mut Vec<u8>) {
-    let lost = if sending.kind == FrameKind::Event { merged.lost } else { 0 };
-    let (kind, skipped) = (sending.kind, sending.frame.skipped);
-    FrameWords { kind, n: merged.n, ver: None, more: sending.more, reset: merged.is_reset, lost, skipped }.write(words);
+fn describe(about: FrameWords, is_tree: bool, words: &mut String, properties: &mut Vec<u8>) {
+    about.write(words);
     if is_tree {
         Property::PayloadFormatIndicator(1).encode(properties);
         Property::ContentType("application/json").encode(properties);

@@ -35,7 +35,7 @@ pub use outbox::Outbox;
 pub use subtree::Numbers;
 
 use crate::clock::Now;
-use crate::config::{Config, Durability};
+use crate::config::{Config, Durability, Tombstones};
 use crate::key::{ConnId, FilterHandle, GroupId, ShardId};
 use crate::limits::TIMER_BURST_MAX;
 use crate::row::batch::{Batch, Row, View};
@@ -58,6 +58,8 @@ pub struct Setup {
     pub roots: Roots,
     /// Seeds tables keyed by text that clients choose; unknown to them.
     pub seed: u64,
+    /// Of the store, for cursors.
+    pub epoch: u64,
 }
 
 /// See the module.
@@ -111,10 +113,11 @@ use owner_side;
 
 impl Shard {
     pub fn new(setup: Setup) -> Shard {
-        let Setup { me, shards, config, roots, seed } = setup;
+        let Setup { me, shards, config, roots, seed, epoch } = setup;
         let waits_for_disk = config.durability == Durability::Disk;
-        let subtree = Subtree::new(me, seed, waits_for_disk, config.limits.frame_bytes);
-        let home = Home::new(me, shards, config, seed.rotate_left(32));
+        let tombstones = Tombstones { max: config.tombstones.max.div_ceil(u64::from(shards)), ..config.tombstones };
+        let subtree = Subtree::new(me, seed, waits_for_disk, config.limits.frame_bytes, tombstones);
+        let home = Home::new(me, shards, config, seed.rotate_left(32), epoch);
         let (local, scratch) = (Down::default(), Batch::default());
         Shard {
             me,
@@ -190,6 +193,7 @@ impl Shard {
             sessions: self.home.sessions.len() as u64,
             timers: self.home.wheel.len() as u64,
             rows_retained: self.subtree.retained.len() as u64,
+            tombstones: self.subtree.retained.tombstones() as u64,
             ..self.home.stats
         }
     }
@@ -231,6 +235,7 @@ impl Shard {
             let (subtree, _, mut reach) = owner_side!(self, now, out);
             subtree.expire(now, TIMER_BURST_MAX, &mut reach);
         }
+        self.subtree.trim(now, TIMER_BURST_MAX);
     }
 
     /// Lets both sides of this shard talk until neither has anything to say.

@@ -176,7 +176,7 @@ pub struct Frame {
     pub more: bool,
     /// Where the owner stood after it: position in the owner's order of changes.
     pub position: u64,
-    /// The group and its version, for the cursor.
+    /// A group and where its numbers stand, for the cursor; of use where the filter lies in one group.
     pub group: crate::key::GroupId,
     pub version: u64,
 }

@@ -3,6 +3,7 @@
 use super::Shard;
 use super::filters::Subscriber;
 use super::home::{Ask, Reader};
+use super::merged::MergedAsked;
 use super::outbox::Outbox;
 use super::receive::Flow;
 use crate::clock::Now;
@@ -131,7 +132,11 @@ impl Shard {
         let owners = self.home.owner_list(handle);
         let merged = match asked.kind {
             Kind::Plain => 0,
-            Kind::Merged => self.home.add_merged(key, handle, asked.sync, asked.is_safe_topic, &owners),
+            Kind::Merged => {
+                let group = self.roots.group_of_filter(asked.filter);
+                let asked = MergedAsked { sync: asked.sync, is_safe_topic: asked.is_safe_topic, group };
+                self.home.add_merged(key, handle, asked, &owners)
+            }
         };
         match existing {
             Some(at) => {

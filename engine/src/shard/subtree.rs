@@ -5,8 +5,9 @@ use super::catchup::Walks;
 use super::outbox::Outbox;
 use super::parcel::{Down, DownItem, Frame, Source, Verdict};
 use crate::clock::Now;
+use crate::config::Tombstones;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
-use crate::limits::{GROUPS, VERSION_RESERVE, VERSION_RESERVE_LOW};
+use crate::limits::{GROUPS, TOMBSTONES_TRIMMED_PER_CHANGE, VERSION_RESERVE, VERSION_RESERVE_LOW};
 use crate::row::batch::{Batch, Row, View};
 use crate::row::change::Kept;
 use crate::row::merge::Merge;
@@ -40,6 +41,7 @@ pub struct Subtree {
     durable: u64,
     pub waits_for_disk: bool,
     pub frame_bytes_max: usize,
+    tombstones: Tombstones,
     pub(super) merge: Merge,
     matched: Vec<FilterId>,
     /// Merged filters of the batch at hand, with the rows that they match.
@@ -67,7 +69,13 @@ pub trait Homes {
 }
 
 impl Subtree {
-    pub fn new(me: ShardId, seed: u64, waits_for_disk: bool, frame_bytes_max: usize) -> Subtree {
+    pub fn new(
+        me: ShardId,
+        seed: u64,
+        waits_for_disk: bool,
+        frame_bytes_max: usize,
+        tombstones: Tombstones,
+    ) -> Subtree {
         Subtree {
             me,
             interner: Interner::new(seed),
@@ -80,6 +88,7 @@ impl Subtree {
             durable: 0,
             waits_for_disk,
             frame_bytes_max,
+            tombstones,
             merge: Merge::new(),
             matched: Vec::new(),
             touched: Vec::new(),
@@ -99,7 +108,7 @@ impl Subtree {
     ) -> Option<Verdict> {
         self.without_effect.clear();
         let changed = if view.packet.retain { self.keep(now, &view, roots, homes.outbox()) } else { None };
-        let matched = self.pass_on(&view, &origin, changed, homes);
+        let matched = self.pass_on(&view, &origin, changed, roots, homes);
         let verdict = Verdict::Applied { matched, version: changed.map(|(_, version)| version) };
         if changed.is_some() && self.waits_for_disk && view.packet.wants_verdict {
             homes.outbox().changes.is_awaited = true;
@@ -126,7 +135,16 @@ impl Subtree {
             }
         }
         out.changes.last = self.position;
+        self.trim(now, 2 * view.rows.len() + TOMBSTONES_TRIMMED_PER_CHANGE);
         Some((group, version))
+    }
+
+    /// Forgets tombstones that are too old or too many, some at a time.
+    pub fn trim(&mut self, now: Now, trimmed_max: usize) {
+        let Tombstones { keep_s, max } = self.tombstones;
+        let before_ms = now.wall_ms.saturating_sub(keep_s.saturating_mul(1_000));
+        let count_max = usize::try_from(max).unwrap_or(usize::MAX);
+        self.retained.trim_tombstones(&mut self.interner, count_max, before_ms, trimmed_max);
     }
 
     /// Whether the row changed anything.
@@ -178,6 +196,7 @@ impl Subtree {
         view: &View<'_>,
         origin: &Origin<'_>,
         changed: Option<(GroupId, u64)>,
+        roots: &Roots,
         homes: &mut impl Homes,
     ) -> bool {
         let mut matched = std::mem::take(&mut self.matched);
@@ -192,8 +211,13 @@ impl Subtree {
             }
         }
         self.matched = matched;
-        if !self.touched.is_empty() {
-            self.merge_frames(view, changed, homes);
+        // Retained rows that all deleted what did not exist make no frame.
+        if !self.touched.is_empty() && (changed.is_some() || !view.packet.retain) {
+            let at = changed.unwrap_or_else(|| {
+                let group = roots.group(view.topic(&view.rows[0]));
+                (group, self.groups[group.index()].last)
+            });
+            self.merge_frames(view, at, homes);
         }
         any
     }
@@ -263,11 +287,8 @@ impl Subtree {
     }
 
     /// Builds the frame of each merged filter that the batch touched, once, and sends it to the homes that want it.
-    fn merge_frames(&mut self, view: &View<'_>, changed: Option<(GroupId, u64)>, homes: &mut impl Homes) {
+    fn merge_frames(&mut self, view: &View<'_>, (group, version): (GroupId, u64), homes: &mut impl Homes) {
         let event = !view.packet.retain;
-        if !event && changed.is_none() {
-            return;
-        }
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_by_key(|(id, _)| *id); // stable: rows of one filter stay in their order
         for run in touched.chunk_by(|a, b| a.0 == b.0) {
@@ -278,7 +299,6 @@ impl Subtree {
                 let deleted = !event && row.payload.is_empty();
                 self.merge.row(view.topic(row), view.payload(row), row.text, deleted);
             }
-            let (group, version) = changed.unwrap_or((GroupId(0), 0));
             let about = Frame {
                 handle: FilterHandle(0),
                 body: Span::EMPTY,
@@ -394,6 +414,6 @@ impl Subtree {
         self.without_effect.clear();
         let is_merged = |id: &FilterId| !self.subscriptions.entry(*id).merged.is_empty();
         self.touched.extend(matched.iter().copied().filter(is_merged).map(|id| (id, 0)));
-        self.merge_frames(&view, Some((group, version)), homes);
+        self.merge_frames(&view, (group, version), homes);
     }
 }

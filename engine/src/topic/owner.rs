@@ -86,18 +86,23 @@ impl Roots {
         if self.shards == 1 {
             return Owners::One(ShardId(0));
         }
+        self.group_of_filter(filter).map_or(Owners::All, |group| Owners::One(self.shard_of_group(group)))
+    }
+
+    /// The group that everything lies in that the valid `filter` can match, if it has one root.
+    pub fn group_of_filter(&self, filter: &str) -> Option<GroupId> {
         if !is_wildcard(filter) {
-            return Owners::One(self.owner(filter));
+            return Some(self.group(filter));
         }
         if filter.starts_with(['+', '#']) {
-            return Owners::All;
+            return None;
         }
         // Topics that begin with no longer listed prefix than the stem does have the root that the stem has, if
         // that ends inside it; those that do have a root with more levels than the stem, one each.
         let stem = stem(filter);
         let root_in_stem = self.root_levels(stem) <= levels(stem);
         let is_split = |split: &Split| is_deeper(&split.prefix, stem) && can_begin(&split.prefix, filter);
-        if root_in_stem && !self.splits.iter().any(is_split) { Owners::One(self.owner(stem)) } else { Owners::All }
+        (root_in_stem && !self.splits.iter().any(is_split)).then(|| self.group(stem))
     }
 
     /// The shard that a client's session lives on.

@@ -583,6 +583,8 @@ fn a_filter_is_kept_by_all_only_if_it_must_be() {
             found.dedup();
             let is_one = matches!(roots.owners_of_filter(&filter), Owners::One(_));
             assert_eq!(is_one, found.len() == 1, "{filter}: {found:?}");
+            let group = roots.group_of_filter(&filter);
+            assert_eq!(group, (found.len() == 1).then(|| roots.group(found[0])), "{filter}: {found:?}");
         }
     }
 }

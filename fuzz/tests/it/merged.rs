@@ -493,3 +493,112 @@ fn deleting_what_does_not_exist_makes_no_frame() {
         assert_eq!(got, ["v/a ", "v/b 1", "v/c "]);
     });
 }
+
+/// The field `ver` of a frame's mark.
+fn cursor(frame: &Message) -> Option<String> {
+    mark(frame).1.iter().find_map(|word| word.strip_prefix("ver=").map(str::to_string))
+}
+
+#[test]
+fn every_frame_of_a_filter_in_one_group_says_up_to_where_it_goes() {
+    // PROTOCOL section 2: `ver=<cursor>` on every frame of a filter that lies in one group
+    worlds(|world| {
+        let publisher = client(world, V5, "p");
+        publish(world, publisher, message("k/a", "1").retained());
+        let reader = client(world, V5, "r");
+        for filter in ["$sync/k/+", "$sync/k/a", "$sync/#"] {
+            world.subscribe(reader, filter, Q1);
+        }
+        world.run_until_quiet();
+        publish(world, publisher, message("k/a", "2").retained());
+        publish(world, publisher, message("k/a", "event"));
+        publish(world, publisher, message("k/a", "3").retained());
+        let frames = world.messages(reader);
+        let of = |filter: &str| -> Vec<Option<String>> {
+            frames.iter().filter(|frame| frame.topic == filter).map(cursor).collect()
+        };
+        let [Some(snap), Some(live), Some(event), Some(last)] = &of("k/+")[..] else { panic!("{:?}", of("k/+")) };
+        assert!(snap < live && live == event && event < last, "a change moves the cursor, an event does not");
+        let is_token = |token: &str| token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        assert!(is_token(snap) && is_token(last));
+        assert_eq!(of("k/a"), of("k/+"), "one group, one cursor");
+        assert!(of("#").iter().all(Option::is_none));
+        let late = client(world, V5, "late");
+        world.subscribe(late, "$sync/k/#", Q1);
+        world.run_until_quiet();
+        assert_eq!(world.messages(late).iter().map(cursor).collect::<Vec<_>>(), [Some(last.clone())]);
+    });
+}
+
+#[test]
+fn a_frame_that_more_follows_does_not_say_that_all_has_come() {
+    let small = |plan: &mut Plan| plan.broker.limits.frame_bytes = 100;
+    worlds_with(small, |world| {
+        let live = subscriber(world, V5, "live", "$tree/z/#", Q1);
+        let publisher = client(world, V5, "p");
+        publish(world, publisher, message("z/first", "0").qos(Q1).retained());
+        let rows: Vec<String> = (0..30).map(|number| format!("\"k{number:03}\":{number}")).collect();
+        let tree = format!("{{{}}}", rows.join(","));
+        publish(world, publisher, message("$tree/z", &tree).qos(Q1).retained());
+        let frames = world.messages(live);
+        let (first, last) = (cursor(&frames[0]), cursor(frames.last().unwrap()));
+        assert!(frames.len() > 2 && frames[1..frames.len() - 1].iter().all(|frame| cursor(frame) == first));
+        let late = client(world, V5, "late");
+        world.subscribe(late, "$sync/z/#", Q1);
+        world.run_until_quiet();
+        let (snap, parts) =
+            world.messages(late).split_last().map(|(snap, parts)| (snap.clone(), parts.to_vec())).unwrap();
+        assert_eq!(cursor(&snap), last);
+        assert!(!parts.is_empty() && parts.iter().all(|part| cursor(part) < first), "a part completes nothing");
+    });
+}
+
+#[test]
+fn deleted_rows_are_forgotten_and_who_stands_before_them_begins_anew() {
+    // PROTOCOL section 5: `store.tombstones_max`, and `reset`
+    let few = |plan: &mut Plan| plan.broker.tombstones.max = 8;
+    worlds_with(few, |world| {
+        let first = world.connected(ConnectOptions::lasting(V5, "s"));
+        world.subscribe(first, "$tree/m/+", Q1);
+        let publisher = client(world, V5, "p");
+        let write = |world: &mut World, value: &str| {
+            for number in 0..100 {
+                world.publish(publisher, message(&format!("m/{number}"), value).qos(Q1).retained());
+            }
+            world.run_until_quiet();
+        };
+        write(world, "1");
+        let mut state = State::new("m/+");
+        fold(&mut state, &world.messages(first));
+        assert_eq!(state.rows().count(), 100);
+        world.drop_client(first);
+        world.run_until_quiet();
+        publish(world, publisher, message("m/new", "2").qos(Q1).retained());
+        write(world, "");
+        assert!(world.tombstones() <= 8, "{} tombstones", world.tombstones());
+        let second = world.connected(ConnectOptions::lasting(V5, "s"));
+        let frames = world.messages(second);
+        let [snap] = &frames[..] else { panic!("{frames:?}") };
+        assert_eq!(mark(snap).0, "snap");
+        assert!(snap.retain && mark(snap).1.contains(&"reset".to_string()), "what it had is void");
+        assert_eq!(snap.text(), r#"{"new":2}"#);
+    });
+}
+
+#[test]
+fn deleted_rows_are_forgotten_with_time() {
+    worlds(|world| {
+        let publisher = client(world, V5, "p");
+        for value in ["1", ""] {
+            (0..50).for_each(|number| {
+                world.publish(publisher, message(&format!("m/{number}"), value).qos(Q1).retained());
+            });
+            world.run_until_quiet();
+        }
+        assert_eq!(world.tombstones(), 50);
+        world.advance_ms(world.plan.broker.tombstones.keep_s * 1_000 + 1_000);
+        publish(world, publisher, message("m/a", "1").qos(Q1).retained());
+        (0..4).for_each(|_| publish(world, publisher, message("m/b", "1").qos(Q1).retained()));
+        assert_eq!(world.tombstones(), 0);
+    });
+}
