@@ -246,8 +246,9 @@ impl World {
         for other in 0..self.plan.shards {
             let out = &mut self.nodes[shard].out;
             moved |= !out.up[other].is_empty() || !out.down[other].is_empty();
-            self.up[shard][other].extend(out.up[other].drain(..));
-            self.down[shard][other].extend(out.down[other].drain(..));
+            let (ups, downs) = out.take_parcels(ShardId(other as u16));
+            self.up[shard][other].extend(ups);
+            self.down[shard][other].extend(downs);
             assert!(self.up[shard][other].len() <= capacity, "an up lane is full in spite of its credit");
             assert!(self.down[shard][other].len() <= capacity, "a down lane is full in spite of its credit");
         }

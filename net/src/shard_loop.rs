@@ -454,18 +454,15 @@ impl<S: Step, K: Keep> Loop<S, K> {
     fn flush_links(&mut self) {
         for shard in 0..self.parts.plan.shards {
             let to = ShardId(shard as u16);
-            let ups = self.out.up[shard].len();
-            let downs = self.out.down[shard].len();
-            if ups + downs == 0 {
+            let (ups, downs) = self.out.take_parcels(to);
+            if ups.len() + downs.len() == 0 {
                 continue;
             }
-            self.out.up_credit[shard] -= ups;
-            self.out.down_credit[shard] -= downs;
-            for parcel in self.out.up[shard].drain(..) {
+            for parcel in ups {
                 let pushed = self.parts.ports.up.push(to, Parcel::Up(parcel));
                 assert!(pushed.is_ok(), "an up lane is full in spite of its credit");
             }
-            for parcel in self.out.down[shard].drain(..) {
+            for parcel in downs {
                 let pushed = self.parts.ports.down.push(to, Parcel::Down(parcel));
                 assert!(pushed.is_ok(), "a down lane is full in spite of its credit");
             }

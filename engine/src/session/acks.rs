@@ -6,7 +6,8 @@
 use crate::key::FilterHandle;
 use crate::wire::{AckKind, ReasonCode};
 use smallvec::SmallVec;
-use std::collections::{HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 
 /// An acknowledgement that is owed.
 #[derive(Debug)]
@@ -48,8 +49,15 @@ pub struct Acks {
     owed: VecDeque<Owed>,
     /// Ticket of the front of `owed`.
     first_ticket: u32,
-    /// Packet identifiers of QoS 2 publishes received and not released, [MQTT-4.3.3-10]. Lasts as long as the session.
-    unreleased: HashSet<u16>,
+    /// Packet identifiers of QoS 2 publishes received and not released, [MQTT-4.3.3-10], each with the connection
+    /// that it last came by. Lasts as long as the session.
+    unreleased: HashMap<u16, u32>,
+    /// Numbers the connections of the session.
+    connection: u32,
+    /// Of `unreleased`, those that came by the present connection.
+    unreleased_here: usize,
+    /// PUBACKs that are owed.
+    pubacks: usize,
 }
 
 impl Acks {
@@ -62,14 +70,10 @@ impl Acks {
         self.owed.is_empty()
     }
 
-    /// Publishes and subscriptions that wait.
-    pub fn len(&self) -> usize {
-        self.owed.len()
-    }
-
     /// Takes up a debt that `waiting` owners decide about.
     pub fn owe(&mut self, kind: OwedKind, packet_id: u16, waiting: u32) -> u32 {
         let ticket = self.next_ticket();
+        self.pubacks += usize::from(matches!(kind, OwedKind::Ack(AckKind::Puback)));
         self.owed.push_back(Owed { kind, packet_id, waiting, matched: false, applied: 0, refused: None, what: None });
         ticket
     }
@@ -111,13 +115,14 @@ impl Acks {
         }
         let owed = self.owed.pop_front()?;
         self.first_ticket = self.first_ticket.wrapping_add(1);
+        self.pubacks -= usize::from(matches!(owed.kind, OwedKind::Ack(AckKind::Puback)));
         let reason = match (owed.refused, &owed.kind) {
             (Some(code), _) => code,
             (None, OwedKind::Ack(_)) if !owed.matched => ReasonCode::NoMatchingSubscribers,
             _ => ReasonCode::Success,
         };
         if reason.is_error() && matches!(owed.kind, OwedKind::Ack(AckKind::Pubrec)) {
-            self.unreleased.remove(&owed.packet_id); // [MQTT-4.3.3-9]: the identifier is free again
+            self.release(owed.packet_id); // [MQTT-4.3.3-9]: the identifier is free again
         }
         Some(Due { kind: owed.kind, packet_id: owed.packet_id, reason, what: owed.what })
     }
@@ -126,16 +131,31 @@ impl Acks {
     pub fn forget_owed(&mut self) {
         self.first_ticket = self.next_ticket();
         self.owed.clear();
+        (self.pubacks, self.unreleased_here) = (0, 0);
+        self.connection = self.connection.wrapping_add(1);
     }
 
     /// A QoS 2 PUBLISH arrived. False: it was received before and only its acknowledgement is due again.
     pub fn receive(&mut self, packet_id: u16) -> bool {
-        self.unreleased.insert(packet_id)
+        match self.unreleased.entry(packet_id) {
+            Entry::Vacant(place) => {
+                place.insert(self.connection);
+                self.unreleased_here += 1;
+                true
+            }
+            Entry::Occupied(mut place) => {
+                let before = place.insert(self.connection);
+                self.unreleased_here += usize::from(before != self.connection);
+                false
+            }
+        }
     }
 
     /// PUBREL. False: no such publish.
     pub fn release(&mut self, packet_id: u16) -> bool {
-        self.unreleased.remove(&packet_id)
+        let Some(connection) = self.unreleased.remove(&packet_id) else { return false };
+        self.unreleased_here -= usize::from(connection == self.connection);
+        true
     }
 
     /// Whether the verdict on this QoS 2 publish is still awaited, so that its PUBREC is owed already.
@@ -143,8 +163,44 @@ impl Acks {
         self.owed.iter().any(|owed| owed.packet_id == packet_id && matches!(owed.kind, OwedKind::Ack(AckKind::Pubrec)))
     }
 
-    /// QoS 2 publishes received and not released.
-    pub fn unreleased(&self) -> usize {
-        self.unreleased.len()
+    /// Whether one more publish would exceed the client's send quota: publishes of this connection that neither PUBACK
+    /// nor PUBCOMP was sent for, [MQTT-3.3.4-7]. The client cannot know of fewer, so nobody is accused wrongly; what
+    /// is left of earlier connections does not count, MQTT 5 section 4.9.
+    pub fn is_exhausted(&self, publish: Received, receive_max: u16) -> bool {
+        let is_counted = match publish {
+            Received::AtLeastOnce => false,
+            Received::ExactlyOnce(packet_id) => self.unreleased.get(&packet_id) == Some(&self.connection),
+        };
+        !is_counted && self.pubacks + self.unreleased_here >= usize::from(receive_max)
+    }
+}
+
+/// A publish that is to be acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Received {
+    AtLeastOnce,
+    ExactlyOnce(u16),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_send_quota_is_used_up_exactly_and_begins_anew_with_each_connection() {
+        let mut acks = Acks::default();
+        acks.owe(OwedKind::Suback { codes: Box::default(), reading: SmallVec::new() }, 9, 1);
+        assert!(acks.receive(1));
+        assert!(!acks.is_exhausted(Received::AtLeastOnce, 2), "a SUBACK is no publish");
+        acks.owe(OwedKind::Ack(AckKind::Puback), 2, 1);
+        assert!(acks.is_exhausted(Received::AtLeastOnce, 2));
+        assert!(acks.is_exhausted(Received::ExactlyOnce(3), 2));
+        assert!(!acks.is_exhausted(Received::ExactlyOnce(1), 2), "it is counted already");
+        acks.forget_owed();
+        assert!(!acks.is_exhausted(Received::AtLeastOnce, 1));
+        assert!(!acks.receive(1), "the session remembers it");
+        assert!(acks.is_exhausted(Received::AtLeastOnce, 1));
+        assert!(acks.release(1) && !acks.release(1));
+        assert!(!acks.is_exhausted(Received::AtLeastOnce, 1));
     }
 }

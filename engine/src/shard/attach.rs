@@ -154,7 +154,8 @@ impl Shard {
             say_disconnect(ReasonCode::SessionTakenOver, "", out.sends.buffer(old));
         }
         let is_delayed = session.will.as_ref().is_some_and(|will| will.delay_s > 0);
-        if is_delayed && !clean_start {
+        // A session that is not to outlive its connection ends here, and with it the delay.
+        if is_delayed && !clean_start && session.is_lasting() {
             session.will = None;
         }
         self.home.notes.push(Note { conn: old, what: "the session was taken over" });
@@ -252,14 +253,16 @@ impl Shard {
 
     /// Forgets a session with all that it holds.
     pub(super) fn end_session(&mut self, key: SessionKey) {
+        let Some(session) = self.home.sessions.get_mut(key) else { return };
+        // Before the subscriptions, each of which would look through them.
+        for walk in std::mem::take(&mut session.walks) {
+            self.home.cancel_walk(walk);
+        }
         while let Some(at) = self.home.sessions.get(key).and_then(|session| session.subscriptions.last().copied()) {
             self.remove_subscription(key, at);
         }
         let Some(mut session) = self.home.sessions.remove(key) else { return };
         release_all(&mut session, &mut self.home.messages);
-        for walk in session.walks {
-            self.home.cancel_walk(walk);
-        }
     }
 
     pub(super) fn connect_overdue(&mut self, now: Now, conn: ConnId, out: &mut Outbox) {

@@ -27,6 +27,8 @@ pub struct Cast<'a> {
     encoded: [Option<(usize, usize)>; 2],
     /// Whether there is more than one reader, so that encoding once pays.
     is_shared: bool,
+    /// It comes from a walk, which is paced by its reader; else a reader that is slow does not get it at QoS 0.
+    is_paced: bool,
 }
 
 impl<'a> Cast<'a> {
@@ -42,6 +44,7 @@ impl<'a> Cast<'a> {
             message: None,
             encoded: [None; 2],
             is_shared: false,
+            is_paced: false,
         }
     }
 
@@ -145,7 +148,7 @@ impl Home {
         }
         let Some(session) = self.sessions.get(key) else { return };
         let Some(conn) = session.conn else { return };
-        if !retain && !takes_more(session, out) {
+        if !cast.is_paced && !takes_more(session, out) {
             self.stats.publishes_dropped += 1;
             return;
         }
@@ -222,7 +225,7 @@ impl Home {
     ) {
         let (session, handle) = reader;
         let Some(wish) = self.wish_of(session, handle) else { return };
-        let mut cast = Cast::new(view, &view.rows[0]);
+        let mut cast = Cast { is_paced: true, ..Cast::new(view, &view.rows[0]) };
         if is_expired(cast.expires_at_ms, now) {
             return;
         }

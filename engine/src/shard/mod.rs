@@ -156,10 +156,7 @@ impl Shard {
             Input::Up { from, parcel } => self.take_up(now, from, parcel, out),
             Input::Down { from, parcel } => self.take_down(now, from, parcel, out),
             Input::Timer => self.timers(now, out),
-            Input::Committed { position } => {
-                let (subtree, _, mut reach) = owner_side!(self, now, out);
-                subtree.committed(position, &mut reach);
-            }
+            Input::Committed { position } => self.subtree.committed(position),
             Input::Turn => {}
             Input::Stop => self.stop(now, out),
         }
@@ -177,7 +174,10 @@ impl Shard {
         if !self.home.next_slices.is_empty() {
             return Some(now.mono_ms);
         }
-        let waits = !self.home.blocked.is_empty() || !self.wills.is_empty() || self.home.has_asks();
+        let waits = !self.home.blocked.is_empty()
+            || !self.wills.is_empty()
+            || self.home.has_asks()
+            || self.subtree.has_verdicts();
         let look_again = waits.then_some(now.mono_ms + LOOK_AGAIN_MS);
         let expiry = self.subtree.retained.next_expiry_ms();
         let expiry = expiry.map(|wall_ms| now.mono_ms + wall_ms.saturating_sub(now.wall_ms));
@@ -207,6 +207,10 @@ impl Shard {
         }
         for conn in std::mem::take(&mut self.home.blocked) {
             self.unblock(now, conn, out);
+        }
+        if self.subtree.has_verdicts() {
+            let (subtree, _, mut reach) = owner_side!(self, now, out);
+            subtree.send_verdicts(&mut reach);
         }
         self.publish_wills(now, out);
     }

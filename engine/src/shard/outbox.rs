@@ -61,18 +61,29 @@ impl Outbox {
         }
     }
 
-    /// Whether one more step may be taken that sends to every home: each down lane has room for a parcel.
+    /// Whether one more step may be taken that sends to every home: each down lane has room in a parcel that its
+    /// credit covers. What the step sends beyond it waits here for the next turns, and no further step is taken.
     pub fn has_down_room(&self) -> bool {
-        let open_has_room = |open: Option<&Down>| open.is_some_and(|p| !is_full(p.bytes_len(), p.items.len()));
-        (0..self.down.len())
-            .all(|home| self.down[home].len() < self.down_credit[home] || open_has_room(self.down[home].last()))
+        (0..self.down.len()).all(|home| {
+            let open = self.down[home].last().map(|p| (p.bytes_len(), p.items.len()));
+            has_room(self.down[home].len(), self.down_credit[home], open)
+        })
     }
 
-    /// Whether one more item may be sent up to `owner`.
+    /// Whether one more item may be sent up to `owner`. A tree publish is one, however many parcels it fills.
     pub fn has_up_room(&self, owner: ShardId) -> bool {
         let lane = &self.up[owner.index()];
-        lane.len() < self.up_credit[owner.index()]
-            || lane.last().is_some_and(|p| !is_full(p.batch.bytes.len(), p.items.len()))
+        has_room(lane.len(), self.up_credit[owner.index()], lane.last().map(|p| (p.batch.bytes.len(), p.items.len())))
+    }
+
+    /// For the loop: the parcels for `to` that its lanes take now, the oldest first. The rest stays.
+    pub fn take_parcels(&mut self, to: ShardId) -> (std::vec::Drain<'_, Up>, std::vec::Drain<'_, Down>) {
+        let to = to.index();
+        let ups = self.up[to].len().min(self.up_credit[to]);
+        let downs = self.down[to].len().min(self.down_credit[to]);
+        self.up_credit[to] -= ups;
+        self.down_credit[to] -= downs;
+        (self.up[to].drain(..ups), self.down[to].drain(..downs))
     }
 
     /// The open parcel of the up lane to `owner`; a new one where the last is full.
@@ -92,6 +103,11 @@ impl Outbox {
         }
         lane.last_mut().expect("a parcel was just pushed")
     }
+}
+
+/// Whether a lane of `len` parcels, the last with these bytes and items, takes another item within its credit.
+fn has_room(len: usize, credit: usize, open: Option<(usize, usize)>) -> bool {
+    len < credit || len == credit && open.is_some_and(|(bytes, items)| !is_full(bytes, items))
 }
 
 fn is_full(bytes: usize, items: usize) -> bool {

@@ -13,7 +13,7 @@ use crate::limits::STRING_BYTES_MAX;
 use crate::row::batch::{Packet, Row, View};
 use crate::row::graft::{Bounds, Fault, graft};
 use crate::row::json::write_string;
-use crate::session::acks::OwedKind;
+use crate::session::acks::{OwedKind, Received};
 use crate::session::deliver::acknowledge;
 use crate::session::will::Will;
 use crate::topic::check_name;
@@ -121,9 +121,13 @@ impl Shard {
         if publish.qos == QoS::AtMostOnce {
             return Ok(true);
         }
-        let receive_max = self.home.config.session.receive_max as usize;
+        let receive_max = self.home.config.session.receive_max;
+        let received = match publish.qos {
+            QoS::ExactlyOnce => Received::ExactlyOnce(publish.packet_id),
+            _ => Received::AtLeastOnce,
+        };
         let Some(session) = self.home.sessions.get_mut(key) else { return Err(()) };
-        if session.version.is_v5() && session.acks.len() + session.acks.unreleased() > 2 * receive_max {
+        if session.version.is_v5() && session.acks.is_exhausted(received, receive_max) {
             self.end(
                 now,
                 conn,
@@ -131,7 +135,7 @@ impl Shard {
                 "more unacknowledged publishes than Receive Maximum",
                 out,
             );
-            return Err(()); // [MQTT-3.3.4-7]
+            return Err(()); // MQTT 5 section 4.9: 0x93
         }
         if publish.qos == QoS::ExactlyOnce && !session.acks.receive(publish.packet_id) {
             if !session.acks.is_owed(publish.packet_id) {

@@ -167,6 +167,8 @@ impl Shard {
                 self.home.announce_merged(index, out);
                 continue;
             }
+            // Subscribed anew while the retained messages of before were still coming: they begin again.
+            self.home.cancel_plain_walks(key, *handle);
             for owner in self.home.owner_list(*handle) {
                 let reader = Reader { session: key, owner, handle: *handle, merged: None, is_waiting: false };
                 let walk = self.home.start_walk(reader, Kind::Plain, 0);

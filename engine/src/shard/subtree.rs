@@ -36,6 +36,8 @@ pub struct Subtree {
     pub position: u64,
     /// Verdicts that wait until their position is durable.
     waiting: VecDeque<(u64, Client, u32, Verdict)>,
+    /// Everything up to this position is durable.
+    durable: u64,
     pub waits_for_disk: bool,
     pub frame_bytes_max: usize,
     pub(super) merge: Merge,
@@ -43,7 +45,7 @@ pub struct Subtree {
     /// Merged filters of the batch at hand, with the rows that they match.
     touched: Vec<(FilterId, u32)>,
     handles: Vec<FilterHandle>,
-    /// Rows of the batch at hand that deleted what did not exist.
+    /// Rows of the batch at hand that deleted what did not exist, in their order.
     without_effect: Vec<u32>,
 }
 
@@ -75,6 +77,7 @@ impl Subtree {
             walks: Walks::default(),
             position: 0,
             waiting: VecDeque::new(),
+            durable: 0,
             waits_for_disk,
             frame_bytes_max,
             merge: Merge::new(),
@@ -216,7 +219,7 @@ impl Subtree {
                     others = true;
                 }
             }
-            if !entry.merged.is_empty() && !self.without_effect.contains(&index) {
+            if !entry.merged.is_empty() && self.without_effect.binary_search(&index).is_err() {
                 self.touched.push((*id, index));
             }
         }
@@ -312,9 +315,19 @@ impl Subtree {
         self.touched = touched;
     }
 
-    /// Everything up to `position` is durable: verdicts that waited for it leave.
-    pub fn committed(&mut self, position: u64, homes: &mut impl Homes) {
-        while self.waiting.front().is_some_and(|(at, ..)| *at <= position) {
+    /// Everything up to `position` is durable.
+    pub fn committed(&mut self, position: u64) {
+        self.durable = position;
+    }
+
+    /// Whether verdicts waited for what is now durable.
+    pub fn has_verdicts(&self) -> bool {
+        self.waiting.front().is_some_and(|(at, ..)| *at <= self.durable)
+    }
+
+    /// Verdicts that waited for the disk leave, as far as the lanes have room.
+    pub fn send_verdicts(&mut self, homes: &mut impl Homes) {
+        while self.has_verdicts() && homes.outbox().has_down_room() {
             let Some((_, client, ticket, verdict)) = self.waiting.pop_front() else { return };
             let verdict = DownItem::Verdict { to: client.session, ticket, verdict };
             homes.down_to(client.home).items.push(verdict);
@@ -364,7 +377,8 @@ impl Subtree {
         let packet = crate::row::batch::Packet {
             publisher,
             ticket: 0,
-            qos: crate::wire::QoS::AtMostOnce,
+            // The row is gone and its QoS with it: what the reader was granted decides.
+            qos: crate::wire::QoS::ExactlyOnce,
             retain: true,
             wants_verdict: false,
             properties: Span::EMPTY,

@@ -100,13 +100,39 @@ fn more_publishes_than_the_broker_takes_close_the_connection() {
         let greedy = world.connected(ConnectOptions::new(V5, "greedy").silent());
         world.received(greedy);
         world.stall_store();
-        for _ in 0..6 {
+        for _ in 0..4 {
             world.publish(greedy, message("t", "m").qos(Q2).retained());
         }
+        world.run_until_quiet();
+        assert!(!world.is_closed(greedy), "as many as Receive Maximum");
+        world.publish(greedy, message("t", "m").qos(Q1).retained());
         world.run_until_quiet();
         assert!(world.is_closed(greedy));
         assert_eq!(disconnect_reason(&world.received(greedy)), Some(ReasonCode::ReceiveMaximumExceeded));
         world.resume_store();
         world.run_until_quiet();
     });
+}
+
+#[test]
+fn retain_as_published_does_not_make_a_stopped_reader_cost_memory() {
+    // QoS 0 beyond SEND_HIGH_BYTES is dropped, with RETAIN 1 as with RETAIN 0
+    let mut plan = Plan::new(7, 2);
+    plan.piece_bytes_max = 65_536;
+    let world = &mut World::new(plan);
+    let reader = client(world, V5, "r");
+    let options = SubscriptionOptions { retain_as_published: true, ..Default::default() };
+    world.subscribe_with(reader, &[("t", options)], &[]);
+    world.run_until_quiet();
+    world.received(reader);
+    world.stop_reading(reader);
+    let publisher = client(world, V5, "p");
+    let large = "x".repeat(300_000);
+    for _ in 0..20 {
+        publish(world, publisher, message("t", &large).retained());
+    }
+    world.read_again(reader);
+    world.run_until_quiet();
+    let got = world.messages(reader);
+    assert!(got.len() < 8 && got.iter().all(|message| message.retain), "{} messages waited", got.len());
 }

@@ -207,3 +207,38 @@ fn nobody_listens_and_the_publisher_learns_it() {
         assert!([ReasonCode::Success, ReasonCode::NoMatchingSubscribers].contains(reason));
     });
 }
+
+/// A client whose home is `shard`.
+fn at_home(world: &mut World, shard: u16, name: &str) -> ClientId {
+    let names = (0..).map(|number| format!("{name}{number}"));
+    let name = names.into_iter().find(|name| world.roots.home(name).0 == shard).unwrap();
+    client(world, V311, &name)
+}
+
+#[test]
+fn what_fills_more_parcels_than_a_lane_takes_waits_for_the_next_turns() {
+    // One step may send more than the credit of a lane: it must neither be lost nor take the broker with it.
+    for (shards, lane_parcels) in [(2, 1), (4, 1), (2, 2)] {
+        let plan = Plan { lane_parcels, piece_bytes_max: 65_536, ..Plan::new(u64::from(shards as u32), shards) };
+        let world = &mut World::new(plan);
+        let (publisher, reader) = (at_home(world, 0, "p"), at_home(world, 0, "r"));
+        world.subscribe(reader, "#", Q1);
+        world.run_until_quiet();
+        world.received(reader);
+        // Up: one tree whose rows for one owner are several parcels.
+        let value = "v".repeat(60_000);
+        let rows: Vec<String> = (0..30).map(|row| format!("\"k{row}\":\"{value}\"")).collect();
+        publish(world, publisher, message("$tree/*/x", &format!("{{{}}}", rows.join(","))).qos(Q1));
+        assert_eq!(acks(&world.received(publisher)).len(), 1);
+        assert_eq!(world.messages(reader).len(), 30);
+        // Down: one parcel of many small publishes, each with a delivery and a verdict.
+        let topics = (0..).map(|number| format!("{number}"));
+        let topic = topics.into_iter().find(|topic| world.roots.owner(topic).0 == 1).unwrap();
+        for _ in 0..6_000 {
+            world.publish(publisher, message(&topic, "m").qos(Q1));
+        }
+        world.run_until_quiet();
+        assert_eq!(acks(&world.received(publisher)).len(), 6_000);
+        assert_eq!(world.messages(reader).len(), 6_000);
+    }
+}

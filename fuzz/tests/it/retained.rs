@@ -229,3 +229,26 @@ fn a_full_store_stops_writers_and_not_readers() {
         assert_eq!(world.lines(reader).last().unwrap(), "t 199");
     });
 }
+
+#[test]
+fn who_subscribes_again_and_again_without_reading_gets_the_retained_messages_once() {
+    // [MQTT-3.8.4-4]: they are sent again for each SUBSCRIBE, but those of before need not come to their end
+    let mut plan = Plan::new(9, 4);
+    plan.piece_bytes_max = 65_536;
+    let world = &mut World::new(plan);
+    let publisher = client(world, V311, "p");
+    let large = "x".repeat(200_000);
+    for topic in TOPICS.iter().flat_map(|topic| (0..4).map(move |row| format!("{topic}/{row}"))) {
+        publish(world, publisher, message(&topic, &large).retained());
+    }
+    let reader = client(world, V311, "r");
+    world.stop_reading(reader);
+    for _ in 0..50 {
+        world.subscribe(reader, "#", Q0);
+    }
+    world.run_until_quiet();
+    world.read_again(reader);
+    world.run_until_quiet();
+    let got = world.lines(reader).len();
+    assert!((24..400).contains(&got), "{got} messages for 50 subscriptions and 24 rows");
+}

@@ -166,3 +166,28 @@ fn a_tree_without_retain_is_an_event_and_keeps_nothing() {
         assert!(world.twin.rows().is_empty());
     });
 }
+
+#[test]
+fn a_tree_larger_than_a_parcel_over_many_groups_keeps_to_the_credit_of_the_lanes() {
+    // A lane may have room for one parcel only; a step that says more must not push a second.
+    let large = |plan: &mut Plan| plan.broker.session.queue_bytes = usize::MAX;
+    worlds_with(large, |world| {
+        if world.plan.piece_bytes_max < 48 {
+            return; // two megabytes in crumbs
+        }
+        let plain = subscriber(world, V5, "plain", "#", Q1);
+        let merged = subscriber(world, V5, "merged", "$sync/#", Q1);
+        let publisher = client(world, V5, "p");
+        let long = "x".repeat(20_000);
+        let rows: Vec<String> = (0..80).map(|number| format!("\"r{number}\":{{\"x\":\"{long}\"}}")).collect();
+        let tree = format!("{{{}}}", rows.join(","));
+        let packet_id = world.publish(publisher, message("$tree/#", &tree).qos(Q1).retained());
+        world.run_until_quiet();
+        assert_eq!(acks(&world.received(publisher)), [(AckKind::Puback, packet_id)]);
+        assert_eq!(world.messages(plain).len(), 80);
+        let frames = world.messages(merged);
+        let mut state = engine::row::fold::State::new("#");
+        frames.iter().for_each(|frame| state.fold(&frame.payload).unwrap());
+        assert_eq!(state.rows().count(), 80);
+    });
+}

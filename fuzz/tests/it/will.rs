@@ -123,3 +123,21 @@ fn a_will_may_be_a_tree() {
         assert_eq!(world.messages(tree).len(), 1);
     });
 }
+
+#[test]
+fn a_takeover_that_ends_the_session_ends_the_delay_too() {
+    // MQTT 5 section 3.1.4, comment on [MQTT-3.1.4-3]: Session Expiry Interval 0, or Clean Start
+    for (expiry_s, clean) in [(0, false), (0, true), (100, true)] {
+        worlds(|world| {
+            let heir = subscriber(world, V5, "heir", "will/#", Q1);
+            let mut options = with_will(V5);
+            options.properties = vec![Property::SessionExpiryInterval(expiry_s)];
+            options.will =
+                options.will.map(|will| WillOptions { properties: vec![Property::WillDelayInterval(10)], ..will });
+            world.connected(options);
+            let second = world.connected(ConnectOptions { clean, ..ConnectOptions::new(V5, "mortal") });
+            assert_eq!(connack(&world.received(second)), (false, 0));
+            assert_eq!(world.lines(heir), ["will/t gone"], "expiry {expiry_s}, clean {clean}");
+        });
+    }
+}
