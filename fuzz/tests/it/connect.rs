@@ -225,7 +225,7 @@ fn clients_that_come_and_go_leave_no_timers_behind() {
     use engine::shard::{Input, Outbox, Setup, Shard};
     let config = engine::config::Config::default();
     let roots = engine::topic::Roots::new([1, 2], &[], &[], 1).unwrap();
-    let mut shard = Shard::new(Setup { me: ShardId(0), shards: 1, config, roots, seed: 3 });
+    let mut shard = Shard::new(Setup { me: ShardId(0), shards: 1, config, roots, seed: 3, epoch: 1 });
     let mut out = Outbox::new(1);
     for round in 0..20_000_u32 {
         let now = Now { mono_ms: u64::from(round), wall_ms: 0 };
