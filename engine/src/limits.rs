@@ -42,6 +42,8 @@ pub const FRAMES_UNACKED_DEFAULT: u16 = 2;
 pub const PARCEL_BYTES_MAX: usize = 256 * 1024;
 /// Items of an open parcel.
 pub const PARCEL_ITEMS_MAX: usize = 4_096;
+/// Requests to owners that wait for room before a home takes no further SUBSCRIBE and UNSUBSCRIBE.
+pub const ASKS_WAITING_MAX: usize = 4_096;
 /// Default of `shards.link_parcels`: parcels that one lane of a link holds (its credit).
 pub const LINK_PARCELS_DEFAULT: usize = 64;
 

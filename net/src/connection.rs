@@ -174,9 +174,13 @@ impl Connections {
         }
     }
 
-    /// The peer sent its last byte: what is owed to it is still sent. True: the engine is to be told.
+    /// The peer sent its last byte: what is owed to it is still sent. True: the engine is to be told. Not while the
+    /// engine still has bytes of it to look at: once it reads on, the next receive tells of the end again.
     pub(crate) fn peer_ended(&mut self, conn: ConnId, now_ms: u64) -> bool {
         let Some(slot) = self.slot_mut(conn) else { return false };
+        if slot.phase == Phase::Open && slot.is_paused {
+            return false;
+        }
         slot.has_ended = true;
         let was_open = slot.phase == Phase::Open;
         self.close(conn, now_ms);
@@ -361,5 +365,24 @@ fn pop_due(queue: &mut VecDeque<(u64, ConnId)>, now_ms: u64) -> Option<ConnId> {
 fn shut(slot: &Slot, how: Shutdown) {
     if let Some(fd) = slot.fd.as_ref() {
         let _ = socket2::SockRef::from(fd).shutdown(how);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn the_end_of_a_paused_connection_is_told_when_it_is_read_again() {
+        // Its last packets, a DISCONNECT perhaps, wait in the engine for room: the end comes after them.
+        let fd = TcpListener::bind("127.0.0.1:0").unwrap().into();
+        let mut connections = Connections::new();
+        let conn = connections.open(fd);
+        connections.establish(conn);
+        connections.pause(conn, true);
+        assert!(!connections.peer_ended(conn, 0) && connections.is_open(conn));
+        connections.pause(conn, false);
+        assert!(connections.peer_ended(conn, 0) && !connections.is_open(conn));
     }
 }

@@ -24,7 +24,9 @@ pub struct Bounds {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Queued {
     Kept,
-    /// This or an older one was dropped.
+    /// It was queued, and older ones were dropped for it.
+    Displaced,
+    /// It was dropped.
     Dropped,
     /// `session.overflow = "disconnect"`: nothing was queued, the client is to go.
     Disconnect,
@@ -45,14 +47,10 @@ impl Queue {
         let mut outcome = Queued::Kept;
         while self.waiting.len() >= bounds.messages || self.bytes + cost > bounds.bytes {
             match bounds.overflow {
-                Overflow::DropOldest if !self.waiting.is_empty() => {
-                    outcome = Queued::Dropped;
-                    if let Some(oldest) = self.pop(messages) {
-                        messages.release(oldest.message);
-                    }
-                }
                 Overflow::Disconnect => return Queued::Disconnect,
-                Overflow::DropOldest | Overflow::DropNewest => return Queued::Dropped,
+                Overflow::DropNewest => return Queued::Dropped,
+                Overflow::DropOldest if cost > bounds.bytes || !self.drop_oldest(messages) => return Queued::Dropped,
+                Overflow::DropOldest => outcome = Queued::Displaced,
             }
         }
         messages.hold(delivered.message);
@@ -61,10 +59,47 @@ impl Queue {
         outcome
     }
 
+    /// Drops the oldest message. Frames stay: a merged subscription has few of them, and awaits their acknowledgement.
+    fn drop_oldest(&mut self, messages: &mut Messages) -> bool {
+        let oldest = self.waiting.iter().position(|delivered| delivered.merged.is_none());
+        let Some(oldest) = oldest.and_then(|at| self.waiting.remove(at)) else { return false };
+        self.bytes -= messages.get(oldest.message).cost_bytes();
+        messages.release(oldest.message);
+        true
+    }
+
     /// The oldest, still held: whoever takes it releases it.
     pub fn pop(&mut self, messages: &Messages) -> Option<Delivered> {
         let delivered = self.waiting.pop_front()?;
         self.bytes -= messages.get(delivered.message).cost_bytes();
         Some(delivered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::inflight::Ids;
+    use crate::session::message::Message;
+    use crate::wire::QoS;
+
+    #[test]
+    fn drop_oldest_spares_frames_and_what_would_not_fit_an_empty_queue_drops_nothing() {
+        let (mut messages, mut queue) = (Messages::default(), Queue::default());
+        let bounds = Bounds { messages: 3, bytes: 1_000, overflow: Overflow::DropOldest };
+        let mut push = |queue: &mut Queue, payload: &[u8], merged| {
+            let message = messages.insert(Message::new("t", payload, b"", 0));
+            let delivered = Delivered { message, qos: QoS::AtLeastOnce, retain: false, ids: Ids::new(), merged };
+            let queued = queue.push(delivered, &mut messages, &bounds);
+            messages.drop_unheld(message);
+            (queued, messages.len())
+        };
+        assert_eq!(push(&mut queue, b"frame", Some(7)), (Queued::Kept, 1));
+        assert_eq!(push(&mut queue, b"1", None), (Queued::Kept, 2));
+        assert_eq!(push(&mut queue, b"2", None), (Queued::Kept, 3));
+        assert_eq!(push(&mut queue, b"3", None), (Queued::Displaced, 3));
+        assert_eq!(push(&mut queue, &[0; 2_000], None), (Queued::Dropped, 3));
+        let waiting: Vec<bool> = queue.waiting.iter().map(|delivered| delivered.merged.is_some()).collect();
+        assert_eq!(waiting, [true, false, false]);
     }
 }

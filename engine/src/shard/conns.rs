@@ -23,6 +23,8 @@ pub struct Conn {
     pub carry: Vec<u8>,
     /// Not read: something that its next packet needs has no room.
     pub is_blocked: bool,
+    /// And that is room in its own send buffer: `Drained` tells, nobody need look.
+    pub waits_to_drain: bool,
     pub last_heard_ms: u64,
     /// One and a half times Keep Alive; 0: none.
     pub silence_max_ms: u32,
@@ -42,6 +44,7 @@ impl Conns {
             version: Version::V311,
             carry: Vec::new(),
             is_blocked: false,
+            waits_to_drain: false,
             last_heard_ms: now.mono_ms,
             silence_max_ms: 0,
         };

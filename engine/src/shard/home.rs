@@ -11,7 +11,7 @@ use super::wheel::{Timer, Wheel};
 use crate::clock::Now;
 use crate::config::Config;
 use crate::key::{ConnId, FilterHandle, SessionKey, ShardId};
-use crate::limits::SEND_HIGH_BYTES;
+use crate::limits::{ASKS_WAITING_MAX, SEND_HIGH_BYTES};
 use crate::session::Session;
 use crate::session::deliver::{Way, pump};
 use crate::session::message::Messages;
@@ -147,6 +147,11 @@ impl Home {
     /// Whether anything waits for room in an up lane.
     pub fn has_asks(&self) -> bool {
         self.asks.iter().any(|asks| !asks.is_empty())
+    }
+
+    /// Whether owners keep so much waiting that nobody may ask for more.
+    pub fn has_many_asks(&self) -> bool {
+        self.asks.iter().any(|asks| asks.len() >= ASKS_WAITING_MAX)
     }
 
     /// Fills the window of a session from its queue.

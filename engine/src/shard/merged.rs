@@ -409,7 +409,7 @@ impl Home {
             let send = |session: &mut Session, way: &mut Way<'_>| deliver(session, delivered, way);
             let queued = with_way(session, messages, bounds, stats, now, out, send);
             messages.drop_unheld(message);
-            if queued != Queued::Kept {
+            if !matches!(queued, Queued::Kept | Queued::Displaced) {
                 return false;
             }
             merged.unacked += 1;

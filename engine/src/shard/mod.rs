@@ -261,9 +261,14 @@ impl Shard {
     }
 
     fn drained(&mut self, now: Now, conn: ConnId, out: &mut Outbox) {
-        if let Some(conns::State::Live(session)) = self.home.conns.get(conn).map(|conn| conn.state) {
+        let Some(this) = self.home.conns.get(conn) else { return };
+        let waits = this.waits_to_drain && this.is_blocked;
+        if let conns::State::Live(session) = this.state {
             self.home.pump(now, session, out);
             self.home.catch_up(session, out);
+        }
+        if waits {
+            self.unblock(now, conn, out);
         }
     }
 }

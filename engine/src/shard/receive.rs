@@ -123,7 +123,12 @@ impl Shard {
             this.carry.extend_from_slice(part);
         }
         this.is_blocked = true;
-        self.home.blocked.push(conn);
+        this.waits_to_drain = out.sends.unsent(conn) > SEND_STOP_READING_BYTES;
+        if this.waits_to_drain {
+            out.sends.watch(conn);
+        } else {
+            self.home.blocked.push(conn);
+        }
         out.orders.push(Order::Pause(conn));
     }
 
@@ -143,7 +148,6 @@ impl Shard {
         let Some(this) = self.home.conns.get(conn) else { return Flow::Gone };
         let (state, version) = (this.state, this.version);
         if out.sends.unsent(conn) > SEND_STOP_READING_BYTES {
-            out.sends.watch(conn);
             return Flow::Blocked; // it asks for more than it takes
         }
         let packet = match decode_patterns(version, bytes) {
@@ -175,6 +179,7 @@ impl Shard {
         match packet {
             Packet::Publish(publish) => self.publish(now, conn, session, bytes, &publish, out),
             Packet::Ack(ack) => self.ack(now, conn, session, &ack, out),
+            Packet::Subscribe(_) | Packet::Unsubscribe(_) if self.home.has_many_asks() => Flow::Blocked,
             Packet::Subscribe(subscribe) => self.subscribe(now, conn, session, &subscribe, out),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(now, conn, session, &unsubscribe, out),
             Packet::Pingreq => {

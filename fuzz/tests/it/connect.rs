@@ -241,3 +241,30 @@ fn clients_that_come_and_go_leave_no_timers_behind() {
     assert_eq!((stats.sessions, stats.connections), (3, 0));
     assert!(stats.timers < 2_000, "{} timers", stats.timers);
 }
+
+#[test]
+fn a_client_that_asks_more_than_it_reads_is_left_alone_until_it_reads() {
+    use engine::clock::Now;
+    use engine::key::{ConnId, ShardId};
+    use engine::limits::SEND_STOP_READING_BYTES;
+    use engine::shard::outbox::Order;
+    use engine::shard::{Input, Outbox, Setup, Shard};
+    let config = engine::config::Config::default();
+    let roots = engine::topic::Roots::new([1, 2], &[], &[], 1).unwrap();
+    let mut shard = Shard::new(Setup { me: ShardId(0), shards: 1, config, roots, seed: 3 });
+    let (mut out, now) = (Outbox::new(1), Now { mono_ms: 20_000, wall_ms: 0 });
+    let conn = ConnId { index: 0, generation: 1 };
+    shard.step(Now { mono_ms: 1, wall_ms: 0 }, Input::Opened { conn, peer: "" }, &mut out);
+    shard.step(now, Input::Bytes { conn, bytes: b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01x" }, &mut out);
+    let pings = [0xC0, 0].repeat(SEND_STOP_READING_BYTES / 2 + 100);
+    shard.step(now, Input::Bytes { conn, bytes: &pings }, &mut out);
+    shard.step(now, Input::Timer, &mut out);
+    assert_eq!(out.orders.last(), Some(&Order::Pause(conn)));
+    assert_eq!(shard.deadline(), None, "nobody looks again and again");
+    let answered = out.sends.take(conn, &mut Vec::new()).unwrap().len();
+    assert!((SEND_STOP_READING_BYTES..SEND_STOP_READING_BYTES + 10).contains(&answered));
+    assert!(out.sends.sent(conn, answered).drained);
+    shard.step(now, Input::Drained { conn }, &mut out);
+    assert_eq!(out.orders.last(), Some(&Order::Resume(conn)));
+    assert_eq!(answered + out.sends.unsent(conn), 4 + pings.len(), "every ping is answered");
+}
