@@ -336,6 +336,7 @@ fn new_session(client_id: &str) -> Session {
         delivery: Delivery::default(),
         acks: Acks::default(),
         walks: Vec::new(),
+        is_awaited: false,
         will: None,
         ends_at_ms: 0,
         will_at_ms: 0,
