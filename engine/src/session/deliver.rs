@@ -1,7 +1,7 @@
 //! How messages leave a session: at once, through the window, or through the queue.
 
 use super::Session;
-use super::inflight::{Acked, Delivered, Inflight, Stage};
+use super::inflight::{Acked, Delivered, FrameOf, Inflight, Stage};
 use super::message::{Message, Messages};
 use super::queue::{Bounds, Queue, Queued};
 use crate::clock::Now;
@@ -28,7 +28,7 @@ pub struct Way<'a> {
 }
 
 impl Delivery {
-    fn window_is_open(&self) -> bool {
+    pub fn window_is_open(&self) -> bool {
         self.inflight.as_ref().is_none_or(|inflight| inflight.sent() < self.window as usize)
     }
 
@@ -100,7 +100,7 @@ fn send_new(
 /// A connection of the session begins: what was unacknowledged is to be sent again, as the window of this connection
 /// opens [MQTT-3.3.4-9]. What this client no longer takes [MQTT-3.1.2-24] is as good as acknowledged,
 /// [MQTT-3.1.2-25]; returns the merged subscriptions whose frames were among it.
-pub fn begin_again(session: &mut Session, messages: &mut Messages, now: Now) -> Vec<u32> {
+pub fn begin_again(session: &mut Session, messages: &mut Messages, now: Now) -> Vec<FrameOf> {
     let Some(mut inflight) = session.delivery.inflight.take() else { return Vec::new() };
     inflight.begin_again();
     let mut merged = Vec::new();
@@ -130,7 +130,7 @@ fn send_again(session: &mut Session, messages: &Messages, now: Now, buffer: &mut
 }
 
 /// PUBACK, PUBREC or PUBCOMP from the client. Returns the merged subscription whose frame was acknowledged.
-pub fn acked(session: &mut Session, ack: &Ack<'_>, messages: &mut Messages, buffer: &mut Vec<u8>) -> Option<u32> {
+pub fn acked(session: &mut Session, ack: &Ack<'_>, messages: &mut Messages, buffer: &mut Vec<u8>) -> Option<FrameOf> {
     let Some(inflight) = session.delivery.inflight.as_deref_mut() else {
         return unknown(session.version, ack, buffer);
     };
@@ -160,7 +160,7 @@ pub fn acked(session: &mut Session, ack: &Ack<'_>, messages: &mut Messages, buff
 
 /// An unknown PUBREC is answered by PUBREL 0x92 in MQTT 5 and a plain one before, so that the peer can end its
 /// exchange; anything else unknown says nothing new.
-fn unknown(version: Version, ack: &Ack<'_>, buffer: &mut Vec<u8>) -> Option<u32> {
+fn unknown(version: Version, ack: &Ack<'_>, buffer: &mut Vec<u8>) -> Option<FrameOf> {
     if ack.kind == AckKind::Pubrec && !ack.reason.is_error() {
         let reason = ReasonCode::PacketIdentifierNotFound;
         let pubrel = Ack { kind: AckKind::Pubrel, packet_id: ack.packet_id, reason, properties: Default::default() };

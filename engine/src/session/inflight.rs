@@ -8,6 +8,13 @@ use std::collections::VecDeque;
 /// Subscription Identifiers of one delivery.
 pub type Ids = SmallVec<[u32; 2]>;
 
+/// Which merged subscription a frame is of. The index is used again, the serial is not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FrameOf {
+    pub index: u32,
+    pub serial: u32,
+}
+
 /// What a delivery is beside its message.
 #[derive(Clone, Debug)]
 pub struct Delivered {
@@ -15,8 +22,8 @@ pub struct Delivered {
     pub qos: QoS,
     pub retain: bool,
     pub ids: Ids,
-    /// Index of the merged subscription whose frame this is.
-    pub merged: Option<u32>,
+    /// The merged subscription whose frame this is.
+    pub merged: Option<FrameOf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,7 +61,7 @@ pub enum Acked {
     Release {
         first: bool,
         message: MessageKey,
-        merged: Option<u32>,
+        merged: Option<FrameOf>,
     },
     Unknown,
 }

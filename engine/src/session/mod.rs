@@ -39,6 +39,8 @@ pub struct Session {
     pub acks: Acks,
     /// Walks under way that bring retained messages to plain subscriptions.
     pub walks: Vec<u32>,
+    /// A merged subscription waits until its window and queue have room.
+    pub is_awaited: bool,
     pub will: Option<Box<Will>>,
     /// When the session ends, while it has no connection; milliseconds, monotonic.
     pub ends_at_ms: u64,

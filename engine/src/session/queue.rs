@@ -79,7 +79,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::inflight::Ids;
+    use crate::session::inflight::{FrameOf, Ids};
     use crate::session::message::Message;
     use crate::wire::QoS;
 
@@ -94,7 +94,7 @@ mod tests {
             messages.drop_unheld(message);
             (queued, messages.len())
         };
-        assert_eq!(push(&mut queue, b"frame", Some(7)), (Queued::Kept, 1));
+        assert_eq!(push(&mut queue, b"frame", Some(FrameOf { index: 7, serial: 0 })), (Queued::Kept, 1));
         assert_eq!(push(&mut queue, b"1", None), (Queued::Kept, 2));
         assert_eq!(push(&mut queue, b"2", None), (Queued::Kept, 3));
         assert_eq!(push(&mut queue, b"3", None), (Queued::Displaced, 3));

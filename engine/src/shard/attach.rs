@@ -132,8 +132,8 @@ impl Shard {
             session.delivery.window = granted.window;
             session.will = connect.will.map(|will| Box::new(Will::new(&will)));
             session.will_at_ms = 0;
-            for index in begin_again(session, &mut self.home.messages, now) {
-                self.home.frame_acked(index, key, out);
+            for frame in begin_again(session, &mut self.home.messages, now) {
+                self.home.frame_acked(frame, out);
             }
         }
         self.home.pump(now, key, out);
@@ -341,6 +341,7 @@ fn new_session(client_id: &str) -> Session {
         delivery: Delivery::default(),
         acks: Acks::default(),
         walks: Vec::new(),
+        is_awaited: false,
         will: None,
         ends_at_ms: 0,
         will_at_ms: 0,

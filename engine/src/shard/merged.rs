@@ -16,7 +16,7 @@ use crate::dialect::safe_topic;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId};
 use crate::session::deliver::{Way, deliver};
 use crate::session::frame::{Cursor, FrameKind, FrameWords};
-use crate::session::inflight::{Delivered, Ids};
+use crate::session::inflight::{Delivered, FrameOf, Ids};
 use crate::session::message::Message;
 use crate::session::queue::Queued;
 use crate::session::{Session, Wish};
@@ -40,6 +40,8 @@ enum Standing {
 pub struct Merged {
     pub session: SessionKey,
     handle: FilterHandle,
+    /// Unlike any other's for long: tells it from an earlier one in its place.
+    serial: u32,
     /// Frames sent.
     n: u64,
     /// Frames with QoS above 0 that are unacknowledged.
@@ -74,10 +76,13 @@ pub struct MergedAsked {
 pub struct Mergeds {
     slots: Vec<Option<Merged>>,
     free: Vec<u32>,
+    serial: u32,
 }
 
 impl Mergeds {
-    fn insert(&mut self, merged: Merged) -> u32 {
+    fn insert(&mut self, mut merged: Merged) -> u32 {
+        self.serial = self.serial.wrapping_add(1);
+        merged.serial = self.serial;
         if let Some(index) = self.free.pop() {
             self.slots[index as usize] = Some(merged);
             return index;
@@ -112,6 +117,7 @@ impl Home {
         let mut merged = Merged {
             session,
             handle,
+            serial: 0,
             n: 0,
             unacked: 0,
             lost: 0,
@@ -262,8 +268,11 @@ impl Home {
         let unacked_max = self.config.limits.frames_unacked;
         let Some(merged) = self.merged.get_mut(index) else { return false };
         let unacked = merged.unacked;
-        let Some(session) = self.sessions.get(merged.session) else { return false };
-        unacked < unacked_max && session.delivery.queue_is_empty() && takes_more(session, out)
+        let Some(session) = self.sessions.get_mut(merged.session) else { return false };
+        let delivery = &session.delivery;
+        let has_place = delivery.queue_is_empty() && delivery.window_is_open();
+        session.is_awaited |= !has_place; // a frame in the queue could be dropped with it
+        has_place && unacked < unacked_max && takes_more(session, out)
     }
 
     /// The session's socket or window takes more: its merged subscriptions catch up, its walks go on.
@@ -360,8 +369,9 @@ impl Home {
     }
 
     /// A frame of this subscription was acknowledged.
-    pub fn frame_acked(&mut self, index: u32, session: SessionKey, out: &mut Outbox) {
-        if let Some(merged) = self.merged.get_mut(index).filter(|merged| merged.session == session) {
+    pub fn frame_acked(&mut self, frame: FrameOf, out: &mut Outbox) {
+        let FrameOf { index, serial } = frame;
+        if let Some(merged) = self.merged.get_mut(index).filter(|merged| merged.serial == serial) {
             merged.unacked = merged.unacked.saturating_sub(1);
             self.catch_up_one(index, out);
         }
@@ -404,7 +414,8 @@ impl Home {
             buffer.extend_from_slice(sending.body);
         } else {
             let message = self.messages.insert(Message::new(&topic, sending.body, &self.properties, 0));
-            let delivered = Delivered { message, qos, retain, ids, merged: Some(index) };
+            let delivered =
+                Delivered { message, qos, retain, ids, merged: Some(FrameOf { index, serial: merged.serial }) };
             let Home { messages, bounds, stats, .. } = self;
             let send = |session: &mut Session, way: &mut Way<'_>| deliver(session, delivered, way);
             let queued = with_way(session, messages, bounds, stats, now, out, send);

@@ -150,7 +150,6 @@ impl Shard {
     /// One event. What follows from it is appended to the outbox.
     pub fn step(&mut self, now: Now, input: Input<'_>, out: &mut Outbox) {
         self.now = now;
-        let is_bytes = matches!(input, Input::Bytes { .. });
         match input {
             Input::Opened { conn, .. } => self.opened(now, conn, out),
             Input::Bytes { conn, bytes } => self.receive(now, conn, bytes, out),
@@ -160,11 +159,8 @@ impl Shard {
             Input::Down { from, parcel } => self.take_down(now, from, parcel, out),
             Input::Timer => self.timers(now, out),
             Input::Committed { position } => self.subtree.committed(position),
-            Input::Turn => {}
+            Input::Turn => self.go_on(now, out),
             Input::Stop => self.stop(now, out),
-        }
-        if !is_bytes || !self.local.items.is_empty() {
-            self.go_on(now, out);
         }
         self.settle(now, out);
         self.home.sweep_timers();

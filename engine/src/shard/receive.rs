@@ -212,10 +212,11 @@ impl Shard {
         }
         let merged = acked(session, ack, &mut self.home.messages, out.sends.buffer(conn));
         self.home.pump(now, key, out);
-        if let Some(index) = merged {
-            self.home.frame_acked(index, key, out);
+        if let Some(frame) = merged {
+            self.home.frame_acked(frame, out);
         }
-        if self.home.sessions.get(key).is_some_and(|session| !session.walks.is_empty()) {
+        let Some(session) = self.home.sessions.get_mut(key) else { return Flow::Next };
+        if std::mem::take(&mut session.is_awaited) || !session.walks.is_empty() {
             self.home.catch_up(key, out);
         }
         Flow::Next

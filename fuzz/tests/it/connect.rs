@@ -251,7 +251,7 @@ fn a_client_that_asks_more_than_it_reads_is_left_alone_until_it_reads() {
     use engine::shard::{Input, Outbox, Setup, Shard};
     let config = engine::config::Config::default();
     let roots = engine::topic::Roots::new([1, 2], &[], &[], 1).unwrap();
-    let mut shard = Shard::new(Setup { me: ShardId(0), shards: 1, config, roots, seed: 3 });
+    let mut shard = Shard::new(Setup { me: ShardId(0), shards: 1, config, roots, seed: 3, epoch: 1 });
     let (mut out, now) = (Outbox::new(1), Now { mono_ms: 20_000, wall_ms: 0 });
     let conn = ConnId { index: 0, generation: 1 };
     shard.step(Now { mono_ms: 1, wall_ms: 0 }, Input::Opened { conn, peer: "" }, &mut out);

@@ -602,3 +602,47 @@ fn deleted_rows_are_forgotten_with_time() {
         assert_eq!(world.tombstones(), 0);
     });
 }
+
+#[test]
+fn a_frame_waits_for_the_window_of_plain_messages_and_no_longer() {
+    let narrow = |plan: &mut Plan| plan.broker.session.inflight_max = 1;
+    worlds_with(narrow, |world| {
+        let reader = world.connected(ConnectOptions::new(V311, "r").silent());
+        world.subscribe(reader, "p/+", Q1);
+        world.subscribe(reader, "$tree/m/+", Q1);
+        world.run_until_quiet();
+        world.received(reader);
+        let publisher = client(world, V5, "p");
+        for topic in ["p/1", "p/2", "m/a", "m/b"] {
+            publish(world, publisher, message(topic, "1").qos(Q1).retained());
+        }
+        for want in ["p/1 1", "p/2 1", r#"m/+ {"a":1,"b":1}"#] {
+            let got = world.messages(reader);
+            assert_eq!(got.iter().map(Message::line).collect::<Vec<_>>(), [want]);
+            world.ack(reader, AckKind::Puback, got[0].packet_id);
+            world.run_until_quiet();
+        }
+    });
+}
+
+#[test]
+fn an_acknowledgement_counts_for_the_subscription_that_the_frame_was_of() {
+    both_versions(|world, version| {
+        let reader = world.connected(ConnectOptions::new(version, "r").silent());
+        let publisher = client(world, version, "p");
+        world.subscribe(reader, "$tree/a/+", Q1);
+        world.run_until_quiet();
+        publish(world, publisher, message("a/1", "1").qos(Q1).retained());
+        let old = world.messages(reader);
+        world.unsubscribe(reader, "$tree/a/+");
+        world.subscribe(reader, "$tree/b/+", Q1);
+        world.run_until_quiet();
+        for topic in ["b/1", "b/2", "b/3"] {
+            publish(world, publisher, message(topic, "1").qos(Q1).retained());
+        }
+        assert_eq!(world.messages(reader).len(), 2, "limits.frames_unacked");
+        world.ack(reader, AckKind::Puback, old[0].packet_id);
+        world.run_until_quiet();
+        assert_eq!(world.lines(reader), [""; 0], "it was of another subscription");
+    });
+}
