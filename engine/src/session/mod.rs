@@ -16,6 +16,7 @@ use crate::key::{ConnId, FilterHandle};
 use crate::wire::{QoS, Version};
 use acks::Acks;
 use deliver::Delivery;
+use smallvec::SmallVec;
 use will::Will;
 
 /// The Session Expiry Interval that means never, MQTT 5 section 3.1.2.11.2.
@@ -33,22 +34,25 @@ pub struct Session {
     pub packet_bytes_max: usize,
     /// Reason strings and user properties are wanted on every packet, [MQTT-3.1.2-29].
     pub problem_information: bool,
-    pub subscriptions: Vec<SubscriptionRef>,
+    pub subscriptions: SmallVec<[SubscriptionRef; 2]>,
     pub delivery: Delivery,
     /// Publishes of the client whose acknowledgement has not left.
     pub acks: Acks,
     /// Walks under way that bring retained messages to plain subscriptions.
-    pub walks: Vec<u32>,
+    pub walks: SmallVec<[u32; 4]>,
     /// A merged subscription waits until its window and queue have room.
     pub is_awaited: bool,
     pub will: Option<Box<Will>>,
     /// When the session ends, while it has no connection; milliseconds, monotonic.
     pub ends_at_ms: u64,
-    /// When the will is due, while it is delayed.
-    pub will_at_ms: u64,
-    /// Serial of the row that was last collected for this session, and where: see `shard::fanout`.
-    pub stamp: (u64, u32),
+    /// Serial of the row that was last collected for this session: see `shard::fanout`.
+    pub stamp: u64,
+    /// Where it was collected.
+    pub stamped_at: u32,
 }
+
+// An idle client costs this much: what is rarely needed is boxed.
+const _: () = assert!(size_of::<Session>() <= 208);
 
 /// Where a subscription of this session stands in the home's table of filters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -17,6 +17,8 @@ pub struct Will {
     pub delay_s: u32,
     /// Message Expiry Interval, seconds.
     pub expiry_s: Option<u32>,
+    /// When it is published, while its client is away and it is delayed; milliseconds, monotonic. 0: not decided.
+    pub due_ms: u64,
 }
 
 impl Will {
@@ -33,6 +35,7 @@ impl Will {
             retain: will.retain,
             delay_s: will.properties.will_delay().unwrap_or(0),
             expiry_s: will.properties.message_expiry(),
+            due_ms: 0,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::session::deliver::{Delivery, begin_again, release_all};
 use crate::session::will::Will;
 use crate::session::{NEVER_EXPIRES, Session};
 use crate::wire::{Connect, Disconnect, Fault, ReasonCode, Version};
+use smallvec::SmallVec;
 
 /// A will that is to be published, and for whom.
 pub(super) struct DueWill {
@@ -131,7 +132,6 @@ impl Shard {
             session.problem_information = granted.problem_information;
             session.delivery.window = granted.window;
             session.will = connect.will.map(|will| Box::new(Will::new(&will)));
-            session.will_at_ms = 0;
             for frame in begin_again(session, &mut self.home.messages, now) {
                 self.home.frame_acked(frame, out);
             }
@@ -224,8 +224,8 @@ impl Shard {
             Some(0) => self.queue_will(key),
             Some(delay_ms) => {
                 let at_ms = now.mono_ms + delay_ms;
-                if let Some(session) = self.home.sessions.get_mut(key) {
-                    session.will_at_ms = at_ms;
+                if let Some(will) = self.home.sessions.get_mut(key).and_then(|session| session.will.as_mut()) {
+                    will.due_ms = at_ms;
                 }
                 self.home.wheel.set(at_ms, Timer::Will(key));
             }
@@ -243,7 +243,8 @@ impl Shard {
 
     pub(super) fn will_delay_passed(&mut self, now: Now, key: SessionKey) {
         let Some(session) = self.home.sessions.get(key) else { return };
-        if session.conn.is_none() && session.will_at_ms != 0 && session.will_at_ms <= now.mono_ms {
+        let is_due = session.will.as_ref().is_some_and(|will| will.due_ms != 0 && will.due_ms <= now.mono_ms);
+        if session.conn.is_none() && is_due {
             self.queue_will(key);
         }
     }
@@ -337,14 +338,14 @@ fn new_session(client_id: &str) -> Session {
         expiry_s: 0,
         packet_bytes_max: usize::MAX,
         problem_information: true,
-        subscriptions: Vec::new(),
+        subscriptions: SmallVec::new(),
         delivery: Delivery::default(),
         acks: Acks::default(),
-        walks: Vec::new(),
+        walks: SmallVec::new(),
         is_awaited: false,
         will: None,
         ends_at_ms: 0,
-        will_at_ms: 0,
-        stamp: (0, 0),
+        stamp: 0,
+        stamped_at: 0,
     }
 }

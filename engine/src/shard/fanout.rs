@@ -109,11 +109,11 @@ impl Home {
                     continue;
                 }
                 let Some(session) = self.sessions.get_mut(subscriber.session) else { continue };
-                if session.stamp.0 != self.serial {
-                    session.stamp = (self.serial, readers.len() as u32);
+                if session.stamp != self.serial {
+                    (session.stamp, session.stamped_at) = (self.serial, readers.len() as u32);
                     readers.push((subscriber.session, wish, Ids::new()));
                 }
-                let (_, joint, ids) = &mut readers[session.stamp.1 as usize];
+                let (_, joint, ids) = &mut readers[session.stamped_at as usize];
                 joint.qos = joint.qos.max(wish.qos);
                 joint.retain_as_published |= wish.retain_as_published;
                 ids.extend((wish.subscription_id != 0).then_some(wish.subscription_id));

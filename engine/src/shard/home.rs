@@ -138,9 +138,9 @@ impl Home {
             Timer::SessionExpiry(session) => {
                 sessions.get(session).is_some_and(|session| session.conn.is_none() && session.ends_at_ms == due_ms)
             }
-            Timer::Will(session) => {
-                sessions.get(session).is_some_and(|session| session.conn.is_none() && session.will_at_ms == due_ms)
-            }
+            Timer::Will(session) => sessions.get(session).is_some_and(|session| {
+                session.conn.is_none() && session.will.as_ref().is_some_and(|will| will.due_ms == due_ms)
+            }),
         });
     }
 

@@ -6,6 +6,7 @@
 //! ```text
 //! entries  | addr len id tail | addr len id - | …        a ring that we write and the kernel reads
 //! memory   | buffer 0 | buffer 1 | …                      buffer `id` lies at id * buffer_bytes
+//!          |<- go round ->|<- wait until they are needed ->|
 //! ```
 #![allow(unsafe_code)]
 
@@ -21,6 +22,9 @@ pub(super) const GROUP: u16 = 0;
 const PAGE_BYTES: usize = 4_096;
 /// Entries that the kernel accepts in one buffer ring.
 const BUFFERS_MAX: u16 = 32_768;
+/// Buffers that go round at first. The kernel takes them in turns, so each of them is touched soon, however few
+/// bytes arrive; the others stay untouched until a receive finds none free.
+const BUFFERS_FIRST: u16 = 64;
 
 /// Bytes that were received, in a buffer of the ring. Must be given back with `Ring::recycle`.
 #[must_use = "a buffer that is not recycled is lost to the ring"]
@@ -59,6 +63,10 @@ pub(super) struct Provided {
     memory: Region,
     buffers: u16,
     buffer_bytes: u32,
+    /// Buffers that go round: those with the lower numbers.
+    offered: u16,
+    /// More were offered since `publish`.
+    is_widened: bool,
     /// Counts published buffers; the kernel sees it after `publish`.
     tail: u16,
 }
@@ -75,8 +83,9 @@ impl Provided {
         let memory = Region::new(usize::from(buffers) * buffer_bytes as usize)?;
         // SAFETY: the region is page-aligned, holds `buffers` entries, and outlives the ring (see above).
         unsafe { submitter.register_buf_ring_with_flags(entries.start.as_ptr() as u64, buffers, GROUP, 0)? };
-        let mut provided = Provided { entries, memory, buffers, buffer_bytes, tail: 0 };
-        (0..buffers).for_each(|id| provided.offer(id));
+        let offered = buffers.min(BUFFERS_FIRST);
+        let mut provided = Provided { entries, memory, buffers, buffer_bytes, offered, is_widened: false, tail: 0 };
+        (0..offered).for_each(|id| provided.offer(id));
         provided.publish();
         Ok(provided)
     }
@@ -100,6 +109,18 @@ impl Provided {
         self.offer(filled.id);
     }
 
+    /// A receive found no buffer: twice as many go round from now on, as far as there are so many. Receives that
+    /// ended together ask once.
+    pub(super) fn widen(&mut self) {
+        if self.is_widened || self.offered == self.buffers {
+            return;
+        }
+        self.is_widened = true;
+        let more = self.offered.saturating_mul(2).min(self.buffers);
+        (self.offered..more).for_each(|id| self.offer(id));
+        self.offered = more;
+    }
+
     fn offer(&mut self, id: u16) {
         let slot = usize::from(self.tail & (self.buffers - 1));
         let offset = usize::from(id) * self.buffer_bytes as usize;
@@ -116,9 +137,28 @@ impl Provided {
 
     /// Shows the kernel every buffer offered so far.
     pub(super) fn publish(&mut self) {
+        self.is_widened = false;
         // SAFETY: the tail lies in entry 0, aligned, and only this thread writes it.
         let tail = unsafe { &*BufRingEntry::tail(self.entries.start.as_ptr().cast()).cast::<AtomicU16>() };
         // Release: the kernel reads the tail with acquire and then the entries.
         tail.store(self.tail, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_buffers_go_round_when_receives_find_none_and_never_more_than_there_are() {
+        let ring = super::super::ring::builder().build(2).unwrap();
+        let mut provided = Provided::register(&ring.submitter(), 4 * BUFFERS_FIRST, 64).unwrap();
+        for times in [1, 2, 4, 4] {
+            assert_eq!((provided.offered, provided.tail), (times * BUFFERS_FIRST, times * BUFFERS_FIRST));
+            provided.widen();
+            provided.widen(); // another receive of the same turn
+            provided.publish();
+        }
+        drop(ring); // before its buffers
     }
 }

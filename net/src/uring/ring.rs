@@ -225,7 +225,13 @@ impl Ring {
                 self.recycle(filled);
                 end_of(completion.result)
             }
-            (_, None) => end_of(completion.result),
+            (_, None) => {
+                let end = end_of(completion.result);
+                if matches!(end, Received::NoBuffer) {
+                    self.provided.as_mut().expect("there until the drop").widen();
+                }
+                end
+            }
         }
     }
 
