@@ -45,12 +45,7 @@ impl Queue {
         let mut outcome = Queued::Kept;
         while self.waiting.len() >= bounds.messages || self.bytes + cost > bounds.bytes {
             match bounds.overflow {
-                Overflow::DropOldest if !self.waiting.is_empty() => {
-                    outcome = Queued::Dropped;
-                    if let Some(oldest) = self.pop(messages) {
-                        messages.release(oldest.message);
-                    }
-                }
+                Overflow::DropOldest if self.drop_oldest(messages) => outcome = Queued::Dropped,
                 Overflow::Disconnect => return Queued::Disconnect,
                 Overflow::DropOldest | Overflow::DropNewest => return Queued::Dropped,
             }
@@ -59,6 +54,15 @@ impl Queue {
         self.bytes += cost;
         self.waiting.push_back(delivered);
         outcome
+    }
+
+    /// Drops the oldest message that is no frame: what one holds comes only once. Returns whether there was one.
+    fn drop_oldest(&mut self, messages: &mut Messages) -> bool {
+        let oldest = self.waiting.iter().position(|delivered| delivered.merged.is_none());
+        let Some(oldest) = oldest.and_then(|oldest| self.waiting.remove(oldest)) else { return false };
+        self.bytes -= messages.get(oldest.message).cost_bytes();
+        messages.release(oldest.message);
+        true
     }
 
     /// The oldest, still held: whoever takes it releases it.
