@@ -101,6 +101,6 @@ mod tests {
         assert_eq!(out, "frame;live;n=4;more;lost=3;skipped=1");
         let ver = Some(Cursor { epoch: 0, group: GroupId(0), version: 0xFFFF });
         FrameWords { ver, more: false, lost: 0, skipped: 0, ..words }.write(&mut out);
-        assert_eq!(out, "frame;live;n=4;ver=AAAAAAAAAAAAAAAAAAAAAAD__");
+        assert_eq!(out, "frame;live;n=4;ver=AAAAAAAAAAAAAAAAAAAAAP__");
     }
 }

@@ -86,6 +86,10 @@ impl Messages {
         }
     }
 
+    pub fn is_held(&self, key: MessageKey) -> bool {
+        self.slots[key.0 as usize].as_ref().is_some_and(|message| message.references > 0)
+    }
+
     /// Forgets a message that nobody came to hold.
     pub fn drop_unheld(&mut self, key: MessageKey) {
         let slot = &mut self.slots[key.0 as usize];

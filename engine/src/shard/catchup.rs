@@ -7,17 +7,18 @@
 //! since = 0     walk(until E0) ─▶ newer(E0) ─▶ …
 //! ```
 
-use super::parcel::{DownItem, Frame, Part, WalkStart};
+use super::parcel::{DownItem, Frame, Part, Stand, WalkStart};
 use super::subtree::{Homes, Subtree};
-use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
+use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId};
 use crate::limits::{WALK_BYTES_PER_TURN_MAX, WALK_ROWS_PER_TURN_MAX};
 use crate::row::batch::{Batch, Packet, Row};
 use crate::row::change::Kept;
 use crate::row::merge::Merge;
 use crate::row::retained::{Catchup, Newer, Retained, Walk};
-use crate::topic::{Interner, Kind, Roots};
+use crate::topic::{Interner, Kind, Roots, is_wildcard};
 use crate::wire::QoS;
 use foldhash::HashMap;
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 /// Walks under way, by the home that asked and its name for them.
@@ -34,6 +35,17 @@ struct Open {
     /// Where the filter lies, if in one group.
     group: Option<GroupId>,
     phase: Phase,
+    /// Frames that are made and wait to be asked for.
+    bodies: VecDeque<Body>,
+    qos: QoS,
+    /// With these frames the reader has everything up to this position.
+    complete_at: Option<u64>,
+}
+
+struct Body {
+    bytes: Vec<u8>,
+    rows: u32,
+    skipped: u32,
 }
 
 enum Phase {
@@ -46,16 +58,24 @@ enum Phase {
 struct Slice {
     rows: usize,
     bytes: usize,
+    bytes_max: usize,
     qos: QoS,
 }
 
 impl Slice {
+    fn new(bytes_max: usize) -> Slice {
+        Slice { rows: 0, bytes: 0, bytes_max, qos: QoS::AtMostOnce }
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows >= WALK_ROWS_PER_TURN_MAX || self.bytes >= self.bytes_max
+    }
+
     fn add(&mut self, bytes: usize, qos: QoS) -> ControlFlow<()> {
         self.rows += 1;
         self.bytes += bytes;
         self.qos = self.qos.max(qos);
-        let is_full = self.rows >= WALK_ROWS_PER_TURN_MAX || self.bytes >= WALK_BYTES_PER_TURN_MAX;
-        if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
@@ -63,16 +83,27 @@ impl Subtree {
     /// Begins a walk and sends its first slice.
     pub fn walk(&mut self, home: ShardId, start: WalkStart, filter: &str, roots: &Roots, homes: &mut impl Homes) {
         // A reader that stands before tombstones that are gone would miss deletions: it starts anew.
-        let is_lost = start.since > 0 && start.since < self.retained.forgotten();
-        let phase = if start.since == 0 || is_lost {
-            let began = self.position;
-            Phase::Walking { walk: Box::new(Walk::until(began)), began }
+        let Stand { since, whole } = start.stand;
+        let is_lost = since > 0 && since < self.retained.forgotten();
+        let phase = if whole || is_lost {
+            let began = if since == 0 || is_lost { self.position } else { since };
+            Phase::Walking { walk: Box::new(Walk::until(self.position)), began }
         } else {
-            Phase::Newer { since: start.since, catchup: Box::default() }
+            Phase::Newer { since, catchup: Box::default() }
         };
         let body_bytes_max = (start.body_bytes_max as usize).min(self.frame_bytes_max);
         let group = roots.group_of_filter(filter);
-        let open = Open { filter: filter.into(), kind: start.kind, body_bytes_max, reset: is_lost, group, phase };
+        let open = Open {
+            filter: filter.into(),
+            kind: start.kind,
+            body_bytes_max,
+            reset: is_lost,
+            group,
+            phase,
+            bodies: VecDeque::new(),
+            qos: QoS::AtMostOnce,
+            complete_at: None,
+        };
         self.walks.open.insert((home, start.walk), open);
         self.continue_walk(home, start.walk, homes);
     }
@@ -99,7 +130,7 @@ impl Subtree {
         // One parcel for rows and item: asked for again it may be another, when these rows have filled this one.
         let down = homes.down_to(home);
         let first = down.batch.packets.len() as u32;
-        let mut slice = Slice { rows: 0, bytes: 0, qos: QoS::AtMostOnce };
+        let mut slice = Slice::new(WALK_BYTES_PER_TURN_MAX);
         let done = self.retained.walk(&self.interner, &open.filter, stand, WALK_ROWS_PER_TURN_MAX, |kept| {
             copy_kept(&mut down.batch, kept);
             slice.add(kept.payload.len() + kept.topic.len(), kept.qos)
@@ -109,35 +140,55 @@ impl Subtree {
         done
     }
 
+    /// One frame. It completes the walk if nothing changed since the last frames were made.
     fn merged_slice(&mut self, home: ShardId, walk: u32, open: &mut Open, homes: &mut impl Homes) -> bool {
-        let mut slice = Slice { rows: 0, bytes: 0, qos: QoS::AtMostOnce };
-        self.merge.begin(&open.filter);
-        let done = gather(&self.retained, &self.interner, open, self.position, &mut self.merge, &mut slice);
-        let about = Frame {
+        if open.bodies.is_empty() {
+            self.make_bodies(open);
+        }
+        let Some(Body { bytes, rows, skipped }) = open.bodies.pop_front() else { return true };
+        let done = open.bodies.is_empty() && open.complete_at == Some(self.position);
+        let down = homes.down_to(home);
+        let frame = Frame {
             handle: FilterHandle(0),
-            body: Span::EMPTY,
+            body: down.batch.keep(&bytes),
             event: false,
-            qos: slice.qos,
+            qos: open.qos,
             publisher: Client { home: self.me, session: SessionKey::NONE },
-            rows: 0,
-            skipped: 0,
-            more: false,
+            rows,
+            skipped,
+            more: !done,
             position: self.position,
             group: open.group.unwrap_or_default(),
             version: open.group.map_or(0, |group| self.groups[group.index()].last),
         };
-        let mut bodies: Vec<(Vec<u8>, u32, bool)> = Vec::new();
-        let skipped = self.merge.finish_split(open.body_bytes_max, |body, rows, last| {
-            bodies.push((body.to_vec(), rows as u32, last));
-        });
-        let down = homes.down_to(home);
-        for (body, rows, last) in bodies {
-            let (skipped, more) = if last { (skipped, !done) } else { (0, true) };
-            let frame = Frame { body: down.batch.keep(&body), rows, skipped, more, ..about };
-            let reset = std::mem::take(&mut open.reset);
-            down.items.push(DownItem::Part(Part { walk, frame, reset, slice_end: last, done: done && last }));
-        }
+        let reset = std::mem::take(&mut open.reset);
+        down.items.push(DownItem::Part(Part { walk, frame, reset, done }));
         done
+    }
+
+    /// Makes frames of the next rows, at least one.
+    fn make_bodies(&mut self, open: &mut Open) {
+        /// So many small frames are made at once.
+        const SLICE_BYTES_MIN: usize = 4 * 1024;
+        let is_wild = is_wildcard(&open.filter);
+        let bytes_max = open.body_bytes_max.clamp(SLICE_BYTES_MIN, WALK_BYTES_PER_TURN_MAX);
+        let mut slice = Slice::new(if is_wild { bytes_max } else { usize::MAX });
+        self.merge.begin(&open.filter);
+        let mut gather = || gather(&self.retained, &self.interner, open, self.position, &mut self.merge, &mut slice);
+        let mut complete = gather();
+        // The one row of a filter without wildcard is one frame: a second, empty one would say that it is gone.
+        while !complete && !is_wild {
+            complete = gather();
+        }
+        let bodies = &mut open.bodies;
+        let skipped = self.merge.finish_split(open.body_bytes_max, |body, rows, _| {
+            bodies.push_back(Body { bytes: body.to_vec(), rows: rows as u32, skipped: 0 });
+        });
+        if let Some(last) = bodies.back_mut() {
+            last.skipped = skipped;
+        }
+        open.qos = slice.qos;
+        open.complete_at = complete.then_some(self.position);
     }
 }
 
@@ -161,7 +212,7 @@ fn gather(
         open.phase = Phase::Newer { since: *began, catchup: Box::default() };
     }
     let Phase::Newer { since, catchup } = &mut open.phase else { return true };
-    while slice.rows < WALK_ROWS_PER_TURN_MAX && slice.bytes < WALK_BYTES_PER_TURN_MAX {
+    while !slice.is_full() {
         let nodes = WALK_ROWS_PER_TURN_MAX;
         let complete = retained.newer(interner, &open.filter, *since, catchup, nodes, |newer| match newer {
             Newer::Row(kept) => {

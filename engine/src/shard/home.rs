@@ -5,11 +5,12 @@ use super::conns::{Conns, State};
 use super::filters::Filters;
 use super::merged::Mergeds;
 use super::outbox::Outbox;
-use super::parcel::WalkStart;
+use super::parcel::{Stand, WalkStart};
 use super::sessions::Sessions;
 use super::wheel::{Timer, Wheel};
 use crate::clock::Now;
 use crate::config::Config;
+use crate::dialect::safe_topic;
 use crate::key::{ConnId, FilterHandle, SessionKey, ShardId};
 use crate::limits::{ASKS_WAITING_MAX, SEND_HIGH_BYTES};
 use crate::session::Session;
@@ -169,12 +170,12 @@ impl Home {
     }
 
     /// Begins a walk for a subscription and returns its name.
-    pub fn start_walk(&mut self, reader: Reader, kind: Kind, since: u64) -> u32 {
+    pub fn start_walk(&mut self, reader: Reader, kind: Kind, stand: Stand) -> u32 {
         let walk = self.next_walk;
         self.next_walk = self.next_walk.wrapping_add(1);
-        let body_bytes_max = self.body_bytes_max(reader.session, reader.handle);
+        let body_bytes_max = self.body_bytes_max(&reader);
         self.readers.insert(walk, reader);
-        let start = WalkStart { walk, filter: Default::default(), kind, since, body_bytes_max };
+        let start = WalkStart { walk, filter: Default::default(), kind, stand, body_bytes_max };
         self.ask(reader.owner, Ask::Walk { handle: reader.handle, start });
         walk
     }
@@ -206,11 +207,14 @@ impl Home {
     }
 
     /// The largest frame body that fits the client's Maximum Packet Size.
-    fn body_bytes_max(&self, session: SessionKey, handle: FilterHandle) -> u32 {
+    fn body_bytes_max(&self, reader: &Reader) -> u32 {
         /// Fixed header, packet identifier, the frame's properties and words at their longest.
         const AROUND_BODY_BYTES_MAX: usize = 256;
-        let packet_bytes_max = self.sessions.get(session).map_or(usize::MAX, |session| session.packet_bytes_max);
-        let around = self.filters.slot(handle).text.len() + AROUND_BODY_BYTES_MAX;
+        let packet_bytes_max = self.sessions.get(reader.session).map_or(usize::MAX, |session| session.packet_bytes_max);
+        let filter = &*self.filters.slot(reader.handle).text;
+        let is_safe = reader.merged.is_some_and(|index| self.merged.is_safe_topic(index));
+        let topic_len = if is_safe { safe_topic(filter).len() } else { filter.len() };
+        let around = topic_len + AROUND_BODY_BYTES_MAX;
         let body = packet_bytes_max.saturating_sub(around).min(self.config.limits.frame_bytes);
         body.max(1) as u32
     }

@@ -5,12 +5,12 @@
 //!
 //! ```text
 //! live ──frame that it cannot take──▶ behind(since) ──takes bytes──▶ catching(walk) ──last part──▶ live
-//! sync:  behind(0) ▶ catching ──last part, others still under way──▶ held(position) ──all done──▶ behind(position)
+//! sync:  behind(nothing) ▶ catching ──last part, others still under way──▶ held(position) ──all done──▶ behind(position)
 //! ```
 
 use super::home::{Home, Reader, takes_more, with_way};
 use super::outbox::Outbox;
-use super::parcel::{Frame, Part};
+use super::parcel::{Frame, Part, Stand};
 use crate::clock::Now;
 use crate::dialect::safe_topic;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId};
@@ -18,7 +18,6 @@ use crate::session::deliver::{Way, deliver};
 use crate::session::frame::{Cursor, FrameKind, FrameWords};
 use crate::session::inflight::{Delivered, FrameOf, Ids};
 use crate::session::message::Message;
-use crate::session::queue::Queued;
 use crate::session::{Session, Wish};
 use crate::topic::{Kind, is_wildcard};
 use crate::wire::{Property, PublishHead, QoS};
@@ -28,12 +27,12 @@ use std::borrow::Cow;
 /// Where a reader stands with one owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Standing {
-    /// It has everything up to this position; 0: nothing, it awaits a snapshot.
-    Behind(u64),
-    /// A walk brings what it misses; it began from `since`.
-    Catching { walk: u32, since: u64 },
-    /// Its part of a snapshot is complete up to this position; other owners' are not.
-    Held(u64),
+    /// What it has, and no more.
+    Behind(Stand),
+    /// A walk brings what it misses beyond `stand`.
+    Catching { walk: u32, stand: Stand },
+    /// Its part of a snapshot is complete up to `position`, other owners' are not; it began at `began`.
+    Held { position: u64, began: u64 },
 }
 
 /// One merged subscription.
@@ -58,6 +57,8 @@ pub struct Merged {
     /// Owners whose part of the snapshot is not complete; 0: no snapshot under way.
     snapshot_left: u16,
     is_reset: bool,
+    /// The last frame said that more follows.
+    owes_more: bool,
     standing: SmallVec<[(ShardId, Standing); 1]>,
 }
 
@@ -91,9 +92,23 @@ impl Mergeds {
         self.slots.len() as u32 - 1
     }
 
+    pub fn is_safe_topic(&self, index: u32) -> bool {
+        self.slots[index as usize].as_ref().is_some_and(|merged| merged.is_safe_topic)
+    }
+
     fn get_mut(&mut self, index: u32) -> Option<&mut Merged> {
         self.slots.get_mut(index as usize)?.as_mut()
     }
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sent {
+    Yes,
+    /// It exceeds what this client takes.
+    TooLarge,
+    /// The session's queue is full.
+    NoPlace,
 }
 
 /// A frame with what its reader must know beside the body.
@@ -127,6 +142,7 @@ impl Home {
             is_announced: false,
             snapshot_left: 0,
             is_reset: false,
+            owes_more: false,
             standing: SmallVec::new(),
         };
         if asked.sync {
@@ -183,9 +199,9 @@ impl Home {
             return; // behind: the catch-up will bring it
         }
         let sending = Sending { kind: FrameKind::Live, frame, body, more: frame.more };
-        if !is_ready || !self.send_frame(now, index, wish, sending, out) {
+        if !is_ready || self.send_frame(now, index, wish, sending, out) != Sent::Yes {
             if let Some(merged) = self.merged.get_mut(index) {
-                merged.standing.push((from, Standing::Behind(frame.position - 1)));
+                merged.standing.push((from, Standing::Behind(Stand::after(frame.position - 1))));
             }
             if is_ready {
                 self.catch_up_one(index, out);
@@ -196,39 +212,62 @@ impl Home {
     /// A part of a walk that this reader asked for.
     pub fn on_part(&mut self, now: Now, part: &Part, body: &[u8], out: &mut Outbox) {
         let walk = part.walk;
-        let Some(reader) = self.readers.get(&walk).copied() else { return };
+        let Some(reader) = self.readers.get_mut(&walk) else { return };
+        reader.is_waiting = true; // until the next slice is asked for
+        let reader = *reader;
         let Some(index) = reader.merged else { return };
         if part.reset {
             return self.start_over(index, out);
         }
         let (frame, done) = (&part.frame, part.done);
         let Some(wish) = self.wish_of(reader.session, reader.handle) else { return };
+        let is_tree = is_wildcard(&self.filters.slot(reader.handle).text);
         let Some(merged) = self.merged.get_mut(index) else { return };
         let in_snapshot = merged.snapshot_left > 0;
-        if done {
-            self.readers.remove(&walk);
-            merged.standing.retain(|(owner, _)| *owner != reader.owner);
-            if in_snapshot {
-                merged.snapshot_left -= 1;
-                merged.standing.push((reader.owner, Standing::Held(frame.position)));
+        let stand = merged.has_begun(reader.owner, frame.position);
+        let is_last = done && merged.snapshot_left == 1;
+        let kind = match (in_snapshot, is_last) {
+            (true, true) => FrameKind::Snap,
+            (true, false) => FrameKind::Part,
+            (false, _) => FrameKind::Live,
+        };
+        // Without wildcard an empty live frame would say that the row is gone.
+        let says_something = frame.rows > 0 || is_tree && (frame.skipped > 0 || done && merged.owes_more);
+        if says_something || is_last {
+            let sending = Sending { kind, frame, body, more: kind == FrameKind::Live && is_tree && !done };
+            if self.send_frame(now, index, wish, sending, out) == Sent::NoPlace {
+                return self.step_back(index, walk, stand);
             }
         }
-        let is_last = done && in_snapshot && merged.snapshot_left == 0;
-        if frame.rows > 0 || frame.skipped > 0 || is_last {
-            let kind = match (in_snapshot, is_last) {
-                (true, true) => FrameKind::Snap,
-                (true, false) => FrameKind::Part,
-                (false, _) => FrameKind::Live,
-            };
-            let more = !in_snapshot && (frame.more || !done);
-            self.send_frame(now, index, wish, Sending { kind, frame, body, more }, out);
+        if !done {
+            return self.ask_for_next_slice(walk, out);
+        }
+        self.readers.remove(&walk);
+        let Some(merged) = self.merged.get_mut(index) else { return };
+        merged.standing.retain(|(owner, _)| *owner != reader.owner);
+        if in_snapshot {
+            merged.snapshot_left -= 1;
+            let held = Standing::Held { position: frame.position, began: stand.since };
+            merged.standing.push((reader.owner, held));
         }
         if is_last {
             self.end_snapshot(index, out);
-        } else if part.slice_end && !done {
-            self.ask_for_next_slice(walk, out);
-        } else if done {
+        } else {
             self.catch_up_one(index, out);
+        }
+    }
+
+    /// A frame of a walk found the session's queue full: the walk begins again when there is room.
+    fn step_back(&mut self, index: u32, walk: u32, stand: Stand) {
+        self.cancel_walk(walk);
+        let Some(merged) = self.merged.get_mut(index) else { return };
+        for (_, standing) in &mut merged.standing {
+            if matches!(*standing, Standing::Catching { walk: other, .. } if other == walk) {
+                *standing = Standing::Behind(stand);
+            }
+        }
+        if let Some(session) = self.sessions.get_mut(merged.session) {
+            session.is_awaited = true;
         }
     }
 
@@ -240,8 +279,8 @@ impl Home {
             return;
         }
         for (_, standing) in &mut merged.standing {
-            if let Standing::Held(position) = *standing {
-                *standing = Standing::Behind(position);
+            if let Standing::Held { position, .. } = *standing {
+                *standing = Standing::Behind(Stand::after(position));
             }
         }
         self.catch_up_one(index, out);
@@ -267,7 +306,10 @@ impl Home {
     fn is_ready(&mut self, index: u32, out: &mut Outbox) -> bool {
         let unacked_max = self.config.limits.frames_unacked;
         let Some(merged) = self.merged.get_mut(index) else { return false };
-        let unacked = merged.unacked;
+        let readers = &self.readers;
+        let is_due = |walk: &u32| readers.get(walk).is_some_and(|reader| !reader.is_waiting);
+        // A slice that was asked for is a frame that comes.
+        let unacked = merged.unacked + walks_of(merged).iter().filter(|walk| is_due(walk)).count() as u16;
         let Some(session) = self.sessions.get_mut(merged.session) else { return false };
         let delivery = &session.delivery;
         let has_place = delivery.queue_is_empty() && delivery.window_is_open();
@@ -301,11 +343,12 @@ impl Home {
         let standing = merged.standing.clone();
         for (at, (owner, standing)) in standing.into_iter().enumerate() {
             match standing {
-                Standing::Behind(since) => {
+                Standing::Behind(_) if !self.is_ready(index, out) => {}
+                Standing::Behind(stand) => {
                     let reader = Reader { session, owner, handle, merged: Some(index), is_waiting: false };
-                    let walk = self.start_walk(reader, Kind::Merged, since);
+                    let walk = self.start_walk(reader, Kind::Merged, stand);
                     if let Some(merged) = self.merged.get_mut(index) {
-                        merged.standing[at].1 = Standing::Catching { walk, since };
+                        merged.standing[at].1 = Standing::Catching { walk, stand };
                     }
                 }
                 Standing::Catching { walk, .. } => {
@@ -313,7 +356,7 @@ impl Home {
                         self.ask_for_next_slice(walk, out);
                     }
                 }
-                Standing::Held(_) => {}
+                Standing::Held { .. } => {}
             }
         }
     }
@@ -349,22 +392,21 @@ impl Home {
     /// The connection is gone and the session lasts: walks end, and positions say where to go on.
     pub fn detach_merged(&mut self, index: u32) {
         let Some(merged) = self.merged.get_mut(index) else { return };
-        let (handle, in_snapshot) = (merged.handle, merged.snapshot_left > 0);
         merged.is_announced = true; // a SUBACK that was owed will not come
         let walks = walks_of(merged);
         for (_, standing) in &mut merged.standing {
-            if let Standing::Catching { since, .. } = *standing {
-                *standing = Standing::Behind(since);
+            match *standing {
+                Standing::Catching { stand, .. } => *standing = Standing::Behind(stand),
+                // Parts with QoS 0 may be lost with the connection, so all of it comes again.
+                Standing::Held { began, .. } => *standing = Standing::Behind(Stand { since: began, whole: true }),
+                Standing::Behind(_) => {}
             }
+        }
+        if merged.snapshot_left > 0 {
+            merged.snapshot_left = merged.standing.len() as u16;
         }
         for walk in walks {
             self.cancel_walk(walk);
-        }
-        if in_snapshot {
-            let owners = self.owner_list(handle);
-            if let Some(merged) = self.merged.get_mut(index) {
-                begin_snapshot(merged, &owners);
-            }
         }
     }
 
@@ -377,10 +419,9 @@ impl Home {
         }
     }
 
-    /// Sends a frame. False: this client cannot take it as it is.
-    fn send_frame(&mut self, now: Now, index: u32, wish: Wish, sending: Sending<'_>, out: &mut Outbox) -> bool {
-        let Some(merged) = self.merged.slots[index as usize].as_mut() else { return true };
-        let Some(session) = self.sessions.get_mut(merged.session) else { return true };
+    fn send_frame(&mut self, now: Now, index: u32, wish: Wish, sending: Sending<'_>, out: &mut Outbox) -> Sent {
+        let Some(merged) = self.merged.slots[index as usize].as_mut() else { return Sent::Yes };
+        let Some(session) = self.sessions.get_mut(merged.session) else { return Sent::Yes };
         let filter = &*self.filters.slot(merged.handle).text;
         self.properties.clear();
         if session.version.is_v5() {
@@ -405,10 +446,10 @@ impl Home {
         };
         if session.packet_bytes_max != usize::MAX && head.encoded_len(session.version) > session.packet_bytes_max {
             self.stats.oversize_dropped += 1;
-            return false;
+            return Sent::TooLarge;
         }
         if qos == QoS::AtMostOnce {
-            let Some(conn) = session.conn else { return true };
+            let Some(conn) = session.conn else { return Sent::Yes };
             let buffer = out.sends.buffer(conn);
             head.encode(session.version, buffer);
             buffer.extend_from_slice(sending.body);
@@ -418,27 +459,45 @@ impl Home {
                 Delivered { message, qos, retain, ids, merged: Some(FrameOf { index, serial: merged.serial }) };
             let Home { messages, bounds, stats, .. } = self;
             let send = |session: &mut Session, way: &mut Way<'_>| deliver(session, delivered, way);
-            let queued = with_way(session, messages, bounds, stats, now, out, send);
+            with_way(session, messages, bounds, stats, now, out, send);
+            let kept = messages.is_held(message); // else it is dropped, or it is kept in place of another
             messages.drop_unheld(message);
-            if !matches!(queued, Queued::Kept | Queued::Displaced) {
-                return false;
+            if !kept {
+                return Sent::NoPlace;
             }
             merged.unacked += 1;
         }
         merged.sent(&sending);
         self.stats.frames_sent += 1;
         self.stats.frame_rows_sent += u64::from(sending.frame.rows);
-        true
+        Sent::Yes
     }
 }
 
 impl Merged {
+    /// A slice from this owner arrived: the first of a snapshot says where its walk began. What is deleted from
+    /// there on is told if the walk must begin again.
+    fn has_begun(&mut self, from: ShardId, position: u64) -> Stand {
+        for (owner, standing) in &mut self.standing {
+            if let Standing::Catching { stand, .. } = standing
+                && *owner == from
+            {
+                if *stand == Stand::NOTHING {
+                    stand.since = position;
+                }
+                return *stand;
+            }
+        }
+        Stand::NOTHING
+    }
+
     fn sent(&mut self, sending: &Sending<'_>) {
         self.n += 1;
         self.is_reset = false;
         if sending.kind == FrameKind::Event {
             self.lost = 0;
         } else {
+            self.owes_more = sending.more;
             self.version = self.version_with(sending);
         }
     }
@@ -479,7 +538,7 @@ fn describe(about: FrameWords, is_tree: bool, words: &mut String, properties: &m
 
 fn begin_snapshot(merged: &mut Merged, owners: &[ShardId]) {
     merged.snapshot_left = owners.len() as u16;
-    merged.standing = owners.iter().map(|owner| (*owner, Standing::Behind(0))).collect();
+    merged.standing = owners.iter().map(|owner| (*owner, Standing::Behind(Stand::NOTHING))).collect();
 }
 
 fn walks_of(merged: &Merged) -> SmallVec<[u32; 4]> {

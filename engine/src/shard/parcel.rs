@@ -45,17 +45,35 @@ pub enum UpItem {
     },
 }
 
-/// Send the retained rows that match `filter` (plain), or frames of what changed after `since` (merged; 0: a
-/// snapshot). Slices come one at a time, each asked for by `More`.
+/// Send the retained rows that match `filter` (plain), or frames of what changed after `since` (merged). Slices come one at a time, each asked for by `More`.
 #[derive(Clone, Copy, Debug)]
 pub struct WalkStart {
     /// The home's name for this walk; unique among its walks while it lives.
     pub walk: u32,
     pub filter: Span,
     pub kind: Kind,
-    pub since: u64,
+    pub stand: Stand,
     /// Largest frame body that the reader takes.
     pub body_bytes_max: u32,
+}
+
+/// What the reader of a walk has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stand {
+    /// Position in the owner's order of changes. With `whole`: deletions after it are told; 0: there are none to tell.
+    pub since: u64,
+    /// Every row is to be sent, not only what changed.
+    pub whole: bool,
+}
+
+impl Stand {
+    /// It has nothing.
+    pub const NOTHING: Stand = Stand { since: 0, whole: true };
+
+    /// It has everything up to a position.
+    pub fn after(position: u64) -> Stand {
+        Stand { since: position, whole: false }
+    }
 }
 
 /// From an owner to a home.
@@ -143,15 +161,13 @@ pub enum DownItem {
     },
 }
 
-/// A part of a merged walk.
+/// A part of a merged walk: one slice is one frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Part {
     pub walk: u32,
     pub frame: Frame,
     /// What the reader had is void, this starts a snapshot.
     pub reset: bool,
-    /// The slice is complete: the next may be asked for.
-    pub slice_end: bool,
     /// The walk is complete.
     pub done: bool,
 }

@@ -5,6 +5,7 @@ use super::filters::Subscriber;
 use super::home::{Ask, Reader};
 use super::merged::MergedAsked;
 use super::outbox::Outbox;
+use super::parcel::Stand;
 use super::receive::Flow;
 use crate::clock::Now;
 use crate::dialect::{
@@ -176,7 +177,7 @@ impl Shard {
             self.home.cancel_plain_walks(key, *handle);
             for owner in self.home.owner_list(*handle) {
                 let reader = Reader { session: key, owner, handle: *handle, merged: None, is_waiting: false };
-                let walk = self.home.start_walk(reader, Kind::Plain, 0);
+                let walk = self.home.start_walk(reader, Kind::Plain, Stand::NOTHING);
                 if let Some(session) = self.home.sessions.get_mut(key) {
                     session.walks.push(walk);
                 }

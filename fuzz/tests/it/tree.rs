@@ -191,3 +191,30 @@ fn a_tree_larger_than_a_parcel_over_many_groups_keeps_to_the_credit_of_the_lanes
         assert_eq!(state.rows().count(), 80);
     });
 }
+
+#[test]
+fn a_will_may_be_a_tree() {
+    both_versions(|world, version| {
+        let merged = subscriber(world, version, "m", "$tree/w/#", Q0);
+        let options = ConnectOptions::new(version, "p").will("$tree/w/p", br#"{"on":0,"why":"lost"}"#);
+        let publisher = world.connected(options);
+        world.drop_client(publisher);
+        world.run_until_quiet();
+        assert_eq!(world.lines(merged), [r#"w/# {"p":{"on":0,"why":"lost"}}"#]);
+    });
+}
+
+#[test]
+fn a_tree_with_qos_2_is_applied_once_and_one_without_rows_is_acknowledged() {
+    both_versions(|world, version| {
+        let plain = subscriber(world, version, "plain", "#", Q2);
+        let publisher = client(world, version, "p");
+        for (tree, want) in [(r#"{"a":{"x":1},"b":{"x":2},"e":{"x":3}}"#, 3), ("{}", 0), (r#"{"a":{}}"#, 0)] {
+            let packet_id = world.publish(publisher, message("$tree/#", tree).qos(Q2));
+            world.run_until_quiet();
+            assert_eq!(world.messages(plain).len(), want, "{tree}");
+            let done = [(AckKind::Pubrec, packet_id), (AckKind::Pubcomp, packet_id)];
+            assert_eq!(acks(&world.received(publisher)), done, "{tree}");
+        }
+    });
+}
