@@ -15,7 +15,7 @@ use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
@@ -177,6 +177,11 @@ impl Ring {
         let len = rest.len().min(SEND_BYTES_MAX) as u32;
         let send = opcode::Send::new(Fd(fd.as_raw_fd()), rest.as_ptr(), len).flags(libc::MSG_NOSIGNAL).build();
         self.push(send, Token::of(Kind::Send, conn))
+    }
+
+    /// Closes a socket that no order names any more.
+    pub(crate) fn close(&mut self, fd: OwnedFd) -> io::Result<()> {
+        self.push(opcode::Close::new(Fd(fd.into_raw_fd())).build(), Token::alone(Kind::Hush, 0))
     }
 
     // Completions.
