@@ -45,6 +45,8 @@ pub(crate) enum Event {
     Sent { conn: ConnId, sent: usize, end: SendEnd },
     /// The receive could not be cancelled, so it may still be armed.
     NotCancelled { conn: ConnId },
+    /// The shard's bell was rung; it is to be silenced.
+    Rung,
     /// Bookkeeping of this room.
     Nothing,
 }
@@ -215,7 +217,7 @@ impl Ring {
             }
             Kind::Rung => {
                 self.is_listening = false;
-                Event::Nothing
+                Event::Rung
             }
             Kind::Cancel | Kind::Hush => Event::Nothing,
         }
@@ -337,9 +339,24 @@ impl Ring {
             return Ok(());
         }
         self.is_listening = true;
+        let poll = opcode::PollAdd::new(Fd(rung.as_raw_fd()), libc::POLLIN as u32).build();
+        self.push(poll, Token::alone(Kind::Rung, 0))
+    }
+
+    /// Empties the bell that was heard, with the next `enter`. Whoever rings between is not missed: a shard looks
+    /// for work after it announced its sleep.
+    pub(crate) fn silence(&mut self, rung: BorrowedFd<'_>) -> io::Result<()> {
         let word = (&raw mut self.counters.rung).cast::<u8>();
         let read = opcode::Read::new(Fd(rung.as_raw_fd()), word, size_of::<u64>() as u32).build();
-        self.push(read, Token::alone(Kind::Rung, 0))
+        self.push(read, Token::alone(Kind::Hush, 0))
+    }
+
+    /// Rings the bell of another shard with the next `enter`.
+    pub(crate) fn ring_bell(&mut self, rung: BorrowedFd<'_>) -> io::Result<()> {
+        static ONE: u64 = 1;
+        let word = (&raw const ONE).cast::<u8>();
+        let write = opcode::Write::new(Fd(rung.as_raw_fd()), word, size_of::<u64>() as u32).build();
+        self.push(write, Token::alone(Kind::Hush, 0))
     }
 
     /// Sleeps in the kernel until something completes, at most `at_most`. False: nothing did.
