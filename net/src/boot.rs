@@ -23,6 +23,11 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
+/// Descriptors of the store, the standard streams, and what is open for a moment while the process starts.
+const DESCRIPTORS_OF_PROCESS: usize = 32;
+/// Descriptors of one shard beside its listeners: rings, event descriptors, timers.
+const DESCRIPTORS_OF_SHARD: usize = 15;
+
 /// Why the process did not start, or ended before it was asked to. The text says what to do.
 #[derive(Debug)]
 pub enum BootError {
@@ -32,6 +37,11 @@ pub enum BootError {
     Kernel(KernelError),
     /// An address that cannot be listened on; the error names it.
     Listen(io::Error),
+    /// This process may not open what it needs before the first client comes.
+    Descriptors {
+        allowed: u64,
+        needed: u64,
+    },
     /// Not even the descriptors and threads to begin with.
     Resources(io::Error),
     /// The store or what it holds; the text says what to do.
@@ -51,7 +61,13 @@ impl fmt::Display for BootError {
         match self {
             BootError::Shards { asked } => write!(f, "{asked} shards asked for; 1 to {SHARDS_MAX} are possible"),
             BootError::Kernel(error) => error.fmt(f),
-            BootError::Listen(error) => write!(f, "cannot listen on {error}"),
+            BootError::Listen(error) => write!(f, "cannot listen on {error}{}", way_out(error.kind())),
+            BootError::Descriptors { allowed, needed } => write!(
+                f,
+                "this process may open {allowed} files; mote needs {needed} before the first connection, and one for each. \
+                 Raise the limit with `ulimit -n 65536`, LimitNOFILE=65536 in the systemd unit, or \
+                 `--ulimit nofile=65536` for a container"
+            ),
             BootError::Resources(error) => write!(f, "the system gives no descriptors or threads: {error}"),
             BootError::Store(why) => f.write_str(why),
             BootError::Shard { shard, error } => write!(f, "shard {shard} failed: {error}"),
@@ -63,6 +79,20 @@ impl fmt::Display for BootError {
 }
 
 impl std::error::Error for BootError {}
+
+/// What to do about an address that cannot be listened on.
+fn way_out(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrInUse => "; another program listens there: stop it, or choose another port with --listen",
+        io::ErrorKind::AddrNotAvailable => {
+            "; this machine has no such address: `ip addr` shows those it has, 0.0.0.0 stands for all of them"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher one with --listen"
+        }
+        _ => "",
+    }
+}
 
 /// What the ready line names.
 #[derive(Clone, Debug)]
@@ -110,6 +140,7 @@ where
     uring::check_kernel().map_err(BootError::Kernel)?;
     raise_descriptor_limit();
     refuse_huge_pages();
+    check_descriptors(plan)?;
     let (listeners, sockets) = listener::bind_all(&plan.listeners, plan.shards).map_err(BootError::Listen)?;
 
     let ports = mesh::build::<Parcel>(plan.shards, plan.link_parcels);
@@ -226,6 +257,16 @@ fn join(threads: Vec<(ShardId, JoinHandle<io::Result<()>>)>) -> Result<(), BootE
         });
     }
     outcome
+}
+
+/// Too few would otherwise end in a panic of the executor, or in a broker that takes nobody.
+fn check_descriptors(plan: &Plan) -> Result<(), BootError> {
+    let each = DESCRIPTORS_OF_SHARD + plan.listeners.len();
+    let needed = (DESCRIPTORS_OF_PROCESS + plan.shards * each) as u64;
+    match getrlimit(Resource::Nofile).current {
+        Some(allowed) if allowed < needed => Err(BootError::Descriptors { allowed, needed }),
+        _ => Ok(()),
+    }
 }
 
 /// Every connection is a descriptor: as many as the system lets this process have.

@@ -279,7 +279,7 @@ impl Connections {
         for conn in unsettled.drain(..) {
             let Some(slot) = self.slot_mut(conn) else { continue };
             slot.is_unsettled = false;
-            self.settle_close(conn, now_ms, sends);
+            self.settle_close(conn, now_ms, ring, sends)?;
             self.settle_receive(conn, ring)?;
         }
         self.unsettled = unsettled;
@@ -309,29 +309,36 @@ impl Connections {
         Ok(())
     }
 
-    fn settle_close(&mut self, conn: ConnId, now_ms: u64, sends: &mut Sends) {
-        let Some(slot) = self.slot_mut(conn) else { return };
+    fn settle_close(&mut self, conn: ConnId, now_ms: u64, ring: &mut Ring, sends: &mut Sends) -> io::Result<()> {
+        let Some(slot) = self.slot_mut(conn) else { return Ok(()) };
         let is_sent = slot.is_broken || (!slot.is_sending && sends.unsent(conn) == 0);
         if slot.phase == Phase::Flushing && is_sent {
-            shut(slot, Shutdown::Write);
-            slot.phase = Phase::Lingering;
-            self.linger_by.push_back((now_ms + LINGER_MS, conn));
+            if slot.has_ended {
+                slot.phase = Phase::Ending; // closing says the same as a shutdown before it
+            } else {
+                shut(slot, Shutdown::Write);
+                slot.phase = Phase::Lingering;
+                self.linger_by.push_back((now_ms + LINGER_MS, conn));
+            }
         }
-        let Some(slot) = self.slot_mut(conn) else { return };
+        let Some(slot) = self.slot_mut(conn) else { return Ok(()) };
         if slot.phase == Phase::Lingering && slot.has_ended {
             slot.phase = Phase::Ending;
         }
         if slot.phase != Phase::Ending {
-            return;
+            return Ok(());
         }
         if slot.receive == Receive::Idle && !slot.is_sending {
-            slot.fd = None;
+            if let Some(fd) = slot.fd.take() {
+                ring.close(fd)?;
+            }
             sends.close(conn);
             self.give_up(conn.index);
         } else {
             // Both directions end, so that the kernel completes what it holds.
             shut(slot, Shutdown::Both);
         }
+        Ok(())
     }
 
     fn give_up(&mut self, index: u32) {

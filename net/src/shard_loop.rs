@@ -196,8 +196,8 @@ impl<S: Step, K: Keep> Loop<S, K> {
         self.advance_stop()?;
         self.set_credit();
         self.take_timers();
-        self.take_down();
-        self.take_up();
+        self.take_down()?;
+        self.take_up()?;
         self.take_sockets();
         self.take_commits();
         self.step(Input::Turn);
@@ -260,49 +260,58 @@ impl<S: Step, K: Keep> Loop<S, K> {
         }
     }
 
-    fn take_down(&mut self) {
+    fn take_down(&mut self) -> io::Result<()> {
         for sender in 0..self.parts.plan.shards {
             let from = ShardId(sender as u16);
             for _ in 0..PARCEL_BURST_MAX {
                 let Some(parcel) = self.parts.ports.down.pop(from) else { break };
-                self.take_parcel(from, parcel);
+                self.take_parcel(from, parcel)?;
             }
         }
+        Ok(())
     }
 
-    fn take_up(&mut self) {
+    fn take_up(&mut self) -> io::Result<()> {
         let shards = self.parts.plan.shards;
         self.first = (self.first + 1) % shards;
         for offset in 0..shards {
             let from = ShardId(((self.first + offset) % shards) as u16);
             for _ in 0..PARCEL_BURST_MAX {
                 if !self.out.has_down_room() {
-                    return;
+                    return Ok(());
                 }
                 let Some(parcel) = self.parts.ports.up.pop(from) else { break };
-                self.take_parcel(from, parcel);
+                self.take_parcel(from, parcel)?;
             }
         }
+        Ok(())
     }
 
-    fn take_parcel(&mut self, from: ShardId, parcel: Parcel) {
+    fn take_parcel(&mut self, from: ShardId, parcel: Parcel) -> io::Result<()> {
         self.is_busy = true;
-        self.ring_for_room(from);
+        self.ring_for_room(from)?;
         match parcel {
             Parcel::Up(parcel) => self.step(Input::Up { from, parcel }),
             Parcel::Down(parcel) => self.step(Input::Down { from, parcel }),
         }
+        Ok(())
     }
 
     /// Wakes a sender that may sleep because its lane was full. A full lane is emptied through half of it at
     /// least once, so ringing once per half wakes everyone who waits, and hardly ever one who does not.
-    fn ring_for_room(&mut self, sender: ShardId) {
+    fn ring_for_room(&mut self, sender: ShardId) -> io::Result<()> {
         let taken = &mut self.taken[sender.index()];
         *taken += 1;
         if *taken > self.parts.plan.link_parcels / 2 {
             *taken = 0;
-            self.parts.waker.wake(sender);
+            self.ring_bell(sender)?;
         }
+        Ok(())
+    }
+
+    /// Wakes another shard if it sleeps, with the call that ends this turn.
+    fn ring_bell(&mut self, shard: ShardId) -> io::Result<()> {
+        self.parts.waker.to_ring(shard).map_or(Ok(()), |rung| self.ring.ring_bell(rung))
     }
 
     fn take_sockets(&mut self) {
@@ -351,6 +360,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
                 Event::Sent { conn, sent, end } => self.sent(conn, sent, end)?,
                 Event::Accepted { listener, outcome, more } => self.accepted(listener, outcome, more),
                 Event::NotCancelled { conn } => self.conns.not_cancelled(conn),
+                Event::Rung => self.ring.silence(self.parts.waker.rung(self.parts.id))?,
                 Event::Nothing => {}
             }
         }
@@ -433,7 +443,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
         if !self.handoff.is_empty() {
             self.handoff.carry(self.now.mono_ms, &self.parts.waker);
         }
-        self.flush_links();
+        self.flush_links()?;
         self.flush_changes();
         self.ring.enter()
     }
@@ -451,7 +461,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
         Ok(())
     }
 
-    fn flush_links(&mut self) {
+    fn flush_links(&mut self) -> io::Result<()> {
         for shard in 0..self.parts.plan.shards {
             let to = ShardId(shard as u16);
             let (ups, downs) = self.out.take_parcels(to);
@@ -467,8 +477,9 @@ impl<S: Step, K: Keep> Loop<S, K> {
                 assert!(pushed.is_ok(), "a down lane is full in spite of its credit");
             }
             self.is_busy = true;
-            self.parts.waker.wake(to);
+            self.ring_bell(to)?;
         }
+        Ok(())
     }
 
     fn flush_changes(&mut self) {

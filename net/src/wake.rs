@@ -16,9 +16,10 @@ pub struct Waker {
 
 impl Waker {
     pub(crate) fn new(ringer: Ringer, shards: usize) -> io::Result<Waker> {
-        // Blocking: a shard's ring has a read waiting on it, and a writer never waits, since the counter is emptied
-        // by every read and a bell is answered by one writer.
-        let rung = (0..shards).map(|_| eventfd(0, EventfdFlags::CLOEXEC)).collect::<Result<Vec<_>, _>>()?;
+        // Not blocking, so that a ring writes and reads it at once instead of handing it to a thread of the kernel.
+        let rung = (0..shards)
+            .map(|_| eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK))
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Waker { ringer, rung: Arc::new(rung) })
     }
 
@@ -30,6 +31,11 @@ impl Waker {
         {
             tracing::error!(shard = shard.0, %error, "a sleeping shard could not be woken");
         }
+    }
+
+    /// The same for a shard's loop, whose ring writes the descriptor that this returns: no system call of its own.
+    pub(crate) fn to_ring(&self, shard: ShardId) -> Option<BorrowedFd<'_>> {
+        self.ringer.ring(shard).then(|| self.rung[shard.index()].as_fd())
     }
 
     pub fn wake_all(&self) {

@@ -225,7 +225,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "store.folder",
         kind: Kind::Text,
-        doc: "Folder of the retained tree and the sessions. It is made if it is not there.",
+        doc: "Folder of the retained tree. It is made if it is not there.",
         set: |settings, value| settings.store.folder = PathBuf::from(word(value)),
         get: |settings| Value::Word(settings.store.folder.display().to_string()),
     },

@@ -15,7 +15,7 @@ use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ pub(crate) enum Event {
     Sent { conn: ConnId, sent: usize, end: SendEnd },
     /// The receive could not be cancelled, so it may still be armed.
     NotCancelled { conn: ConnId },
+    /// The shard's bell was rung; it is to be silenced.
+    Rung,
     /// Bookkeeping of this room.
     Nothing,
 }
@@ -179,6 +181,11 @@ impl Ring {
         self.push(send, Token::of(Kind::Send, conn))
     }
 
+    /// Closes a socket that no order names any more.
+    pub(crate) fn close(&mut self, fd: OwnedFd) -> io::Result<()> {
+        self.push(opcode::Close::new(Fd(fd.into_raw_fd())).build(), Token::alone(Kind::Hush, 0))
+    }
+
     // Completions.
 
     /// Moves up to `burst` completions into `into`.
@@ -210,7 +217,7 @@ impl Ring {
             }
             Kind::Rung => {
                 self.is_listening = false;
-                Event::Nothing
+                Event::Rung
             }
             Kind::Cancel | Kind::Hush => Event::Nothing,
         }
@@ -338,9 +345,24 @@ impl Ring {
             return Ok(());
         }
         self.is_listening = true;
+        let poll = opcode::PollAdd::new(Fd(rung.as_raw_fd()), libc::POLLIN as u32).build();
+        self.push(poll, Token::alone(Kind::Rung, 0))
+    }
+
+    /// Empties the bell that was heard, with the next `enter`. Whoever rings between is not missed: a shard looks
+    /// for work after it announced its sleep.
+    pub(crate) fn silence(&mut self, rung: BorrowedFd<'_>) -> io::Result<()> {
         let word = (&raw mut self.counters.rung).cast::<u8>();
         let read = opcode::Read::new(Fd(rung.as_raw_fd()), word, size_of::<u64>() as u32).build();
-        self.push(read, Token::alone(Kind::Rung, 0))
+        self.push(read, Token::alone(Kind::Hush, 0))
+    }
+
+    /// Rings the bell of another shard with the next `enter`.
+    pub(crate) fn ring_bell(&mut self, rung: BorrowedFd<'_>) -> io::Result<()> {
+        static ONE: u64 = 1;
+        let word = (&raw const ONE).cast::<u8>();
+        let write = opcode::Write::new(Fd(rung.as_raw_fd()), word, size_of::<u64>() as u32).build();
+        self.push(write, Token::alone(Kind::Hush, 0))
     }
 
     /// Sleeps in the kernel until something completes, at most `at_most`. False: nothing did.

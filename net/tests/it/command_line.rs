@@ -71,3 +71,24 @@ fn clients_say_that_nobody_answers() {
         assert!(text.contains("cannot connect to 127.0.0.1:"), "{text}");
     }
 }
+
+#[test]
+fn an_address_in_use_is_told_with_what_to_do() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (code, text) = refused(&["serve", "--memory", "--listen", &address]);
+    assert_eq!(code, 1);
+    assert!(text.contains(&format!("cannot listen on {address}: ")), "{text}");
+    assert!(text.contains("choose another port with --listen"), "{text}");
+}
+
+#[test]
+fn too_few_descriptors_are_told_before_anything_starts() {
+    let mote = env!("CARGO_BIN_EXE_mote");
+    let script = format!("ulimit -n 20; exec '{mote}' serve --memory --listen 127.0.0.1:0 --shards 4");
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains("may open 20 files; mote needs ") && text.contains("ulimit -n"), "{text}");
+}
