@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Memory that glommio registers for files, of which a shard opens none: the least that it takes.
 const FILE_MEMORY_BYTES: usize = 64 * 1024;
 /// How long a busy loop runs before glommio looks at its own ring and at other tasks.
-const YIELD_AFTER: Duration = Duration::from_millis(20);
+const YIELD_AFTER: Duration = Duration::from_millis(100);
 
 /// Starts a thread called `name`, on `core` if there is one, and runs there what `main` makes.
 pub(crate) fn spawn<M, F>(name: String, core: Option<usize>, main: M) -> io::Result<JoinHandle<io::Result<()>>>
