@@ -277,6 +277,7 @@ fn run(mut by_hand: ByHand, period: Duration) -> Result<(), StoreError> {
     let shared = by_hand.shared.clone();
     shared.bell.answer_here();
     let mut last_begin = None;
+    let mut told_late: Option<Instant> = None;
     let mut retry = RETRY_FIRST;
     while !shared.ends() {
         if shared.nothing_queued() && by_hand.coalesced.is_empty() {
@@ -284,11 +285,15 @@ fn run(mut by_hand: ByHand, period: Duration) -> Result<(), StoreError> {
             continue;
         }
         wait_for_company(&shared, last_begin, period);
-        last_begin = Some(Instant::now());
+        let begin = Instant::now();
+        last_begin = Some(begin);
         // An exchange, not a store: what was pushed before the hurry that it takes back is seen by the commit.
         shared.hurry.swap(false, Ordering::SeqCst);
         match by_hand.commit() {
-            Ok(_) => retry = RETRY_FIRST,
+            Ok(_) => {
+                retry = RETRY_FIRST;
+                tell(begin.elapsed(), period, &mut told_late);
+            }
             Err(_) => {
                 rest(&shared, retry);
                 retry = (retry * 2).min(RETRY_LAST);
@@ -296,6 +301,17 @@ fn run(mut by_hand: ByHand, period: Duration) -> Result<(), StoreError> {
         }
     }
     if shared.abandon.load(Ordering::SeqCst) { Ok(()) } else { last_commit(&mut by_hand) }
+}
+
+/// Says how long a commit took. Where it is more than a period, what a killed process may lose is more than two, and
+/// the operator should know; once a minute.
+fn tell(took: Duration, period: Duration, told_late: &mut Option<Instant>) {
+    const TELL_LATE_EVERY: Duration = Duration::from_secs(60);
+    tracing::debug!(took_us = took.as_micros() as u64, "committed");
+    if took > period && told_late.is_none_or(|told| told.elapsed() > TELL_LATE_EVERY) {
+        *told_late = Some(Instant::now());
+        tracing::info!(took_ms = took.as_millis() as u64, "a commit took longer than store.commit_ms");
+    }
 }
 
 /// Until the next commit is due: one period after the last one began, or after the first change came; at once when
