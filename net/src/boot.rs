@@ -139,7 +139,6 @@ where
     }
     uring::check_kernel().map_err(BootError::Kernel)?;
     raise_descriptor_limit();
-    refuse_huge_pages();
     check_descriptors(plan)?;
     let (listeners, sockets) = listener::bind_all(&plan.listeners, plan.shards).map_err(BootError::Listen)?;
 
@@ -277,13 +276,5 @@ fn raise_descriptor_limit() {
         && let Err(error) = setrlimit(Resource::Nofile, raised)
     {
         tracing::warn!(%error, "the limit of open files stays at {:?}", limit.current);
-    }
-}
-
-/// Where the system gives huge pages to everybody, each of the allocator's size classes on each shard would begin
-/// with 2 MiB; thousands of idle connections weigh less. Throughput measures the same without them.
-fn refuse_huge_pages() {
-    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        tracing::debug!(%error, "huge pages stay as the system gives them");
     }
 }
