@@ -57,6 +57,8 @@ pub const TOMBSTONE_S_DEFAULT: u64 = 172_800;
 pub const TOMBSTONES_MAX_DEFAULT: u64 = 1_000_000;
 /// Tombstones that each change forgets beside twice as many as it may have made, so that an excess shrinks.
 pub const TOMBSTONES_TRIMMED_PER_CHANGE: usize = 16;
+/// Rows whose matching filters are held at once.
+pub const MATCHED_ROWS_MAX: usize = 256;
 /// Timers that one turn handles.
 pub const TIMER_BURST_MAX: usize = 1_024;
 

@@ -7,7 +7,7 @@ use super::parcel::{Down, DownItem, Frame, Source, Verdict};
 use crate::clock::Now;
 use crate::config::Tombstones;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
-use crate::limits::{GROUPS, TOMBSTONES_TRIMMED_PER_CHANGE, VERSION_RESERVE, VERSION_RESERVE_LOW};
+use crate::limits::{GROUPS, MATCHED_ROWS_MAX, TOMBSTONES_TRIMMED_PER_CHANGE, VERSION_RESERVE, VERSION_RESERVE_LOW};
 use crate::row::batch::{Batch, Row, View};
 use crate::row::change::Kept;
 use crate::row::merge::Merge;
@@ -43,7 +43,9 @@ pub struct Subtree {
     pub frame_bytes_max: usize,
     tombstones: Tombstones,
     pub(super) merge: Merge,
+    /// Filters of the rows at hand, one row after the other, and where those of each end.
     matched: Vec<FilterId>,
+    matched_ends: Vec<usize>,
     /// Merged filters of the batch at hand, with the rows that they match.
     touched: Vec<(FilterId, u32)>,
     handles: Vec<FilterHandle>,
@@ -91,6 +93,7 @@ impl Subtree {
             tombstones,
             merge: Merge::new(),
             matched: Vec::new(),
+            matched_ends: Vec::new(),
             touched: Vec::new(),
             handles: Vec::new(),
             without_effect: Vec::new(),
@@ -202,15 +205,26 @@ impl Subtree {
         let mut matched = std::mem::take(&mut self.matched);
         let mut any = false;
         self.touched.clear();
-        for (index, row) in view.rows.iter().enumerate() {
+        let mut ends = std::mem::take(&mut self.matched_ends);
+        for (chunk, rows) in view.rows.chunks(MATCHED_ROWS_MAX).enumerate() {
             matched.clear();
-            self.subscriptions.matching(view.topic(row), &self.interner, &mut matched);
+            ends.clear();
+            let topics = rows.iter().map(|row| view.topic(row));
+            self.subscriptions.matching_batch(topics, &self.interner, |_, filters| {
+                matched.extend_from_slice(filters);
+                ends.push(matched.len());
+            });
             any |= !matched.is_empty();
-            if !matched.is_empty() {
-                self.pass_row(view, origin, row, index as u32, &matched, homes);
+            let mut start = 0;
+            for (at, (row, end)) in rows.iter().zip(&ends).enumerate() {
+                if *end > start {
+                    let index = (chunk * MATCHED_ROWS_MAX + at) as u32;
+                    self.pass_row(view, origin, row, index, &matched[start..*end], homes);
+                }
+                start = *end;
             }
         }
-        self.matched = matched;
+        (self.matched, self.matched_ends) = (matched, ends);
         // Retained rows that all deleted what did not exist make no frame.
         if !self.touched.is_empty() && (changed.is_some() || !view.packet.retain) {
             let at = changed.unwrap_or_else(|| {
