@@ -77,6 +77,11 @@ impl Span {
         &bytes[self.start as usize..self.start as usize + self.len as usize]
     }
 
+    /// The text that lies there. Only for what was checked to be UTF-8 where it entered: decode, graft and restore.
+    pub fn text_of(self, bytes: &[u8]) -> &str {
+        std::str::from_utf8(self.of(bytes)).expect("text is checked where it enters")
+    }
+
     pub fn is_empty(self) -> bool {
         self.len == 0
     }

@@ -101,4 +101,6 @@ const _: () = assert!(VERSION_RESERVE_LOW as usize * CHANGE_BYTES_MIN >= STORE_P
 const _: () = assert!(VERSION_RESERVE_LOW < VERSION_RESERVE);
 const _: () = assert!(SEND_LOW_BYTES < SEND_HIGH_BYTES && SEND_HIGH_BYTES < SEND_STOP_READING_BYTES);
 const _: () = assert!(PACKET_BYTES_DEFAULT <= REMAINING_LENGTH_MAX + FIXED_HEADER_BYTES_MAX);
+// Homes are told apart by the bits of a u64.
+const _: () = assert!(SHARDS_MAX <= u64::BITS as usize);
 const _: () = assert!(GROUPS <= u16::MAX as usize + 1);

@@ -28,10 +28,8 @@ pub const COMMIT_MS_DEFAULT: u64 = 50;
 /// The map that a new table begins with; it grows by itself.
 pub const MAP_BYTES_INITIAL_DEFAULT: usize = 64 << 20;
 
-/// Default of `store.tombstone_s`.
-pub const TOMBSTONE_S_DEFAULT: u64 = 172_800;
-/// Default of `store.tombstones_max`.
-pub const TOMBSTONES_MAX_DEFAULT: u64 = 1_000_000;
+// What is forgotten on disk is forgotten in memory too: one number for both.
+pub use engine::limits::{TOMBSTONE_S_DEFAULT, TOMBSTONES_MAX_DEFAULT};
 
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -177,13 +177,13 @@ impl Pen {
     ) -> Result<(), TableError> {
         let (group, record) = match change {
             Change::Put { group, topic, payload, properties, qos, text, expires_at_ms, version } => {
-                let topic = text_of(topic.of(bytes));
+                let topic = topic.text_of(bytes);
                 let payload = payload.of(bytes);
                 let properties = properties.of(bytes);
                 (group, RowRecord::Row(Kept { topic, payload, properties, qos, text, expires_at_ms, version }))
             }
             Change::Delete { group, topic, version, wall_ms } => {
-                (group, RowRecord::Tombstone { topic: text_of(topic.of(bytes)), version, wall_ms })
+                (group, RowRecord::Tombstone { topic: topic.text_of(bytes), version, wall_ms })
             }
             Change::Reserve { .. } => return Ok(()),
         };
@@ -199,11 +199,6 @@ impl Pen {
         }
         Ok(())
     }
-}
-
-/// Topics are UTF-8 since they were decoded; the engine hands over what it was handed.
-fn text_of(topic: &[u8]) -> &str {
-    std::str::from_utf8(topic).unwrap_or_default()
 }
 
 /// Finds the place of a long topic among those with the same hash: its own, else the first free one.

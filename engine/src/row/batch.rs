@@ -109,8 +109,7 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     pub fn topic(&self, row: &Row) -> &'a str {
-        // Topics are validated where they enter: decode, graft and restore.
-        std::str::from_utf8(row.topic.of(self.bytes)).unwrap_or_default()
+        row.topic.text_of(self.bytes)
     }
 
     pub fn payload(&self, row: &Row) -> &'a [u8] {

@@ -31,7 +31,7 @@ impl Message {
     }
 
     pub fn topic(&self) -> &str {
-        std::str::from_utf8(self.topic.of(&self.bytes)).unwrap_or_default()
+        self.topic.text_of(&self.bytes)
     }
 
     pub fn payload(&self) -> &[u8] {

@@ -161,15 +161,15 @@ impl Shard {
             session.will = None;
         }
         self.home.notes.push(Note { conn: old, what: "the session was taken over" });
-        self.detach(now, key, true, out);
+        self.detach(now, key, true);
         self.close(old, out);
     }
 
     /// The peer closed the connection or it failed, without DISCONNECT.
-    pub(super) fn lost(&mut self, now: Now, conn: ConnId, out: &mut Outbox) {
+    pub(super) fn lost(&mut self, now: Now, conn: ConnId) {
         let Some(this) = self.home.conns.get(conn) else { return };
         if let State::Live(key) = this.state {
-            self.detach(now, key, true, out);
+            self.detach(now, key, true);
         }
         // What was already answered is still sent: a peer may have ended only its own direction.
         self.home.conns.free(conn);
@@ -192,13 +192,13 @@ impl Shard {
             session.expiry_s = asked.min(self.home.config.session.expiry_max_s);
         }
         let wants_will = disconnect.reason != ReasonCode::Success; // [MQTT-3.14.4-3]
-        self.detach(now, key, wants_will, out);
+        self.detach(now, key, wants_will);
         self.close(conn, out);
         Flow::Gone
     }
 
     /// A session loses its connection: it ends, or waits for its client.
-    pub(super) fn detach(&mut self, now: Now, key: SessionKey, wants_will: bool, _out: &mut Outbox) {
+    pub(super) fn detach(&mut self, now: Now, key: SessionKey, wants_will: bool) {
         let Some(session) = self.home.sessions.get_mut(key) else { return };
         session.conn = None;
         session.acks.forget_owed();
@@ -233,7 +233,7 @@ impl Shard {
         }
     }
 
-    pub(super) fn session_expired(&mut self, now: Now, key: SessionKey, _out: &mut Outbox) {
+    pub(super) fn session_expired(&mut self, now: Now, key: SessionKey) {
         let Some(session) = self.home.sessions.get(key) else { return };
         if session.conn.is_none() && session.ends_at_ms <= now.mono_ms {
             self.queue_will(key);
@@ -323,7 +323,7 @@ impl Shard {
                 if version.is_v5() {
                     say_disconnect(ReasonCode::ServerShuttingDown, "", usize::MAX, out.sends.buffer(conn));
                 }
-                self.detach(now, key, false, out);
+                self.detach(now, key, false);
             }
             self.close(conn, out);
         }

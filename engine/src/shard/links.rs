@@ -14,7 +14,7 @@ impl Shard {
     pub(super) fn take_up(&mut self, now: Now, from: ShardId, parcel: Up, out: &mut Outbox) {
         let Up { items, batch } = parcel;
         let batch = Arc::new(batch);
-        let text = |span: Span| std::str::from_utf8(span.of(&batch.bytes)).unwrap_or_default();
+        let text = |span: Span| span.text_of(&batch.bytes);
         for item in items {
             let (subtree, roots, mut reach) = owner_side!(self, now, out);
             match item {
@@ -64,30 +64,23 @@ impl Shard {
                 DownItem::Part(part) => {
                     self.home.on_part(now, &part, part.frame.body.of(&parcel.batch.bytes), out);
                 }
-                DownItem::Applied { to, ticket } => self.settle_ticket(now, to, ticket, None, out),
+                DownItem::Applied { to, ticket } => self.settle_ticket(to, ticket, None, out),
                 DownItem::Dropped { handle } => self.home.filters.dropped(handle),
                 DownItem::Verdict { to, ticket, verdict } => {
-                    self.settle_ticket(now, to, ticket, Some(verdict), out);
+                    self.settle_ticket(to, ticket, Some(verdict), out);
                 }
             }
         }
     }
 
-    fn settle_ticket(
-        &mut self,
-        now: Now,
-        session: SessionKey,
-        ticket: u32,
-        verdict: Option<Verdict>,
-        out: &mut Outbox,
-    ) {
+    fn settle_ticket(&mut self, session: SessionKey, ticket: u32, verdict: Option<Verdict>, out: &mut Outbox) {
         let Some(this) = self.home.sessions.get_mut(session) else { return };
         match verdict {
             Some(Verdict::Refused(code)) => this.acks.settle(ticket, false, Some(code)),
             Some(Verdict::Applied { matched, .. }) => this.acks.settle(ticket, matched, None),
             None => this.acks.settle(ticket, true, None),
         }
-        self.flush_acks(now, session, out);
+        self.flush_acks(session, out);
     }
 
     fn retained_slice(

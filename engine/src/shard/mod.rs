@@ -153,7 +153,7 @@ impl Shard {
         match input {
             Input::Opened { conn, .. } => self.opened(now, conn, out),
             Input::Bytes { conn, bytes } => self.receive(now, conn, bytes, out),
-            Input::Closed { conn } => self.lost(now, conn, out),
+            Input::Closed { conn } => self.lost(now, conn),
             Input::Drained { conn } => self.drained(now, conn, out),
             Input::Up { from, parcel } => self.take_up(now, from, parcel, out),
             Input::Down { from, parcel } => self.take_down(now, from, parcel, out),
@@ -222,7 +222,7 @@ impl Shard {
             match self.home.wheel.pop_due(now.mono_ms) {
                 Some(Timer::Connect(conn)) => self.connect_overdue(now, conn, out),
                 Some(Timer::KeepAlive(conn)) => self.look_at_keep_alive(now, conn, out),
-                Some(Timer::SessionExpiry(session)) => self.session_expired(now, session, out),
+                Some(Timer::SessionExpiry(session)) => self.session_expired(now, session),
                 Some(Timer::Will(session)) => self.will_delay_passed(now, session),
                 None => break,
             }

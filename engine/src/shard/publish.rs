@@ -105,7 +105,7 @@ impl Shard {
             }
             Err(fault) => self.refuse_publish(conn, key, publish, &fault, out),
         }
-        self.flush_acks(now, key, out);
+        self.flush_acks(key, out);
         Flow::Next
     }
 
@@ -249,7 +249,7 @@ impl Shard {
 
     /// Rows by group, in the order in which the groups first come; the rows of one keep their order.
     fn parts_by_group(&self, bytes: &[u8], rows: &[Row]) -> Vec<Vec<Row>> {
-        let topic = |row: &Row| std::str::from_utf8(row.topic.of(bytes)).unwrap_or_default();
+        let topic = |row: &Row| row.topic.text_of(bytes);
         let mut parts: Vec<Vec<Row>> = Vec::new();
         let mut part_of_group: Vec<Option<usize>> = vec![None; crate::limits::GROUPS];
         let mut last: Option<(&str, usize)> = None;
@@ -346,7 +346,7 @@ impl Shard {
     }
 
     /// Sends the acknowledgements that may leave, in their order.
-    pub(super) fn flush_acks(&mut self, now: Now, key: SessionKey, out: &mut Outbox) {
+    pub(super) fn flush_acks(&mut self, key: SessionKey, out: &mut Outbox) {
         while let Some(session) = self.home.sessions.get_mut(key) {
             let Some(conn) = session.conn else { return };
             let Some(due) = session.acks.pop_due() else { return };
@@ -369,7 +369,7 @@ impl Shard {
                         // [MQTT-3.9.2-1]
                         wire::Packet::Suback(wire::Suback { packet_id: due.packet_id, properties, reasons: &codes })
                     });
-                    self.start_reading(now, key, &reading, out);
+                    self.start_reading(key, &reading, out);
                 }
             }
         }

@@ -180,8 +180,8 @@ impl Shard {
             Packet::Publish(publish) => self.publish(now, conn, session, bytes, &publish, out),
             Packet::Ack(ack) => self.ack(now, conn, session, &ack, out),
             Packet::Subscribe(_) | Packet::Unsubscribe(_) if self.home.has_many_asks() => Flow::Blocked,
-            Packet::Subscribe(subscribe) => self.subscribe(now, conn, session, &subscribe, out),
-            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(now, conn, session, &unsubscribe, out),
+            Packet::Subscribe(subscribe) => self.subscribe(now, session, &subscribe, out),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(conn, session, &unsubscribe, out),
             Packet::Pingreq => {
                 encode(Version::V311, &Packet::Pingresp, out.sends.buffer(conn)); // [MQTT-3.12.4-1]
                 Flow::Next
@@ -254,7 +254,7 @@ impl Shard {
                 say_disconnect(code, if wants_words { what } else { "" }, packet_bytes_max, buffer);
             }
             self.home.notes.push(Note { conn, what });
-            self.detach(now, key, true, out);
+            self.detach(now, key, true);
         } else {
             self.home.notes.push(Note { conn, what });
         }

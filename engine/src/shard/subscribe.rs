@@ -40,14 +40,7 @@ struct Made {
 }
 
 impl Shard {
-    pub(super) fn subscribe(
-        &mut self,
-        now: Now,
-        _conn: ConnId,
-        key: SessionKey,
-        subscribe: &Subscribe<'_>,
-        out: &mut Outbox,
-    ) -> Flow {
+    pub(super) fn subscribe(&mut self, now: Now, key: SessionKey, subscribe: &Subscribe<'_>, out: &mut Outbox) -> Flow {
         let Some(session) = self.home.sessions.get(key) else { return Flow::Gone };
         let version = session.version;
         let mote = subscribe.properties.user_property("mote");
@@ -80,7 +73,7 @@ impl Shard {
         }
         // What follows in the same bytes must find the wishes ahead of it: who subscribes and then publishes sees it.
         self.settle(now, out);
-        self.flush_acks(now, key, out);
+        self.flush_acks(key, out);
         Flow::Next
     }
 
@@ -165,7 +158,7 @@ impl Shard {
     }
 
     /// SUBACK has left: retained rows follow.
-    pub(super) fn start_reading(&mut self, _now: Now, key: SessionKey, reading: &[FilterHandle], out: &mut Outbox) {
+    pub(super) fn start_reading(&mut self, key: SessionKey, reading: &[FilterHandle], out: &mut Outbox) {
         for handle in reading {
             let Some(session) = self.home.sessions.get(key) else { return };
             let Some(at) = session.subscriptions.iter().find(|at| at.handle == *handle).copied() else { continue };
@@ -187,7 +180,6 @@ impl Shard {
 
     pub(super) fn unsubscribe(
         &mut self,
-        _now: Now,
         conn: ConnId,
         key: SessionKey,
         unsubscribe: &Unsubscribe<'_>,

@@ -281,7 +281,7 @@ impl Subtree {
         homes: &mut impl Homes,
     ) {
         let entries = || matched.iter().flat_map(|id| self.subscriptions.entry(*id).plain.iter());
-        let mut done = 0u64; // a bit per home: SHARDS_MAX is 64
+        let mut done = 0u64; // a bit per home
         for (home, _) in entries() {
             let bit = 1u64 << home.index();
             if *home == self.me || done & bit != 0 {
