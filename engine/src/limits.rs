@@ -1,11 +1,11 @@
 //! Every bound of the broker that is not a setting, in one place, with the unit last.
 //! A setting (`config.rs`) may be lower than the bound here, never higher.
 
-/// Remaining Length that four bytes of a Variable Byte Integer can say, [MQTT-1.5.5].
+/// Remaining Length that four bytes of a Variable Byte Integer can say, section 1.5.5.
 pub const REMAINING_LENGTH_MAX: usize = 268_435_455;
 /// Longest fixed header: one type byte and four length bytes.
 pub const FIXED_HEADER_BYTES_MAX: usize = 5;
-/// Longest UTF-8 string or binary field of MQTT, [MQTT-1.5.4].
+/// Longest UTF-8 string or binary field of MQTT, section 1.5.4.
 pub const STRING_BYTES_MAX: usize = 65_535;
 /// Default of `limits.packet_bytes`: the largest packet that is read.
 pub const PACKET_BYTES_DEFAULT: usize = 2 * 1024 * 1024;
@@ -69,7 +69,7 @@ pub const SEND_LOW_BYTES: usize = 256 * 1024;
 /// Unsent bytes above which a socket is no longer read: its peer asks more than it takes.
 pub const SEND_STOP_READING_BYTES: usize = 4 * 1024 * 1024;
 
-/// Packet identifiers, [MQTT-2.2.1-3]: 1 to 65 535.
+/// Packet identifiers, [MQTT-2.2.1-4]: 1 to 65 535.
 pub const PACKET_IDS: usize = 65_535;
 /// Default of `session.receive_max`: QoS 1 and 2 publishes of a client that wait for their acknowledgement.
 pub const RECEIVE_MAX_DEFAULT: u16 = 1_024;

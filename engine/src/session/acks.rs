@@ -1,6 +1,6 @@
 //! What a client is owed for its QoS 1 and 2 publishes and its subscriptions, in the order it sent them.
 //!
-//! PUBACK and PUBREC leave in the order of the PUBLISHes [MQTT-4.6.0-2], [MQTT-4.6.0-3], and each only when every
+//! PUBACK and PUBREC leave in the order of the PUBLISHes [3.1.1: MQTT-4.6.0-2], [3.1.1: MQTT-4.6.0-3], and each only when every
 //! owner has given its verdict. What waits holds back later acknowledgements, never later work.
 
 use crate::key::FilterHandle;

@@ -30,10 +30,10 @@ pub fn judge(connect: &Connect<'_>, config: &Config) -> Result<Granted, ReasonCo
         return Err(ReasonCode::BadAuthenticationMethod); // [MQTT-4.12.0-1]: none is supported
     }
     if connect.client_id.len() > config.limits.client_id_bytes {
-        return Err(ReasonCode::ClientIdentifierNotValid); // [MQTT-3.1.3-8]
+        return Err(ReasonCode::ClientIdentifierNotValid); // [MQTT-3.1.3-8] [3.1.1: MQTT-3.1.3-9]
     }
     if connect.client_id.is_empty() && !connect.version.is_v5() && !connect.clean_start {
-        return Err(ReasonCode::ClientIdentifierNotValid); // MQTT 3.1.1 [MQTT-3.1.3-8]
+        return Err(ReasonCode::ClientIdentifierNotValid); // [3.1.1: MQTT-3.1.3-8]
     }
     let asked = match (connect.version.is_v5(), connect.clean_start) {
         (true, _) => properties.session_expiry().unwrap_or(0),

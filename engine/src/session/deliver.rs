@@ -115,7 +115,7 @@ pub fn begin_again(session: &mut Session, messages: &mut Messages, now: Now) -> 
 }
 
 /// Sends the next delivery again, with its original packet identifier and in the original order, [MQTT-4.4.0-1],
-/// [MQTT-4.6.0-1]. False: there is none.
+/// [3.1.1: MQTT-4.4.0-1] [3.1.1: MQTT-4.6.0-1]. False: there is none.
 fn send_again(session: &mut Session, messages: &Messages, now: Now, buffer: &mut Vec<u8>) -> bool {
     let version = session.version;
     let Some(slot) = session.delivery.inflight.as_deref_mut().and_then(Inflight::next_again) else { return false };

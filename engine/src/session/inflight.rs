@@ -107,7 +107,8 @@ impl Inflight {
         taken.into_iter().map(|slot| slot.delivered).collect()
     }
 
-    /// Takes up a delivery that is sent now and names it with a packet identifier that is not in use, [MQTT-2.2.1-3].
+    /// Takes up a delivery that is sent now and names it with a packet identifier that is not in use,
+    /// [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] [3.1.1: MQTT-2.3.1-4].
     pub fn push(&mut self, delivered: Delivered) -> u16 {
         debug_assert!(self.slots.len() < crate::limits::PACKET_IDS);
         debug_assert_eq!(self.sent, self.slots.len(), "what is sent again goes before what is new");
@@ -154,7 +155,7 @@ impl Inflight {
         }
     }
 
-    /// PUBREC; with an error reason the delivery ends here, [MQTT-4.3.3-4].
+    /// PUBREC; with an error reason the delivery ends here, [MQTT-4.4.0-2].
     pub fn pubrec(&mut self, packet_id: u16, refused: bool) -> Acked {
         let Some(index) = self.find(packet_id) else { return Acked::Unknown };
         let slot = &mut self.slots[index];

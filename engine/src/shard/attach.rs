@@ -140,7 +140,7 @@ impl Shard {
         key
     }
 
-    /// Another connection of the same client: the old one goes, [MQTT-3.1.4-3].
+    /// Another connection of the same client: the old one goes, [MQTT-3.1.4-3] [3.1.1: MQTT-3.1.4-2].
     fn take_over(&mut self, now: Now, key: SessionKey, clean_start: bool, out: &mut Outbox) {
         let Some(session) = self.home.sessions.get_mut(key) else { return };
         let Some(old) = session.conn else {
@@ -206,7 +206,7 @@ impl Shard {
             session.will = None;
         }
         if !session.is_lasting() {
-            self.queue_will(key); // the session's end is never after the delay, [MQTT-3.1.3-9]
+            self.queue_will(key); // the session's end is never after the delay, [MQTT-3.1.2-8]
             return self.end_session(key);
         }
         let expiry_ms = u64::from(session.expiry_s) * 1000;
@@ -301,7 +301,7 @@ impl Shard {
     }
 
     /// A CONNECT that could not be decoded. MQTT 5 is told why where its level can be read; an unknown level is
-    /// answered in the oldest form of CONNACK, [MQTT-3.1.2-2].
+    /// answered in the oldest form of CONNACK, [MQTT-3.1.2-2] [3.1.1: MQTT-3.1.2-2].
     pub(super) fn refuse_connect_bytes(&mut self, conn: ConnId, bytes: &[u8], fault: Fault, out: &mut Outbox) {
         /// Type, at least one length byte, the protocol name's two length bytes and `MQTT`, the level.
         const IS_V5: &[u8] = &[0, 4, b'M', b'Q', b'T', b'T', 5];

@@ -361,7 +361,7 @@ impl Shard {
                 OwedKind::Ack(kind) => {
                     let reason = if version.is_v5() { due.reason } else { ReasonCode::Success };
                     encode_within(version, packet_bytes_max, properties.as_properties(), buffer, |properties| {
-                        wire::Packet::Ack(Ack { kind, packet_id: due.packet_id, reason, properties }) // [MQTT-3.4.2-2]
+                        wire::Packet::Ack(Ack { kind, packet_id: due.packet_id, reason, properties }) // [MQTT-3.4.2-2] [MQTT-3.5.2-2]
                     });
                 }
                 OwedKind::Suback { codes, reading } => {

@@ -81,7 +81,7 @@ impl Shard {
     fn judge_filter<'a>(&self, key: SessionKey, text: &'a str, mote: Option<&'a str>) -> Result<Asked<'a>, Refusal> {
         let invalid = |what| (ReasonCode::TopicFilterInvalid, what);
         if text.starts_with("$share/") {
-            // [MQTT-3.2.2-34] is not: CONNACK says that they are not available.
+            // CONNACK says that they are not available, section 3.2.2.3.13.
             return Err((ReasonCode::SharedSubscriptionsNotSupported, "shared subscriptions are not available"));
         }
         let (prefix, filter) = match parse_prefix(text) {

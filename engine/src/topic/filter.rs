@@ -4,7 +4,8 @@ use crate::limits::STRING_BYTES_MAX;
 
 /// Whether `filter` may be subscribed to: not empty [MQTT-4.7.3-1], no U+0000 [MQTT-4.7.3-2], at most 65 535 bytes
 /// [MQTT-4.7.3-3], `#` alone in the last level [MQTT-4.7.1-1], `+` alone in its level [MQTT-4.7.1-2], at most
-/// `levels_max` levels. The error says what is wrong, for a reason string.
+/// `levels_max` levels. In MQTT 3.1.1 these are [3.1.1: MQTT-4.7.3-1..3] and [3.1.1: MQTT-4.7.1-2..3]. The error says
+/// what is wrong, for a reason string.
 pub fn check_filter(filter: &str, levels_max: usize) -> Result<(), &'static str> {
     if filter.is_empty() {
         return Err("the filter is empty");

@@ -67,7 +67,7 @@ fn check_flags(version: Version, flags: u8) -> Result<(), Fault> {
     if flags & WILL == 0 && flags & (WILL_QOS | WILL_RETAIN) != 0 {
         return Err(Fault::protocol("Will QoS or Will Retain without a Will")); // [MQTT-3.1.2-11] [MQTT-3.1.2-13]
     }
-    // MQTT 5 allows it, for methods that need no name. 3.1.1: [MQTT-3.1.2-22]
+    // MQTT 5 allows it, for methods that need no name. [3.1.1: MQTT-3.1.2-22]
     if !version.is_v5() && flags & PASSWORD != 0 && flags & USER_NAME == 0 {
         return Err(Fault::protocol("Password without User Name"));
     }

@@ -74,7 +74,7 @@ pub(super) fn decode_ack(version: Version, body: &[u8]) -> Result<Suback<'_>, Fa
         if version.is_v5() {
             ReasonCode::read(reason, Carrier::Suback)?;
         } else if QoS::from_bits(reason).is_none() && reason != FAILURE {
-            return Err(Fault::protocol("reserved SUBACK return code")); // [MQTT-3.9.3-2]
+            return Err(Fault::protocol("reserved SUBACK return code")); // [3.1.1: MQTT-3.9.3-2]
         }
     }
     Ok(Suback { packet_id, properties, reasons })

@@ -7,6 +7,7 @@ mod json;
 mod merge;
 mod mesh;
 mod retained;
+mod statements;
 mod tidy;
 mod topic;
 mod wire;

@@ -1,7 +1,7 @@
 //! What a reviewer would nag about, held by a test: arrows, absences, names, lengths.
 //! Every fault is printed as `file:line: what, why`.
 
-mod source;
+pub(crate) mod source;
 
 use source::{Source, functions, has_word, root, sources, words, words_of};
 use std::collections::BTreeSet;

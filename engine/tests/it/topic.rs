@@ -48,7 +48,7 @@ fn a_topic_name_has_text_and_no_wildcard() {
     for topic in good {
         assert_eq!(check_name(topic, 200), Ok(()), "{topic}");
     }
-    // [MQTT-4.7.3-1], [MQTT-3.3.2-2], [MQTT-4.7.3-2], [MQTT-4.7.3-3]
+    // [MQTT-4.7.3-1..3] [3.1.1: MQTT-4.7.3-1..3], [MQTT-3.3.2-2] [3.1.1: MQTT-3.3.2-2]
     let long = "x".repeat(65_536);
     for topic in ["", "+", "#", "a/+/b", "a/b#", "a+", "a\0b", &long] {
         assert!(check_name(topic, 200).is_err(), "{topic:?}");
@@ -82,7 +82,8 @@ fn a_wildcard_has_a_level_to_itself_and_the_hash_is_last() {
     for filter in good {
         assert_eq!(check_filter(filter, 200), Ok(()), "{filter}");
     }
-    // [MQTT-4.7.1-1] gives `sport/tennis#` and `sport/tennis/#/ranking` as invalid, [MQTT-4.7.1-2] gives `sport+`.
+    // [MQTT-4.7.1-1] [3.1.1: MQTT-4.7.1-2] gives `sport/tennis#` and `sport/tennis/#/ranking` as invalid,
+    // [MQTT-4.7.1-2] [3.1.1: MQTT-4.7.1-3] gives `sport+`.
     for filter in ["", "sport/tennis#", "sport/tennis/#/ranking", "sport+", "#/", "##", "++", "+a/b", "a/#b", "a\0/#"] {
         assert!(check_filter(filter, 200).is_err(), "{filter:?}");
     }
@@ -101,12 +102,12 @@ fn the_examples_of_the_specification_match() {
     assert!(!matches("sport/tennis/+", "sport/tennis/player1/ranking"));
     assert!(!matches("sport/+", "sport") && matches("sport/+", "sport/"));
     assert!(matches("+/+", "/finance") && matches("/+", "/finance") && !matches("+", "/finance"));
-    // Section 4.7.2, topics beginning with $ [MQTT-4.7.2-1].
+    // Section 4.7.2, topics beginning with $ [MQTT-4.7.2-1] [3.1.1: MQTT-4.7.2-1].
     assert!(!matches("#", "$SYS/x") && !matches("+/monitor/Clients", "$SYS/monitor/Clients"));
     assert!(matches("$SYS/#", "$SYS/x") && matches("$SYS/#", "$SYS"));
     assert!(matches("$SYS/monitor/+", "$SYS/monitor/Clients"));
     assert!(matches("a/+", "a/$b") && matches("a/#", "a/$b"));
-    // Section 4.7.3: case, spaces and empty levels count.
+    // Section 4.7.3: case, spaces and empty levels count, [MQTT-4.7.3-4] [3.1.1: MQTT-4.7.3-4].
     assert!(!matches("ACCOUNTS", "Accounts") && !matches("/finance", "finance") && !matches("a/b", "a/b/"));
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn session_present_is_told_only_where_a_session_was_kept() {
-    // [MQTT-3.2.2-1] [MQTT-3.2.2-2] [MQTT-3.2.2-3]; MQTT 5 [MQTT-3.1.2-5] [MQTT-3.1.2-6]
+    // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT-3.1.2-5] [MQTT-3.1.2-6] [3.1.1: MQTT-3.2.2-1..3]
     for version in [V31, V311, V5] {
         worlds(|world| {
             let first = world.connected(ConnectOptions::lasting(version, "kept"));
@@ -24,7 +24,7 @@ fn session_present_is_told_only_where_a_session_was_kept() {
 
 #[test]
 fn the_first_packet_is_connect_and_there_is_no_second() {
-    // [MQTT-3.1.0-1] [MQTT-3.1.0-2]
+    // [MQTT-3.1.0-1] [MQTT-3.1.0-2] [3.1.1: MQTT-3.1.0-1] [3.1.1: MQTT-3.1.0-2]
     both_versions(|world, version| {
         let client = client(world, version, "twice");
         let mut again = Vec::new();
@@ -54,7 +54,7 @@ fn the_first_packet_is_connect_and_there_is_no_second() {
 
 #[test]
 fn a_ping_is_answered() {
-    // [MQTT-3.12.4-1]
+    // [MQTT-3.12.4-1] [3.1.1: MQTT-3.12.4-1]
     both_versions(|world, version| {
         let client = client(world, version, "ping");
         world.send(client, &[0xC0, 0x00]);
@@ -65,7 +65,7 @@ fn a_ping_is_answered() {
 
 #[test]
 fn a_client_without_identifier_gets_one_or_is_refused() {
-    // [MQTT-3.1.3-6] [MQTT-3.2.2-16]; MQTT 3.1.1 [MQTT-3.1.3-8]
+    // [MQTT-3.1.3-6] [MQTT-3.2.2-16] [3.1.1: MQTT-3.1.3-8]
     worlds(|world| {
         let five = world.connected(ConnectOptions::new(V5, ""));
         let packets = world.received(five);
@@ -84,7 +84,7 @@ fn a_client_without_identifier_gets_one_or_is_refused() {
 
 #[test]
 fn the_later_connection_takes_the_client_over() {
-    // [MQTT-3.1.4-2], MQTT 5 [MQTT-3.1.4-3]
+    // [MQTT-3.1.4-3] [3.1.1: MQTT-3.1.4-2]
     both_versions(|world, version| {
         let first = client(world, version, "same");
         let second = client(world, version, "same");
@@ -110,7 +110,7 @@ fn two_that_connect_at_once_with_one_identifier_leave_one() {
 
 #[test]
 fn a_taken_over_session_keeps_its_subscriptions() {
-    // [MQTT-3.1.2-4] (MQTT 3.1.1), [MQTT-3.1.2-5] (MQTT 5)
+    // [MQTT-3.1.2-5] [3.1.1: MQTT-3.1.2-4]
     both_versions(|world, version| {
         let first = world.connected(ConnectOptions::lasting(version, "moved"));
         TOPICS.iter().for_each(|topic| {
@@ -130,7 +130,7 @@ fn a_taken_over_session_keeps_its_subscriptions() {
 
 #[test]
 fn a_client_silent_for_one_and_a_half_keep_alives_is_closed() {
-    // [MQTT-3.1.2-22] (MQTT 5), [MQTT-3.1.2-24] (MQTT 3.1.1)
+    // [MQTT-3.1.2-22] [3.1.1: MQTT-3.1.2-24]
     both_versions(|world, version| {
         let silent = world.connected(ConnectOptions { keep_alive: 10, ..ConnectOptions::new(version, "silent") });
         let speaks = world.connected(ConnectOptions { keep_alive: 10, ..ConnectOptions::new(version, "speaks") });
@@ -160,7 +160,7 @@ fn a_socket_without_connect_is_closed_in_time() {
 
 #[test]
 fn an_unknown_protocol_level_is_refused() {
-    // [MQTT-3.1.2-2]
+    // [MQTT-3.1.2-2] [3.1.1: MQTT-3.1.2-2]
     worlds(|world| {
         let client = world.connect(ConnectOptions::new(V311, "level"));
         world.unsend(client);
@@ -172,7 +172,7 @@ fn an_unknown_protocol_level_is_refused() {
 
 #[test]
 fn garbage_closes_one_connection_and_no_other() {
-    // [MQTT-4.8.0-1] (MQTT 3.1.1), [MQTT-4.13.1-1] (MQTT 5)
+    // [MQTT-4.13.1-1] [3.1.1: MQTT-4.8.0-1]
     both_versions(|world, version| {
         let good = subscriber(world, version, "good", "#", Q0);
         let bad = client(world, version, "bad");

@@ -91,7 +91,7 @@ fn what_exceeds_maximum_packet_size_is_left_out() {
 
 #[test]
 fn more_publishes_than_the_broker_takes_close_the_connection() {
-    // [MQTT-3.3.4-8]: 0x93
+    // [MQTT-3.3.4-7]: 0x93
     let narrow = |plan: &mut Plan| {
         plan.broker.session.receive_max = 4;
         plan.broker.durability = engine::config::Durability::Disk;

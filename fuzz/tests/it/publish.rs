@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn the_qos_of_a_delivery_is_the_smaller_of_published_and_granted() {
-    // [MQTT-3.8.4-6] (MQTT 3.1.1), [MQTT-3.8.4-8] (MQTT 5)
+    // [MQTT-3.8.4-8] [3.1.1: MQTT-3.8.4-6]
     both_versions(|world, version| {
         let subscribers = [Q0, Q1, Q2].map(|qos| (qos, subscriber(world, version, &format!("s{qos:?}"), "t/#", qos)));
         let publisher = client(world, version, "p");
@@ -21,6 +21,7 @@ fn the_qos_of_a_delivery_is_the_smaller_of_published_and_granted() {
 #[test]
 fn every_qos_is_acknowledged_as_its_protocol_says() {
     // [MQTT-4.3.2-4] (PUBACK), [MQTT-4.3.3-8] (PUBREC), [MQTT-4.3.3-11] (PUBCOMP)
+    // [3.1.1: MQTT-4.3.2-2] [3.1.1: MQTT-4.3.3-2]
     both_versions(|world, version| {
         let publisher = client(world, version, "p");
         publish(world, publisher, message("t", "0"));
@@ -35,7 +36,7 @@ fn every_qos_is_acknowledged_as_its_protocol_says() {
 
 #[test]
 fn a_qos_2_message_is_delivered_once_however_often_it_is_sent() {
-    // [MQTT-4.3.3-10]
+    // [MQTT-4.3.3-10] [MQTT-4.3.3-12] [3.1.1: MQTT-4.3.3-2]
     both_versions(|world, version| {
         let subscriber = subscriber(world, version, "s", "t", Q2);
         let publisher = world.connected(ConnectOptions::new(version, "p").silent());
@@ -56,7 +57,7 @@ fn a_qos_2_message_is_delivered_once_however_often_it_is_sent() {
 
 #[test]
 fn acknowledgements_leave_in_the_order_of_the_publishes_whoever_owns_the_topics() {
-    // [MQTT-4.6.0-2] [MQTT-4.6.0-3]
+    // [3.1.1: MQTT-4.6.0-2] [3.1.1: MQTT-4.6.0-3]
     for qos in [Q1, Q2] {
         both_versions(|world, version| {
             let publisher = world.connected(ConnectOptions::new(version, "p").silent());
@@ -72,7 +73,7 @@ fn acknowledgements_leave_in_the_order_of_the_publishes_whoever_owns_the_topics(
 
 #[test]
 fn messages_of_one_publisher_to_one_topic_keep_their_order() {
-    // [MQTT-4.6.0-6] (MQTT 3.1.1), [MQTT-4.6.0-5] (MQTT 5)
+    // [MQTT-4.6.0-5] [MQTT-4.6.0-6] [3.1.1: MQTT-4.6.0-5] [3.1.1: MQTT-4.6.0-6]
     for qos in [Q0, Q1, Q2] {
         both_versions(|world, version| {
             let readers = ["r1", "r2", "r3"].map(|name| subscriber(world, version, name, "order/#", qos));
@@ -128,7 +129,7 @@ fn a_subscriber_hears_every_shard() {
 
 #[test]
 fn wildcards_do_not_match_topics_that_begin_with_a_dollar() {
-    // [MQTT-4.7.2-1]
+    // [MQTT-4.7.2-1] [3.1.1: MQTT-4.7.2-1]
     both_versions(|world, version| {
         let [hash, plus] = [subscriber(world, version, "h", "#", Q0), subscriber(world, version, "p", "+/x", Q0)];
         let named = subscriber(world, version, "n", "$own/#", Q0);
@@ -141,7 +142,7 @@ fn wildcards_do_not_match_topics_that_begin_with_a_dollar() {
 
 #[test]
 fn a_plain_publish_with_a_wildcard_closes_the_connection() {
-    // [MQTT-3.3.2-2]
+    // [MQTT-3.3.2-2] [3.1.1: MQTT-3.3.2-2]
     both_versions(|world, version| {
         let reader = subscriber(world, version, "r", "#", Q0);
         let bad = client(world, version, "bad");

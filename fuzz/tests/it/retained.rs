@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_retained_message_is_kept_and_replayed_with_retain() {
-    // [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-8] (MQTT 3.1.1); [MQTT-3.3.1-9] (MQTT 5)
+    // [MQTT-3.3.1-5] [MQTT-3.3.1-9] [3.1.1: MQTT-3.3.1-5] [3.1.1: MQTT-3.3.1-6] [3.1.1: MQTT-3.3.1-8]
     both_versions(|world, version| {
         let publisher = client(world, version, "p");
         for topic in TOPICS {
@@ -30,7 +30,7 @@ fn a_retained_message_is_kept_and_replayed_with_retain() {
 
 #[test]
 fn an_established_subscription_gets_it_without_retain() {
-    // [MQTT-3.3.1-9] (MQTT 3.1.1), [MQTT-3.3.1-12] (MQTT 5)
+    // [MQTT-3.3.1-12] [3.1.1: MQTT-3.3.1-9]
     both_versions(|world, version| {
         let reader = subscriber(world, version, "r", "t", Q1);
         publish(world, reader, message("t", "m").retained());
@@ -57,7 +57,7 @@ fn retain_as_published_keeps_the_flag() {
 
 #[test]
 fn an_empty_retained_message_clears_and_is_delivered_but_not_kept() {
-    // [MQTT-3.3.1-10] [MQTT-3.3.1-11] (MQTT 3.1.1); [MQTT-3.3.1-6] [MQTT-3.3.1-7] (MQTT 5)
+    // [MQTT-3.3.1-6] [MQTT-3.3.1-7] [3.1.1: MQTT-3.3.1-10] [3.1.1: MQTT-3.3.1-11]
     both_versions(|world, version| {
         let publisher = client(world, version, "p");
         publish(world, publisher, message("t", "m").retained());
@@ -77,7 +77,7 @@ fn an_empty_retained_message_clears_and_is_delivered_but_not_kept() {
 
 #[test]
 fn a_message_without_retain_changes_nothing_kept() {
-    // [MQTT-3.3.1-12] (MQTT 3.1.1), [MQTT-3.3.1-8] (MQTT 5)
+    // [MQTT-3.3.1-8] [3.1.1: MQTT-3.3.1-12]
     both_versions(|world, version| {
         let publisher = client(world, version, "p");
         publish(world, publisher, message("t", "kept").retained());
@@ -92,7 +92,7 @@ fn a_message_without_retain_changes_nothing_kept() {
 
 #[test]
 fn a_replay_has_the_smaller_qos() {
-    // [MQTT-3.8.4-6] (MQTT 3.1.1), [MQTT-3.8.4-8] (MQTT 5)
+    // [MQTT-3.8.4-8] [3.1.1: MQTT-3.8.4-6]
     both_versions(|world, version| {
         let publisher = client(world, version, "p");
         for qos in [Q0, Q1, Q2] {
@@ -232,7 +232,7 @@ fn a_full_store_stops_writers_and_not_readers() {
 
 #[test]
 fn who_subscribes_again_and_again_without_reading_gets_the_retained_messages_once() {
-    // [MQTT-3.8.4-4]: they are sent again for each SUBSCRIBE, but those of before need not come to their end
+    // [MQTT-3.8.4-4] [3.1.1: MQTT-3.8.4-3]: they are sent again for each SUBSCRIBE, but those of before need not come to their end
     let mut plan = Plan::new(9, 4);
     plan.piece_bytes_max = 65_536;
     let world = &mut World::new(plan);

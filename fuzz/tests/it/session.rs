@@ -13,7 +13,7 @@ fn sleeper(world: &mut World, version: Version, filter: &str, qos: QoS) {
 
 #[test]
 fn what_was_published_meanwhile_is_delivered_in_order() {
-    // [MQTT-3.1.2-5] (MQTT 3.1.1), [MQTT-4.5.0-1] (MQTT 5)
+    // [MQTT-4.5.0-1] [3.1.1: MQTT-3.1.2-5] [3.1.1: MQTT-4.5.0-1]
     for qos in [Q1, Q2] {
         both_versions(|world, version| {
             sleeper(world, version, "q/#", Q2);
@@ -35,7 +35,7 @@ fn what_was_published_meanwhile_is_delivered_in_order() {
 
 #[test]
 fn a_clean_start_forgets_everything() {
-    // [MQTT-3.1.2-6] (MQTT 3.1.1), [MQTT-3.1.2-4] (MQTT 5)
+    // [MQTT-3.1.2-4] [MQTT-3.1.4-4] [3.1.1: MQTT-3.1.2-6] [3.1.1: MQTT-3.1.4-3]
     both_versions(|world, version| {
         sleeper(world, version, "q/#", Q1);
         let publisher = client(world, version, "p");
@@ -52,7 +52,7 @@ fn a_clean_start_forgets_everything() {
 
 #[test]
 fn an_unacknowledged_delivery_is_sent_again_with_dup() {
-    // [MQTT-4.4.0-1] [MQTT-3.3.1-1]
+    // [MQTT-4.4.0-1] [MQTT-3.3.1-1] [3.1.1: MQTT-4.4.0-1] [3.1.1: MQTT-3.3.1-1]
     for qos in [Q1, Q2] {
         both_versions(|world, version| {
             let first = world.connected(ConnectOptions::lasting(version, "s").silent());
@@ -81,7 +81,7 @@ fn an_unacknowledged_delivery_is_sent_again_with_dup() {
 
 #[test]
 fn a_qos_2_delivery_goes_on_where_it_stood() {
-    // [MQTT-4.4.0-1]: PUBREL is sent again with its identifier
+    // [MQTT-4.4.0-1] [3.1.1: MQTT-4.4.0-1]: PUBREL is sent again with its identifier
     both_versions(|world, version| {
         let first = world.connected(ConnectOptions::lasting(version, "s").silent());
         world.subscribe(first, "t", Q2);
@@ -103,7 +103,7 @@ fn a_qos_2_delivery_goes_on_where_it_stood() {
 
 #[test]
 fn a_qos_2_publish_goes_on_where_it_stood() {
-    // [MQTT-4.3.3-10]: the identifier is remembered across connections
+    // [MQTT-4.3.3-10] [3.1.1: MQTT-4.3.3-2]: the identifier is remembered across connections
     both_versions(|world, version| {
         let reader = subscriber(world, version, "r", "t", Q2);
         let first = world.connected(ConnectOptions::lasting(version, "p").silent());
@@ -178,7 +178,7 @@ fn a_message_that_waited_longer_than_its_expiry_is_not_delivered() {
 
 #[test]
 fn what_is_sent_again_keeps_to_the_receive_maximum_of_the_new_connection() {
-    // [MQTT-3.3.4-9]: the connection's own Receive Maximum; [MQTT-4.6.0-1]: in the original order
+    // [MQTT-3.3.4-9]: the connection's own Receive Maximum; [3.1.1: MQTT-4.6.0-1]: in the original order
     for qos in [Q1, Q2] {
         worlds(|world| {
             let first = world.connected(ConnectOptions::lasting(V5, "s").silent());

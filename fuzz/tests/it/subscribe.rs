@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_suback_grants_what_was_asked_in_its_order() {
-    // [MQTT-3.8.4-5] [MQTT-3.9.3-1]
+    // [MQTT-3.8.4-5] [MQTT-3.9.3-1] [3.1.1: MQTT-3.8.4-5] [3.1.1: MQTT-3.9.3-1]
     both_versions(|world, version| {
         let client = client(world, version, "s");
         let filter = |filter, qos| (filter, SubscriptionOptions { qos, ..Default::default() });
@@ -17,7 +17,7 @@ fn a_suback_grants_what_was_asked_in_its_order() {
 
 #[test]
 fn an_invalid_filter_is_refused_and_the_others_are_not() {
-    // [MQTT-4.7.1-1] [MQTT-4.7.1-2]: a filter that breaks the rules is no filter
+    // [MQTT-4.7.1-1] [MQTT-4.7.1-2] [3.1.1: MQTT-4.7.1-2] [3.1.1: MQTT-4.7.1-3]: a filter that breaks the rules is no filter
     both_versions(|world, version| {
         let client = client(world, version, "s");
         let filter = |filter, qos| (filter, SubscriptionOptions { qos, ..Default::default() });
@@ -34,7 +34,7 @@ fn an_invalid_filter_is_refused_and_the_others_are_not() {
 
 #[test]
 fn overlapping_filters_deliver_with_the_highest_qos() {
-    // [MQTT-3.3.5-1] (MQTT 3.1.1), [MQTT-3.3.4-2] (MQTT 5)
+    // [MQTT-3.3.4-2] [3.1.1: MQTT-3.3.5-1]
     both_versions(|world, version| {
         let reader = client(world, version, "r");
         for (filter, qos) in [("o/#", Q0), ("o/+", Q2), ("o/x", Q1)] {
@@ -52,7 +52,7 @@ fn overlapping_filters_deliver_with_the_highest_qos() {
 
 #[test]
 fn after_unsuback_nothing_new_arrives() {
-    // [MQTT-3.10.4-2] [MQTT-3.10.4-4] [MQTT-3.10.4-5]
+    // [MQTT-3.10.4-2] [MQTT-3.10.4-4] [MQTT-3.10.4-5] [3.1.1: MQTT-3.10.4-2] [3.1.1: MQTT-3.10.4-4]
     both_versions(|world, version| {
         for filter in ["u/x", "u/+", "+/x", "#"] {
             let reader = subscriber(world, version, &format!("r{filter}"), filter, Q1);
@@ -79,7 +79,7 @@ fn an_unsubscribe_of_nothing_says_so() {
 
 #[test]
 fn subscribing_again_replaces_the_qos_and_unsubscribing_ends_it() {
-    // [MQTT-3.8.4-3]
+    // [MQTT-3.8.4-3] [3.1.1: MQTT-3.8.4-3]
     both_versions(|world, version| {
         let reader = subscriber(world, version, "r", "t", Q2);
         world.subscribe(reader, "t", Q0);
@@ -143,7 +143,7 @@ fn no_local_keeps_a_client_from_itself() {
 
 #[test]
 fn the_subscription_identifier_comes_with_the_message() {
-    // [MQTT-3.3.4-3] [MQTT-3.3.4-4] [MQTT-3.3.4-5]
+    // [MQTT-3.3.4-3] [MQTT-3.3.4-4]
     worlds(|world| {
         let reader = client(world, V5, "r");
         let options = SubscriptionOptions { qos: Q1, ..Default::default() };

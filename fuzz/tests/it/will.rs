@@ -8,7 +8,7 @@ fn with_will(version: Version) -> ConnectOptions<'static> {
 
 #[test]
 fn a_connection_that_breaks_publishes_its_will() {
-    // [MQTT-3.1.2-8]
+    // [MQTT-3.1.2-8] [3.1.1: MQTT-3.1.2-8]
     both_versions(|world, version| {
         let heir = subscriber(world, version, "heir", "will/#", Q1);
         let mortal = world.connected(with_will(version));
@@ -20,7 +20,7 @@ fn a_connection_that_breaks_publishes_its_will() {
 
 #[test]
 fn a_disconnect_takes_the_will_back() {
-    // [MQTT-3.1.2-10] (MQTT 3.1.1), [MQTT-3.14.4-3] (MQTT 5)
+    // [MQTT-3.14.4-3] [MQTT-3.1.2-10] [3.1.1: MQTT-3.1.2-10] [3.1.1: MQTT-3.14.4-3]
     both_versions(|world, version| {
         let heir = subscriber(world, version, "heir", "will/#", Q1);
         let mortal = world.connected(with_will(version));
@@ -44,7 +44,7 @@ fn a_disconnect_with_will_publishes_it() {
 
 #[test]
 fn silence_takeover_and_garbage_publish_it_too() {
-    // [MQTT-3.1.2-8]: keep alive, protocol error; takeover by a clean session
+    // [MQTT-3.1.2-8] [3.1.1: MQTT-3.1.2-8]: keep alive, protocol error; takeover by a clean session
     both_versions(|world, version| {
         let heir = subscriber(world, version, "heir", "will/#", Q1);
         world.connected(ConnectOptions { keep_alive: 2, ..with_will(version) });
@@ -61,7 +61,7 @@ fn silence_takeover_and_garbage_publish_it_too() {
 
 #[test]
 fn a_retained_will_is_kept_with_its_qos() {
-    // [MQTT-3.1.2-16] [MQTT-3.1.2-17] (MQTT 3.1.1), [MQTT-3.1.2-14] [MQTT-3.1.2-15] (MQTT 5)
+    // [MQTT-3.1.2-15] [3.1.1: MQTT-3.1.2-17]
     both_versions(|world, version| {
         let mut options = with_will(version);
         options.will = options.will.map(|will| WillOptions { qos: Q2, retain: true, ..will });

@@ -42,15 +42,14 @@ impl<'f> Pattern<'f> {
         }
     }
 
-    /// Whether the filter matches at that depth, given that it was followed down to it. `a/#` matches `a` too
-    /// [MQTT-4.7.1-2].
+    /// Whether the filter matches at that depth, given that it was followed down to it. `a/#` matches `a` too,
+    /// section 4.7.1.2.
     pub(super) fn matches_at(&self, depth: usize) -> bool {
         depth == self.steps.len() || self.is_deep && depth > self.steps.len()
     }
 
-    /// Whether a first level that the filter has a wildcard for must be left alone: "The Server MUST NOT match Topic
-    /// Filters starting with a wildcard character (# or +) with Topic Names beginning with a $ character"
-    /// [MQTT-4.7.2-1].
+    /// Whether a first level that the filter has a wildcard for must be left alone: one that begins with `$`,
+    /// [MQTT-4.7.2-1] [3.1.1: MQTT-4.7.2-1].
     pub(super) fn spares(&self, depth: usize, text: &str) -> bool {
         depth == 0 && self.below(0) == Step::Any && text.starts_with('$')
     }

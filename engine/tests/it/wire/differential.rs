@@ -316,7 +316,7 @@ proptest! {
         prop_assume!(!declares_utf8_falsely(&packet));
         let expected = Theirs::of(version, &packet);
         prop_assert_eq!(Theirs::decode(version, &encoded(version, &packet)), Some(expected.clone()));
-        // mqtt-proto writes the SUBACK failure of 3.1.1 as 3, which is reserved: [MQTT-3.9.3-2].
+        // mqtt-proto writes the SUBACK failure of 3.1.1 as 3, which is reserved: [3.1.1: MQTT-3.9.3-2].
         if let (false, Packet::Suback(p)) = (version.is_v5(), &packet) && p.reasons.contains(&0x80) {
             return Ok(());
         }
@@ -363,7 +363,7 @@ const LAXER: &[(&str, &str)] = &[
     ("bytes behind the last field", "2.1.4: Remaining Length is the length of this packet's fields and payload"),
     ("U+0000 in a UTF-8 string", "[MQTT-1.5.4-2] MUST NOT include an encoding of the null character"),
     ("Will QoS or Will Retain without a Will", "[MQTT-3.1.2-13] Will Flag 0: Will Retain MUST be 0"),
-    ("Password without User Name", "3.1.1 [MQTT-3.1.2-22] User Name Flag 0: Password Flag MUST be 0"),
+    ("Password without User Name", "[3.1.1: MQTT-3.1.2-22] User Name Flag 0: Password Flag MUST be 0"),
     ("empty Will Topic", "[MQTT-4.7.3-1] Topic Names MUST be at least one character long"),
     ("empty Topic Name", "[MQTT-4.7.3-1] Topic Names MUST be at least one character long"),
     ("empty Topic Name without Topic Alias", "3.3.2.1: Protocol Error if zero length and there is no Topic Alias"),

@@ -52,7 +52,7 @@ fn fixed_headers_rows() -> Vec<Row> {
         (V5, 0x0F, b"", MALFORMED, "packet type 0 is reserved"),
         (V311, 0xF0, b"", MALFORMED, "packet type 15 is reserved before MQTT 5"),
         (V31, 0xF0, b"\x18\0", MALFORMED, "packet type 15 is reserved before MQTT 5"),
-        // [MQTT-2.1.3-1], each type.
+        // [MQTT-2.1.3-1] [3.1.1: MQTT-2.2.2-1], each type.
         (V311, 0x11, b"\0\x04MQTT\x04\x02\0\x3C\0\0", MALFORMED, FLAGS),
         (V5, 0x12, b"\0\x04MQTT\x05\x02\0\x3C\0\0\0", MALFORMED, FLAGS),
         (V311, 0x21, b"\0\0", MALFORMED, FLAGS),
@@ -123,7 +123,7 @@ fn texts_rows() -> Vec<Row> {
     const UTF8: &str = "text that is not UTF-8";
     const NUL: &str = "U+0000 in a UTF-8 string";
     vec![
-        // [MQTT-1.5.4-1]: a lone continuation byte, an overlong form, a surrogate, beyond U+10FFFF.
+        // [MQTT-1.5.4-1] [3.1.1: MQTT-1.5.3-1]: a lone continuation byte, an overlong form, a surrogate, beyond U+10FFFF.
         (V311, 0x30, b"\0\x01\x80", MALFORMED, UTF8),
         (V311, 0x30, b"\0\x02\xC0\xAF", MALFORMED, UTF8),
         (V5, 0x30, b"\0\x03\xED\xA0\x80\0", MALFORMED, UTF8),
@@ -135,7 +135,7 @@ fn texts_rows() -> Vec<Row> {
         (V311, 0xA2, b"\0\x01\0\x01\xFF", MALFORMED, UTF8),
         (V5, 0x30, b"\0\x01a\x04\x03\0\x01\xFF", MALFORMED, UTF8),
         (V5, 0x30, b"\0\x01a\x07\x26\0\x01k\0\x01\xFF", MALFORMED, UTF8),
-        // [MQTT-1.5.4-2]
+        // [MQTT-1.5.4-2] [3.1.1: MQTT-1.5.3-2]
         (V311, 0x30, b"\0\x03a\0b", MALFORMED, NUL),
         (V5, 0x30, b"\0\x03+\0b\0", MALFORMED, NUL),
         (V311, 0x10, b"\0\x04MQTT\x04\x02\0\x3C\0\x01\0", MALFORMED, NUL),
@@ -158,32 +158,32 @@ fn connect_rows() -> Vec<Row> {
     const NAME: &str = "Protocol Name that is not MQTT";
     const WILL: &str = "Will QoS or Will Retain without a Will";
     vec![
-        // [MQTT-3.1.2-2]
+        // [MQTT-3.1.2-2] [3.1.1: MQTT-3.1.2-2]
         (V311, 0x10, b"\0\x04MQTT\x03\x02\0\x3C\0\0", VERSION, LEVEL),
         (V5, 0x10, b"\0\x04MQTT\x06\x02\0\x3C\0\0\0", VERSION, LEVEL),
         (V5, 0x10, b"\0\x06MQIsdp\x04\x02\0\x3C\0\0", VERSION, LEVEL),
         // A bridge of mosquitto.
         (V311, 0x10, b"\0\x04MQTT\x84\x02\0\x3C\0\0", VERSION, LEVEL),
         (V31, 0x10, b"\0\x06MQIsdp\x83\x02\0\x3C\0\0", VERSION, LEVEL),
-        // [MQTT-3.1.2-1]
+        // [MQTT-3.1.2-1] [3.1.1: MQTT-3.1.2-1]
         (V311, 0x10, b"\0\x04MQtt\x04\x02\0\x3C\0\0", MALFORMED, NAME),
         (V311, 0x10, b"\0\x06MQIsDp\x03\x02\0\x3C\0\0", MALFORMED, NAME),
         (V311, 0x10, b"\0\0\x04\x02\0\x3C\0\0", MALFORMED, NAME),
-        // [MQTT-3.1.2-3]
+        // [MQTT-3.1.2-3] [3.1.1: MQTT-3.1.2-3]
         (V311, 0x10, b"\0\x04MQTT\x04\x03\0\x3C\0\0", MALFORMED, "reserved Connect Flag"),
         (V31, 0x10, b"\0\x06MQIsdp\x03\x03\0\x3C\0\x01a", MALFORMED, "reserved Connect Flag"),
         (V5, 0x10, b"\0\x04MQTT\x05\x03\0\x3C\0\0\0", MALFORMED, "reserved Connect Flag"),
-        // [MQTT-3.1.2-12]
+        // [MQTT-3.1.2-12] [3.1.1: MQTT-3.1.2-14]
         (V311, 0x10, b"\0\x04MQTT\x04\x1E\0\x3C\0\0\0\x01w\0\0", MALFORMED, "Will QoS 3"),
         (V5, 0x10, b"\0\x04MQTT\x05\x1A\0\x3C\0\0\0", MALFORMED, "Will QoS 3"),
-        // [MQTT-3.1.2-11] [MQTT-3.1.2-13]
+        // [MQTT-3.1.2-11] [MQTT-3.1.2-13] [3.1.1: MQTT-3.1.2-13] [3.1.1: MQTT-3.1.2-15]
         (V311, 0x10, b"\0\x04MQTT\x04\x0A\0\x3C\0\0", PROTOCOL, WILL),
         (V5, 0x10, b"\0\x04MQTT\x05\x12\0\x3C\0\0\0", PROTOCOL, WILL),
         (V311, 0x10, b"\0\x04MQTT\x04\x22\0\x3C\0\0", PROTOCOL, WILL),
-        // [MQTT-3.1.2-22] of 3.1.1
+        // [3.1.1: MQTT-3.1.2-22]
         (V311, 0x10, b"\0\x04MQTT\x04\x42\0\x3C\0\0\0\x01p", PROTOCOL, "Password without User Name"),
         (V31, 0x10, b"\0\x06MQIsdp\x03\x42\0\x3C\0\x01a\0\x01p", PROTOCOL, "Password without User Name"),
-        // [MQTT-4.7.3-1], [MQTT-3.3.2-2]
+        // [MQTT-4.7.3-1] [3.1.1: MQTT-4.7.3-1], [MQTT-3.3.2-2] [3.1.1: MQTT-3.3.2-2]
         (V311, 0x10, b"\0\x04MQTT\x04\x06\0\x3C\0\0\0\0\0\0", MALFORMED, "empty Will Topic"),
         (V5, 0x10, b"\0\x04MQTT\x05\x06\0\x3C\0\0\0\0\0\0\0\0", MALFORMED, "empty Will Topic"),
         (V311, 0x10, b"\0\x04MQTT\x04\x06\0\x3C\0\0\0\x01#\0\0", MALFORMED, "wildcard in a Topic Name"),
@@ -206,20 +206,20 @@ fn publish() {
 fn publish_rows() -> Vec<Row> {
     const WILDCARD: &str = "wildcard in a Topic Name";
     vec![
-        // [MQTT-3.3.1-4]
+        // [MQTT-3.3.1-4] [3.1.1: MQTT-3.3.1-4]
         (V311, 0x36, b"\0\x01a\0\x01", MALFORMED, "QoS 3"),
         (V5, 0x3E, b"\0\x01a\0\x01\0", MALFORMED, "QoS 3"),
-        // [MQTT-3.3.1-2]
+        // [MQTT-3.3.1-2] [3.1.1: MQTT-3.3.1-2]
         (V311, 0x38, b"\0\x01a", MALFORMED, "DUP with QoS 0"),
         (V5, 0x39, b"\0\x01a\0", MALFORMED, "DUP with QoS 0"),
-        // [MQTT-2.2.1-3]
+        // [MQTT-2.2.1-3] [3.1.1: MQTT-2.3.1-1]
         (V311, 0x32, b"\0\x01a\0\0", PROTOCOL, "Packet Identifier 0"),
         (V5, 0x34, b"\0\x01a\0\0\0", PROTOCOL, "Packet Identifier 0"),
-        // [MQTT-3.3.2-2]
+        // [MQTT-3.3.2-2] [MQTT-4.7.0-1] [3.1.1: MQTT-3.3.2-2] [3.1.1: MQTT-4.7.1-1]
         (V311, 0x30, b"\0\x03a/+", MALFORMED, WILDCARD),
         (V311, 0x30, b"\0\x01#", MALFORMED, WILDCARD),
         (V5, 0x30, b"\0\x03a+b\0", MALFORMED, WILDCARD),
-        // [MQTT-4.7.3-1] and section 3.3.2.1
+        // [MQTT-4.7.3-1] [3.1.1: MQTT-4.7.3-1] and section 3.3.2.1
         (V31, 0x30, b"\0\0x", MALFORMED, "empty Topic Name"),
         (V311, 0x30, b"\0\0x", MALFORMED, "empty Topic Name"),
         (V5, 0x30, b"\0\0\0x", PROTOCOL, "empty Topic Name without Topic Alias"),
@@ -242,15 +242,15 @@ fn subscribe_and_unsubscribe_rows() -> Vec<Row> {
     vec![
         (V311, 0x82, b"\0\0\0\x01a\0", PROTOCOL, "Packet Identifier 0"),
         (V5, 0xA2, b"\0\0\0\0\x01a", PROTOCOL, "Packet Identifier 0"),
-        // [MQTT-3.8.3-2] [MQTT-3.10.3-2]
+        // [MQTT-3.8.3-2] [MQTT-3.10.3-2] [3.1.1: MQTT-3.8.3-3] [3.1.1: MQTT-3.10.3-2]
         (V311, 0x82, b"\0\x01", PROTOCOL, "SUBSCRIBE without a Topic Filter"),
         (V5, 0x82, b"\0\x01\0", PROTOCOL, "SUBSCRIBE without a Topic Filter"),
         (V311, 0xA2, b"\0\x01", PROTOCOL, "UNSUBSCRIBE without a Topic Filter"),
         (V5, 0xA2, b"\0\x01\0", PROTOCOL, "UNSUBSCRIBE without a Topic Filter"),
-        // [MQTT-4.7.3-1]
+        // [MQTT-4.7.3-1] [3.1.1: MQTT-4.7.3-1]
         (V311, 0x82, b"\0\x01\0\0\0", MALFORMED, "empty Topic Filter"),
         (V5, 0xA2, b"\0\x01\0\0\0", MALFORMED, "empty Topic Filter"),
-        // [MQTT-3.8.3-5]
+        // [MQTT-3.8.3-5] [3.1.1: MQTT-3.8.3-4]
         (V311, 0x82, b"\0\x01\0\x01a\x04", MALFORMED, RESERVED),
         (V31, 0x82, b"\0\x01\0\x01a\x80", MALFORMED, RESERVED),
         (V5, 0x82, b"\0\x01\0\0\x01a\x40", MALFORMED, RESERVED),
@@ -274,7 +274,7 @@ fn answers_rows() -> Vec<Row> {
     vec![
         (V311, 0x20, b"\x02\0", MALFORMED, "reserved Connect Acknowledge Flags"),
         (V5, 0x20, b"\x81\0\0", MALFORMED, "reserved Connect Acknowledge Flags"),
-        // [MQTT-3.2.2-4] of 3.1.1, [MQTT-3.2.2-6] of 5
+        // [3.1.1: MQTT-3.2.2-4] [MQTT-3.2.2-6]
         (V311, 0x20, b"\x01\x02", PROTOCOL, "Session Present in a refusal"),
         (V5, 0x20, b"\x01\x87\0", PROTOCOL, "Session Present in a refusal"),
         (V311, 0x20, b"\0\x06", PROTOCOL, "reserved Connect Return code"),
@@ -289,7 +289,7 @@ fn answers_rows() -> Vec<Row> {
         (V311, 0x90, b"\0\0\0", PROTOCOL, "Packet Identifier 0"),
         (V311, 0x90, b"\0\x01", PROTOCOL, "SUBACK without a Reason Code"),
         (V5, 0x90, b"\0\x01\0", PROTOCOL, "SUBACK without a Reason Code"),
-        // [MQTT-3.9.3-2] of 3.1.1
+        // [3.1.1: MQTT-3.9.3-2]
         (V311, 0x90, b"\0\x01\x03", PROTOCOL, "reserved SUBACK return code"),
         (V5, 0x90, b"\0\x01\0\0\x03", PROTOCOL, UNKNOWN),
         (V5, 0x90, b"\0\x01\0\0\x10", PROTOCOL, OTHER),
