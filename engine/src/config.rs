@@ -61,6 +61,8 @@ pub struct Session {
     /// Seconds; the longest Session Expiry Interval that is granted. `u32::MAX`: no bound.
     pub expiry_max_s: u32,
     pub receive_max: u16,
+    /// Topic aliases that a client may set; 0: none.
+    pub topic_alias_max: u16,
     pub inflight_max: u16,
     pub queue_messages: usize,
     pub queue_bytes: usize,
@@ -89,6 +91,7 @@ impl Default for Config {
             session: Session {
                 expiry_max_s: u32::MAX,
                 receive_max: limits::RECEIVE_MAX_DEFAULT,
+                topic_alias_max: limits::TOPIC_ALIAS_MAX_DEFAULT,
                 inflight_max: limits::INFLIGHT_MAX_DEFAULT,
                 queue_messages: limits::QUEUE_MESSAGES_DEFAULT,
                 queue_bytes: limits::QUEUE_BYTES_DEFAULT,

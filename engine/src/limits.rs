@@ -75,6 +75,20 @@ pub const PACKET_IDS: usize = 65_535;
 pub const RECEIVE_MAX_DEFAULT: u16 = 1_024;
 /// Default of `session.inflight_max`: QoS 1 and 2 deliveries to a client that are unacknowledged.
 pub const INFLIGHT_MAX_DEFAULT: u16 = 256;
+/// Default of `session.topic_alias_max`: aliases that a client may set. Others tell 5 to 16 (HiveMQ, AWS, Mosquitto,
+/// RabbitMQ); a device that repeats its topics has few, and each may be as long as a topic.
+pub const TOPIC_ALIAS_MAX_DEFAULT: u16 = 16;
+/// Bytes of the topics that the aliases of one connection stand for. A client that goes beyond them is disconnected
+/// with 0x97.
+pub const TOPIC_ALIAS_BYTES_MAX: usize = 256 * 1024;
+/// Aliases that a client is sent, though it take more: what one connection keeps for them is this many topics.
+pub const TOPIC_ALIASES_TO_CLIENT_MAX: usize = 16;
+/// Topics that are remembered as sent once to a client, of which the next to come again gets an alias.
+pub const TOPIC_ALIAS_SEEN: usize = 32;
+/// Shorter topics are sent as they are: the alias itself takes 3 bytes.
+pub const TOPIC_ALIAS_TOPIC_BYTES_MIN: usize = 6;
+/// So are longer ones, which the broker would have to keep.
+pub const TOPIC_ALIAS_TOPIC_BYTES_MAX: usize = 1_024;
 /// Default of `session.queue_messages`.
 pub const QUEUE_MESSAGES_DEFAULT: usize = 10_000;
 /// Default of `session.queue_bytes`.

@@ -1,10 +1,11 @@
 //! Clients: honest MQTT clients that remember everything they receive.
 
-use crate::packet::OwnedPacket;
+use crate::packet::{Message, OwnedPacket};
 use engine::wire::{
     self, Ack, AckKind, Connect, FilterBuffer, NameBuffer, Packet, Property, PropertyBuffer, Publish, QoS, ReasonCode,
     Subscribe, SubscriptionOptions, Unsubscribe, Version, Will,
 };
+use std::collections::HashMap;
 
 /// What a CONNECT says.
 #[derive(Clone, Debug)]
@@ -96,6 +97,9 @@ pub struct Client {
     acknowledges: bool,
     last_packet_id: u16,
     carry: Vec<u8>,
+    /// Topic Aliases that the client said it takes, and what they stand for.
+    alias_max: u16,
+    aliases: HashMap<u16, String>,
     pub(crate) received: Vec<OwnedPacket>,
 }
 
@@ -103,11 +107,17 @@ impl Client {
     /// A client and its CONNECT.
     pub(crate) fn new(options: &ConnectOptions<'_>, out: &mut Vec<u8>) -> Client {
         options.encode(out);
+        let alias_max = options.properties.iter().find_map(|property| match property {
+            Property::TopicAliasMaximum(alias_max) => Some(*alias_max),
+            _ => None,
+        });
         Client {
             version: options.version,
             acknowledges: options.acknowledges,
             last_packet_id: 0,
             carry: Vec::new(),
+            alias_max: alias_max.unwrap_or(0),
+            aliases: HashMap::new(),
             received: Vec::new(),
         }
     }
@@ -120,7 +130,10 @@ impl Client {
         while let Some(header) = wire::peek(&carry[at..]).expect("the broker sends packets") {
             let Some(bytes) = carry.get(at..at + header.total_len) else { break };
             let packet = wire::decode_patterns(self.version, bytes).expect("the broker sends valid packets");
-            let owned = OwnedPacket::of(&packet);
+            let mut owned = OwnedPacket::of(&packet);
+            if let OwnedPacket::Publish(message) = &mut owned {
+                self.resolve(message);
+            }
             if self.acknowledges {
                 self.answer(&owned, out);
             }
@@ -128,6 +141,17 @@ impl Client {
             at += header.total_len;
         }
         self.carry.extend_from_slice(&carry[at..]);
+    }
+
+    /// Puts the topic in the place of its alias, as every client must.
+    fn resolve(&mut self, message: &mut Message) {
+        let Some(alias) = message.properties.read().topic_alias() else { return };
+        assert!((1..=self.alias_max).contains(&alias), "[MQTT-3.1.2-26] [MQTT-3.1.2-27]: alias {alias}");
+        if message.by_alias {
+            message.topic = self.aliases.get(&alias).expect("an alias was told before it is used").clone();
+        } else {
+            self.aliases.insert(alias, message.topic.clone());
+        }
     }
 
     fn answer(&self, packet: &OwnedPacket, out: &mut Vec<u8>) {

@@ -41,6 +41,8 @@ pub struct Message {
     pub dup: bool,
     pub packet_id: u16,
     pub properties: OwnedProperties,
+    /// The topic was left out: an alias stood for it.
+    pub by_alias: bool,
 }
 
 /// Properties as encoded bytes.
@@ -89,6 +91,7 @@ impl OwnedPacket {
                 dup: p.dup,
                 packet_id: p.packet_id,
                 properties: OwnedProperties::new(p.properties),
+                by_alias: p.topic.is_empty(),
             }),
             Packet::Ack(p) => OwnedPacket::Ack {
                 kind: p.kind,

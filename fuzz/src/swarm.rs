@@ -12,7 +12,7 @@ use crate::packet::{Message, OwnedPacket};
 use crate::rng::Rng;
 use crate::world::{ClientId, Plan, World};
 use engine::row::fold::State;
-use engine::wire::{QoS, ReasonCode, SubscriptionOptions, Version};
+use engine::wire::{Property, QoS, ReasonCode, SubscriptionOptions, Version};
 use std::collections::BTreeMap;
 
 const ROUNDS: usize = 12;
@@ -25,6 +25,8 @@ struct Actor {
     name: String,
     version: Version,
     is_lasting: bool,
+    /// Topic Alias Maximum, with MQTT 5.
+    alias_max: u16,
     conn: Option<ClientId>,
     /// The connection before, if its session was taken over in this round: it may still read and acknowledge.
     old: Option<ClientId>,
@@ -32,6 +34,17 @@ struct Actor {
     merged: BTreeMap<String, Folded>,
     /// In this round it was cut off while others published.
     was_cut: bool,
+}
+
+impl Actor {
+    fn options(&self, is_lasting: bool) -> ConnectOptions<'_> {
+        let options = if is_lasting { ConnectOptions::lasting } else { ConnectOptions::new };
+        let mut options = options(self.version, &self.name);
+        if self.version.is_v5() && self.alias_max > 0 {
+            options.properties.push(Property::TopicAliasMaximum(self.alias_max));
+        }
+        options
+    }
 }
 
 /// One merged subscription as its reader sees it.
@@ -83,6 +96,7 @@ pub fn run(seed: u64) -> Looked {
         name: format!("client {index}"),
         version: *rng.pick(&[Version::V311, Version::V5]),
         is_lasting: rng.once_in(2),
+        alias_max: *rng.pick(&[0, 1, 3, 16]),
         conn: None,
         old: None,
         merged: BTreeMap::new(),
@@ -150,7 +164,7 @@ impl Swarm {
             Some(client) if self.rng.once_in(2) => self.world.drop_client(client),
             conn => actor.old = conn,
         }
-        actor.conn = Some(self.world.connect(ConnectOptions::lasting(actor.version, &actor.name)));
+        actor.conn = Some(self.world.connect(actor.options(true)));
         actor.was_cut = true;
         for folded in actor.merged.values_mut() {
             folded.has_gap |= folded.granted == QoS::AtMostOnce;
@@ -168,9 +182,7 @@ impl Swarm {
         let actor = &mut self.actors[index];
         match actor.conn {
             None => {
-                let options = ConnectOptions::new(actor.version, &actor.name);
-                let lasting = ConnectOptions::lasting(actor.version, &actor.name);
-                actor.conn = Some(self.world.connect(if actor.is_lasting { lasting } else { options }));
+                actor.conn = Some(self.world.connect(actor.options(actor.is_lasting)));
             }
             Some(client) if self.rng.once_in(6) => {
                 if self.rng.once_in(2) {

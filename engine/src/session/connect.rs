@@ -14,6 +14,8 @@ pub struct Granted {
     pub keep_alive_s: u16,
     /// QoS 1 and 2 deliveries that may be unacknowledged.
     pub window: u16,
+    /// Topic aliases that it takes.
+    pub alias_max: u16,
     pub packet_bytes_max: usize,
     pub problem_information: bool,
     /// The CONNECT has a user property `mote`.
@@ -51,6 +53,7 @@ pub fn judge(connect: &Connect<'_>, config: &Config) -> Result<Granted, ReasonCo
         expiry_s,
         keep_alive_s,
         window: properties.receive_maximum().unwrap_or(u16::MAX).min(config.session.inflight_max),
+        alias_max: properties.topic_alias_maximum().unwrap_or(0),
         packet_bytes_max: properties.maximum_packet_size().map_or(usize::MAX, |bytes| bytes as usize),
         problem_information: properties.request_problem_information() != Some(false),
         knows_mote: properties.user_property("mote").is_some(),
@@ -68,6 +71,9 @@ pub fn accept(granted: &Granted, session_present: bool, assigned: Option<&str>, 
         }
         properties.push(&Property::ReceiveMaximum(config.session.receive_max));
         properties.push(&Property::MaximumPacketSize(config.limits.packet_bytes as u32));
+        if config.session.topic_alias_max > 0 {
+            properties.push(&Property::TopicAliasMaximum(config.session.topic_alias_max));
+        }
         if let Some(client_id) = assigned {
             properties.push(&Property::AssignedClientIdentifier(client_id)); // [MQTT-3.2.2-16]
         }

@@ -1,6 +1,7 @@
 //! How messages leave a session: at once, through the window, or through the queue.
 
 use super::Session;
+use super::alias::{AliasProperty, Named, name_topic, teach};
 use super::inflight::{Acked, Delivered, FrameOf, Inflight, Stage};
 use super::message::{Message, Messages};
 use super::queue::{Bounds, Queue, Queued};
@@ -15,6 +16,8 @@ pub struct Delivery {
     pub queue: Option<Box<Queue>>,
     /// Unacknowledged QoS 1 and 2 deliveries that the client takes, [MQTT-3.3.4-9].
     pub window: u16,
+    /// The client's Topic Alias Maximum on the present connection, [MQTT-3.1.2-26].
+    pub alias_max: u16,
 }
 
 /// Where a delivery may go now.
@@ -85,15 +88,22 @@ fn send_new(
     stats: &mut Stats,
 ) {
     let message = messages.get(delivered.message);
-    if is_expired(message.expires_at_ms, now) || !fits(session, message, &delivered, now) {
-        stats.oversize_dropped += u64::from(!is_expired(message.expires_at_ms, now));
+    let mut place = AliasProperty::default();
+    let mut head = head_of(message, &delivered, now);
+    let is_expired = is_expired(message.expires_at_ms, now);
+    let named = if is_expired { Named::TooLarge } else { name_topic(session, &mut head, &mut place) };
+    if named == Named::TooLarge {
+        stats.oversize_dropped += u64::from(!is_expired); // [MQTT-3.1.2-25]
         return;
     }
-    messages.hold(delivered.message);
     let inflight = session.delivery.inflight.get_or_insert_default();
-    let packet_id = inflight.push(delivered.clone());
-    let message = messages.get(delivered.message);
-    encode_message(session.version, message, &delivered, packet_id, false, now, buffer);
+    head.packet_id = inflight.push(delivered.clone());
+    head.encode(session.version, buffer);
+    buffer.extend_from_slice(message.payload());
+    if let Named::Teaching(alias) = named {
+        teach(session, alias, message.topic());
+    }
+    messages.hold(delivered.message);
     stats.publishes_sent += 1;
 }
 
@@ -122,7 +132,10 @@ fn send_again(session: &mut Session, messages: &Messages, now: Now, buffer: &mut
     match slot.stage {
         Stage::Published => {
             let message = messages.get(slot.delivered.message);
-            encode_message(version, message, &slot.delivered, slot.packet_id, true, now, buffer);
+            // In full: aliases ended with the connection that it was first sent on.
+            let head = head_of(message, &slot.delivered, now);
+            PublishHead { dup: true, packet_id: slot.packet_id, ..head }.encode(version, buffer); // [MQTT-3.3.1-1]
+            buffer.extend_from_slice(message.payload());
         }
         Stage::Released => acknowledge(version, AckKind::Pubrel, slot.packet_id, buffer),
     }
@@ -203,21 +216,6 @@ pub fn release_all(session: &mut Session, messages: &mut Messages) {
             messages.release(delivered.message);
         }
     }
-}
-
-fn encode_message(
-    version: Version,
-    message: &Message,
-    delivered: &Delivered,
-    packet_id: u16,
-    dup: bool,
-    now: Now,
-    buffer: &mut Vec<u8>,
-) {
-    let mut head = head_of(message, delivered, now);
-    (head.packet_id, head.dup) = (packet_id, dup);
-    head.encode(version, buffer);
-    buffer.extend_from_slice(message.payload());
 }
 
 fn head_of<'a>(message: &'a Message, delivered: &'a Delivered, now: Now) -> PublishHead<'a> {

@@ -4,6 +4,7 @@
 //! shards, owners or sockets: it appends bytes to a buffer that it is given.
 
 pub mod acks;
+pub mod alias;
 pub mod connect;
 pub mod deliver;
 pub mod frame;
@@ -15,6 +16,7 @@ pub mod will;
 use crate::key::{ConnId, FilterHandle};
 use crate::wire::{QoS, Version};
 use acks::Acks;
+use alias::ToClient;
 use deliver::Delivery;
 use smallvec::SmallVec;
 use will::Will;
@@ -36,6 +38,8 @@ pub struct Session {
     pub problem_information: bool,
     pub subscriptions: SmallVec<[SubscriptionRef; 2]>,
     pub delivery: Delivery,
+    /// Aliases that the client was told on the present connection.
+    pub aliases: Option<Box<ToClient>>,
     /// Publishes of the client whose acknowledgement has not left.
     pub acks: Acks,
     /// Walks under way that bring retained messages to plain subscriptions.

@@ -131,6 +131,7 @@ impl Shard {
             session.packet_bytes_max = granted.packet_bytes_max;
             session.problem_information = granted.problem_information;
             session.delivery.window = granted.window;
+            session.delivery.alias_max = granted.alias_max;
             session.will = connect.will.map(|will| Box::new(Will::new(&will)));
             for frame in begin_again(session, &mut self.home.messages, now) {
                 self.home.frame_acked(frame, out);
@@ -201,6 +202,7 @@ impl Shard {
     pub(super) fn detach(&mut self, now: Now, key: SessionKey, wants_will: bool) {
         let Some(session) = self.home.sessions.get_mut(key) else { return };
         session.conn = None;
+        session.aliases = None; // [MQTT-3.3.2-7]
         session.acks.forget_owed();
         if !wants_will {
             session.will = None;
@@ -340,6 +342,7 @@ fn new_session(client_id: &str) -> Session {
         problem_information: true,
         subscriptions: SmallVec::new(),
         delivery: Delivery::default(),
+        aliases: None,
         acks: Acks::default(),
         walks: SmallVec::new(),
         is_awaited: false,

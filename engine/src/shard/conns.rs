@@ -2,6 +2,7 @@
 
 use crate::clock::Now;
 use crate::key::{ConnId, SessionKey};
+use crate::session::alias::FromClient;
 use crate::wire::Version;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +29,8 @@ pub struct Conn {
     pub last_heard_ms: u64,
     /// One and a half times Keep Alive; 0: none.
     pub silence_max_ms: u32,
+    /// Topics that the client gave aliases.
+    pub aliases: Option<Box<FromClient>>,
 }
 
 /// Connections by index.
@@ -47,6 +50,7 @@ impl Conns {
             waits_to_drain: false,
             last_heard_ms: now.mono_ms,
             silence_max_ms: 0,
+            aliases: None,
         };
         while self.slots.len() <= conn.index as usize {
             self.slots.push(fresh(0));
@@ -65,6 +69,7 @@ impl Conns {
         if let Some(slot) = self.get(conn) {
             slot.state = State::Free;
             slot.carry = Vec::new();
+            slot.aliases = None; // [MQTT-3.3.2-7]
         }
     }
 

@@ -6,6 +6,7 @@ use crate::clock::Now;
 use crate::key::{Client, FilterHandle, SessionKey};
 use crate::row::batch::{Row, View};
 use crate::session::Wish;
+use crate::session::alias::{AliasProperty, Named, name_topic, teach};
 use crate::session::deliver::{deliver, is_expired, remaining_expiry_s};
 use crate::session::inflight::{Delivered, Ids};
 use crate::session::message::{Message, MessageKey};
@@ -146,7 +147,7 @@ impl Home {
         if qos > QoS::AtMostOnce {
             return self.deliver_counted(now, cast, key, qos, retain, ids, out);
         }
-        let Some(session) = self.sessions.get(key) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let Some(conn) = session.conn else { return };
         if !cast.is_paced && !takes_more(session, out) {
             self.stats.publishes_dropped += 1;
@@ -154,7 +155,7 @@ impl Home {
         }
         let version = session.version;
         let packet_bytes_max = session.packet_bytes_max;
-        if cast.is_shared && !retain && ids.is_empty() {
+        if cast.is_shared && !retain && ids.is_empty() && session.delivery.alias_max == 0 {
             let (from, to) = self.encode_once(now, cast, version);
             if to - from > packet_bytes_max {
                 self.stats.oversize_dropped += 1;
@@ -162,14 +163,19 @@ impl Home {
             }
             out.sends.buffer(conn).extend_from_slice(&self.encoded[from..to]);
         } else {
-            let head = cast.head(qos, retain, ids, now);
-            if packet_bytes_max != usize::MAX && head.encoded_len(version) > packet_bytes_max {
+            let mut place = AliasProperty::default();
+            let mut head = cast.head(qos, retain, ids, now);
+            let named = name_topic(session, &mut head, &mut place);
+            if named == Named::TooLarge {
                 self.stats.oversize_dropped += 1; // [MQTT-3.1.2-25]
                 return;
             }
             let buffer = out.sends.buffer(conn);
             head.encode(version, buffer);
             buffer.extend_from_slice(cast.payload);
+            if let Named::Teaching(alias) = named {
+                teach(session, alias, cast.topic);
+            }
         }
         self.stats.publishes_sent += 1;
     }

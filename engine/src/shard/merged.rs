@@ -14,6 +14,7 @@ use super::parcel::{Frame, Part, Stand};
 use crate::clock::Now;
 use crate::dialect::safe_topic;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId};
+use crate::session::alias::{AliasProperty, Named, name_topic, teach};
 use crate::session::deliver::{Way, deliver};
 use crate::session::frame::{Cursor, FrameKind, FrameWords};
 use crate::session::inflight::{Delivered, FrameOf, Ids};
@@ -432,7 +433,7 @@ impl Home {
         let qos = wish.qos.min(sending.frame.qos);
         let retain = matches!(sending.kind, FrameKind::Part | FrameKind::Snap);
         let ids = if wish.subscription_id == 0 { Ids::new() } else { Ids::from_slice(&[wish.subscription_id]) };
-        let head = PublishHead {
+        let mut head = PublishHead {
             dup: false,
             qos,
             retain,
@@ -450,9 +451,14 @@ impl Home {
         }
         if qos == QoS::AtMostOnce {
             let Some(conn) = session.conn else { return Sent::Yes };
+            let mut place = AliasProperty::default();
+            let named = name_topic(session, &mut head, &mut place); // it fits in full, so it fits
             let buffer = out.sends.buffer(conn);
             head.encode(session.version, buffer);
             buffer.extend_from_slice(sending.body);
+            if let Named::Teaching(alias) = named {
+                teach(session, alias, &topic);
+            }
         } else {
             let message = self.messages.insert(Message::new(&topic, sending.body, &self.properties, 0));
             let delivered =

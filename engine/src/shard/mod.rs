@@ -5,12 +5,14 @@
 //!
 //! ```text
 //! receive    bytes of a socket into packets            attach     CONNECT, takeover, wills, the ends of sessions
+//! aliases    what a PUBLISH without topic is of
 //! publish    a PUBLISH to its owners                   subtree    versions, retained rows, matching (owner)
 //! subscribe  filters of clients, wishes to owners      catchup    snapshots and retained messages (owner)
 //! fanout     a row to its plain subscribers            merged     frames to merged subscribers
 //! links      parcels from and to other shards
 //! ```
 
+mod aliases;
 mod attach;
 pub mod catchup;
 mod conns;

@@ -238,6 +238,12 @@ impl Shard {
         out: &mut Outbox,
     ) {
         let scratch = std::mem::take(&mut self.scratch);
+        if let [_] = scratch.rows[..] {
+            packet.ticket = owe(self, 1);
+            self.send_to_owner(now, View { bytes: &scratch.bytes, packet: &packet, rows: &scratch.rows }, out);
+            self.scratch = scratch;
+            return;
+        }
         let parts = self.parts_by_group(&scratch.bytes, &scratch.rows);
         packet.ticket = owe(self, parts.len() as u32);
         for rows in &parts {
@@ -413,9 +419,6 @@ impl Shard {
 fn forbidden_property(properties: Properties<'_>) -> Option<(ReasonCode, &'static str)> {
     if properties.is_empty() {
         return None;
-    }
-    if properties.topic_alias().is_some() {
-        return Some((ReasonCode::TopicAliasInvalid, "a topic alias, but Topic Alias Maximum is 0")); // [MQTT-3.3.2-9]
     }
     let has_id = properties.subscription_identifier().is_some(); // [MQTT-3.3.4-6]
     has_id.then_some((ReasonCode::ProtocolError, "a client sent a subscription identifier"))

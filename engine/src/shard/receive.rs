@@ -177,7 +177,7 @@ impl Shard {
         out: &mut Outbox,
     ) -> Flow {
         match packet {
-            Packet::Publish(publish) => self.publish(now, conn, session, bytes, &publish, out),
+            Packet::Publish(publish) => self.publish_named(now, conn, session, bytes, &publish, out),
             Packet::Ack(ack) => self.ack(now, conn, session, &ack, out),
             Packet::Subscribe(_) | Packet::Unsubscribe(_) if self.home.has_many_asks() => Flow::Blocked,
             Packet::Subscribe(subscribe) => self.subscribe(now, session, &subscribe, out),

@@ -25,7 +25,7 @@ pub use fault::Fault;
 pub use header::{Header, peek};
 pub use packet::*;
 pub use properties::{Properties, PropertyBuffer};
-pub use property::Property;
+pub use property::{Property, topic_alias_property};
 pub use publish::PublishHead;
 pub use reason::ReasonCode;
 pub use subscribe::FilterBuffer;

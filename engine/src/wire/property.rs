@@ -129,6 +129,12 @@ fn rule(id: u8) -> Option<(Kind, u16)> {
     })
 }
 
+/// An encoded Topic Alias.
+pub fn topic_alias_property(alias: u16) -> [u8; 3] {
+    let [high, low] = alias.to_be_bytes();
+    [id::TOPIC_ALIAS, high, low]
+}
+
 /// Which properties a list holds, a bit per identifier.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Seen(u64);

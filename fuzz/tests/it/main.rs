@@ -1,6 +1,7 @@
 //! Conversations with the whole broker, one per statement of the specifications, each in many worlds.
 #![allow(clippy::unwrap_used)] // a test that unwraps says what it expected
 
+mod alias;
 mod connect;
 mod inflight;
 mod merged;

@@ -194,6 +194,8 @@ pub static KEYS: &[Key] = &[
         "Seconds; the longest Session Expiry Interval that is granted. 4294967295: no bound."),
     integer_key!("session.receive_max", engine.session.receive_max: u16, 1, u16::MAX,
         "QoS 1 and 2 publishes of one client that may wait for their acknowledgement (Receive Maximum)."),
+    integer_key!("session.topic_alias_max", engine.session.topic_alias_max: u16, 0, u16::MAX,
+        "Topic aliases that one client may set (Topic Alias Maximum). 0: none."),
     integer_key!("session.inflight_max", engine.session.inflight_max: u16, 1, u16::MAX,
         "QoS 1 and 2 deliveries to one client that may be unacknowledged. A client can ask for fewer."),
     integer_key!("session.queue_messages", engine.session.queue_messages: usize, 1, 100_000_000,
