@@ -42,6 +42,7 @@ fn bind_address(address: SocketAddr, all: &[SocketAddr], by_shard: &mut [Vec<Own
     Ok(address)
 }
 
+/// TCP: ordered and lossless [MQTT-4.2.0-1] [3.1.1: MQTT-7.1.1-1].
 fn listen(address: SocketAddr, all: &[SocketAddr], is_shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart shall not wait for connections of the process before to time out.

@@ -35,8 +35,8 @@ pub fn check_filter(filter: &str, levels_max: usize) -> Result<(), &'static str>
 }
 
 /// Whether `filter` matches `topic`; both must be valid. `#` also matches the level above it, and a wildcard in the
-/// first level matches no topic that begins with `$` [MQTT-4.7.2-1]. Level by level, without a table: for single
-/// questions, and the measure of the trie in the tests.
+/// first level matches no topic that begins with `$` [MQTT-4.7.2-1] [3.1.1: MQTT-4.7.2-1]. Level by level, byte by byte
+/// [MQTT-4.7.3-4] [3.1.1: MQTT-4.7.3-4], without a table: for single questions, and the measure of the trie in the tests.
 pub fn matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;

@@ -81,7 +81,8 @@ impl Interner {
         }
     }
 
-    /// The number of a level that is in use.
+    /// The number of a level that is in use. Levels are the same where their bytes are [MQTT-4.7.3-4]
+    /// [3.1.1: MQTT-4.7.3-4].
     #[inline]
     pub fn get(&self, text: &str) -> Option<Level> {
         self.ids.find(self.hash.of(text), |level| self.text(*level) == text).copied()

@@ -96,7 +96,7 @@ impl Walk {
         self.nodes.clear();
         self.found.clear();
         self.nodes.push(ROOT);
-        // No wildcard of the first level matches a topic that begins with $ [MQTT-4.7.2-1].
+        // No wildcard of the first level matches a topic that begins with $ [MQTT-4.7.2-1] [3.1.1: MQTT-4.7.2-1].
         let below = trie.node(ROOT).below;
         if below != FilterId::NONE && !topic.starts_with('$') {
             self.found.push(below);

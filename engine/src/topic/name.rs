@@ -8,7 +8,8 @@ const _: () = assert!(PART_BYTES <= u8::MAX as usize);
 
 /// Whether `topic` may be published to: not empty [MQTT-4.7.3-1], no wildcard [MQTT-3.3.2-2], no U+0000
 /// [MQTT-4.7.3-2], at most 65 535 bytes [MQTT-4.7.3-3] (a tree publish puts topics together that no packet carried),
-/// at most `levels_max` levels. The error says what is wrong, for a reason string.
+/// at most `levels_max` levels. [3.1.1: MQTT-4.7.3-1..3] [3.1.1: MQTT-3.3.2-2]. The error says what is wrong, for a reason
+/// string.
 pub fn check_name(topic: &str, levels_max: usize) -> Result<(), &'static str> {
     if topic.is_empty() {
         return Err("the topic is empty");

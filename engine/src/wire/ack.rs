@@ -42,7 +42,9 @@ pub(super) fn decode(version: Version, kind: AckKind, body: &[u8]) -> Result<Ack
     Ok(ack)
 }
 
+/// Only with a reason that this packet may carry [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1].
 pub(super) fn encode(version: Version, ack: &Ack<'_>, out: &mut Vec<u8>) {
+    debug_assert!(ack.reason.is_in(ack.kind.carrier()), "{:?} with {:?}", ack.kind, ack.reason);
     put_u16(ack.packet_id, out);
     let plain = ack.properties.is_empty();
     if !version.is_v5() || (ack.reason == ReasonCode::Success && plain) {

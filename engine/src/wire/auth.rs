@@ -13,7 +13,7 @@ pub(super) fn decode(version: Version, body: &[u8]) -> Result<Auth<'_>, Fault> {
     if reader.is_empty() {
         return Ok(Auth { reason: ReasonCode::Success, properties: Properties::EMPTY });
     }
-    let reason = ReasonCode::read(reader.u8()?, Carrier::Auth)?;
+    let reason = ReasonCode::read(reader.u8()?, Carrier::Auth)?; // [MQTT-3.15.2-1]
     let (properties, _) = Properties::read(&mut reader, version, place::AUTH)?;
     reader.finish()?;
     Ok(Auth { reason, properties })

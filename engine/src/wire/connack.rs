@@ -25,7 +25,7 @@ pub(super) fn decode(version: Version, body: &[u8]) -> Result<Connack<'_>, Fault
         return Err(Fault::protocol("reserved Connect Return code"));
     }
     if session_present && code != 0 {
-        return Err(Fault::protocol("Session Present in a refusal"));
+        return Err(Fault::protocol("Session Present in a refusal")); // [MQTT-3.2.2-6] [3.1.1: MQTT-3.2.2-4]
     }
     let (properties, _) = Properties::read(&mut reader, version, place::CONNACK)?;
     reader.finish()?;
@@ -33,6 +33,9 @@ pub(super) fn decode(version: Version, body: &[u8]) -> Result<Connack<'_>, Fault
 }
 
 pub(super) fn encode(version: Version, connack: &Connack<'_>, out: &mut Vec<u8>) {
+    // [MQTT-3.2.2-8]
+    debug_assert!(!version.is_v5() || ReasonCode::read(connack.code, Carrier::Connack).is_ok());
+    // The other bits are reserved [MQTT-3.2.2-1].
     out.push(u8::from(connack.session_present && version != Version::V31));
     out.push(connack.code);
     connack.properties.write(version, out);

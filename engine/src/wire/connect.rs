@@ -29,13 +29,15 @@ fn read_version(reader: &mut Reader<'_>) -> Result<Version, Fault> {
         (b"MQIsdp", 3) => Ok(Version::V31),
         (b"MQTT", 4) => Ok(Version::V311),
         (b"MQTT", 5) => Ok(Version::V5),
-        // [MQTT-3.1.2-2]
+        // [MQTT-3.1.2-2] [3.1.1: MQTT-3.1.2-2]
         (b"MQIsdp" | b"MQTT", _) => Err(Fault::version("Protocol Level that is not spoken here")),
-        // [MQTT-3.1.2-1]
+        // [MQTT-3.1.2-1] [3.1.1: MQTT-3.1.2-1]
         _ => Err(Fault::malformed("Protocol Name that is not MQTT")),
     }
 }
 
+/// All of it must be there, in this order and with nothing behind it, as the flags say: [MQTT-3.1.4-1]
+/// [MQTT-3.1.3-1] [3.1.1: MQTT-3.1.4-1] [3.1.1: MQTT-3.1.3-1].
 pub(super) fn decode(body: &[u8], names: TopicNames) -> Result<Connect<'_>, Fault> {
     let mut reader = Reader::new(body);
     let version = read_version(&mut reader)?;
@@ -46,11 +48,16 @@ pub(super) fn decode(body: &[u8], names: TopicNames) -> Result<Connect<'_>, Faul
     if seen.has(id::AUTHENTICATION_DATA) && !seen.has(id::AUTHENTICATION_METHOD) {
         return Err(Fault::protocol("Authentication Data without Authentication Method"));
     }
+    // [MQTT-3.1.3-3] [MQTT-3.1.3-4] [3.1.1: MQTT-3.1.3-3] [3.1.1: MQTT-3.1.3-4]
     let client_id = reader.text()?;
+    // Topic and payload with the flag [MQTT-3.1.2-9] [3.1.1: MQTT-3.1.2-9], neither without [3.1.1: MQTT-3.1.2-11].
     let will = if flags & WILL != 0 { Some(read_will(version, flags, &mut reader, names)?) } else { None };
     // In MQTT 3.1 a packet that ends here overrules the flags.
     let follows = |flag: u8, reader: &Reader<'_>| flags & flag != 0 && !(version == Version::V31 && reader.is_empty());
+    // [MQTT-3.1.2-16] [MQTT-3.1.2-17] [3.1.1: MQTT-3.1.2-18] [3.1.1: MQTT-3.1.2-19]; a text [MQTT-3.1.3-12]
+    // [3.1.1: MQTT-3.1.3-11].
     let user_name = if follows(USER_NAME, &reader) { Some(reader.text()?) } else { None };
+    // [MQTT-3.1.2-18] [MQTT-3.1.2-19] [3.1.1: MQTT-3.1.2-20] [3.1.1: MQTT-3.1.2-21]
     let password = if follows(PASSWORD, &reader) { Some(reader.binary()?) } else { None };
     reader.finish()?;
     let clean_start = flags & CLEAN_START != 0;
@@ -59,13 +66,14 @@ pub(super) fn decode(body: &[u8], names: TopicNames) -> Result<Connect<'_>, Faul
 
 fn check_flags(version: Version, flags: u8) -> Result<(), Fault> {
     if flags & RESERVED != 0 {
-        return Err(Fault::malformed("reserved Connect Flag")); // [MQTT-3.1.2-3]
+        return Err(Fault::malformed("reserved Connect Flag")); // [MQTT-3.1.2-3] [3.1.1: MQTT-3.1.2-3]
     }
     if flags & WILL_QOS == WILL_QOS {
-        return Err(Fault::malformed("Will QoS 3")); // [MQTT-3.1.2-12]
+        return Err(Fault::malformed("Will QoS 3")); // [MQTT-3.1.2-12] [3.1.1: MQTT-3.1.2-14]
     }
     if flags & WILL == 0 && flags & (WILL_QOS | WILL_RETAIN) != 0 {
-        return Err(Fault::protocol("Will QoS or Will Retain without a Will")); // [MQTT-3.1.2-11] [MQTT-3.1.2-13]
+        // [MQTT-3.1.2-11] [MQTT-3.1.2-13] [3.1.1: MQTT-3.1.2-11] [3.1.1: MQTT-3.1.2-13] [3.1.1: MQTT-3.1.2-15]
+        return Err(Fault::protocol("Will QoS or Will Retain without a Will"));
     }
     // MQTT 5 allows it, for methods that need no name. [3.1.1: MQTT-3.1.2-22]
     if !version.is_v5() && flags & PASSWORD != 0 && flags & USER_NAME == 0 {
@@ -77,9 +85,9 @@ fn check_flags(version: Version, flags: u8) -> Result<(), Fault> {
 fn read_will<'a>(version: Version, flags: u8, reader: &mut Reader<'a>, names: TopicNames) -> Result<Will<'a>, Fault> {
     let qos = QoS::from_bits((flags & WILL_QOS) >> WILL_QOS_SHIFT).ok_or(Fault::malformed("Will QoS 3"))?;
     let (properties, _) = Properties::read(reader, version, place::WILL)?;
-    let topic = reader.topic_name(names)?;
+    let topic = reader.topic_name(names)?; // [MQTT-3.1.3-11] [3.1.1: MQTT-3.1.3-10]
     if topic.is_empty() {
-        return Err(Fault::malformed("empty Will Topic")); // [MQTT-4.7.3-1]
+        return Err(Fault::malformed("empty Will Topic")); // [MQTT-4.7.3-1] [3.1.1: MQTT-4.7.3-1]
     }
     let payload = reader.binary()?;
     Ok(Will { qos, retain: flags & WILL_RETAIN != 0, properties, topic, payload })

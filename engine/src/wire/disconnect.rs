@@ -18,7 +18,9 @@ pub(super) fn decode(version: Version, body: &[u8]) -> Result<Disconnect<'_>, Fa
     Ok(disconnect)
 }
 
+/// Only with a reason of this packet [MQTT-3.14.2-1].
 pub(super) fn encode(version: Version, disconnect: &Disconnect<'_>, out: &mut Vec<u8>) {
+    debug_assert!(disconnect.reason.is_in(Carrier::Disconnect), "DISCONNECT with {:?}", disconnect.reason);
     let plain = disconnect.properties.is_empty();
     if !version.is_v5() || (disconnect.reason == ReasonCode::Success && plain) {
         return;

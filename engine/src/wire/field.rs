@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
         Ok(u32::from_be_bytes(bytes))
     }
 
-    /// A Packet Identifier, which is never 0 [MQTT-2.2.1-3].
+    /// A Packet Identifier, which is never 0 [MQTT-2.2.1-3] [3.1.1: MQTT-2.3.1-1].
     #[inline]
     pub(super) fn packet_id(&mut self) -> Result<u16, Fault> {
         match self.u16()? {
@@ -88,7 +88,8 @@ impl<'a> Reader<'a> {
         self.bytes(usize::from(len))
     }
 
-    /// A UTF-8 Encoded String without U+0000 [MQTT-1.5.4-1] [MQTT-1.5.4-2].
+    /// A UTF-8 Encoded String without U+0000 [MQTT-1.5.4-1] [MQTT-1.5.4-2] [3.1.1: MQTT-1.5.3-1..2]. U+FEFF is a
+    /// character like any other, wherever it stands [MQTT-1.5.4-3] [3.1.1: MQTT-1.5.3-3].
     #[inline]
     pub(super) fn text(&mut self) -> Result<&'a str, Fault> {
         let text = utf8(self.binary()?)?;
@@ -98,7 +99,9 @@ impl<'a> Reader<'a> {
         Ok(text)
     }
 
-    /// A Topic Name, possibly empty. Without wildcards unless patterns are allowed.
+    /// A Topic Name, possibly empty. Without U+0000 [MQTT-4.7.3-2] [3.1.1: MQTT-4.7.3-2], without wildcards unless
+    /// patterns are allowed [MQTT-4.7.0-1] [3.1.1: MQTT-4.7.1-1]. Its length is two bytes [MQTT-4.7.3-3]
+    /// [3.1.1: MQTT-4.7.3-3].
     #[inline]
     pub(super) fn topic_name(&mut self, names: TopicNames) -> Result<&'a str, Fault> {
         let name = utf8(self.binary()?)?;
@@ -113,7 +116,8 @@ impl<'a> Reader<'a> {
         Ok(name)
     }
 
-    /// A Topic Filter: a text of at least one character [MQTT-4.7.3-1]. Where wildcards stand is the session's to judge.
+    /// A Topic Filter: a text [MQTT-3.8.3-1] [MQTT-3.10.3-1] [3.1.1: MQTT-3.8.3-1] [3.1.1: MQTT-3.10.3-1] of at least
+    /// one character [MQTT-4.7.3-1] [3.1.1: MQTT-4.7.3-1]. Where wildcards stand is the session's to judge.
     #[inline]
     pub(super) fn topic_filter(&mut self) -> Result<&'a str, Fault> {
         match self.text()? {

@@ -96,7 +96,9 @@ impl PacketType {
     }
 }
 
-/// Refuses reserved flags that are not as fixed [MQTT-2.1.3-1]. Those of PUBLISH mean something.
+/// Refuses reserved flags that are not as fixed [MQTT-2.1.3-1] [3.1.1: MQTT-2.2.2-1..2]. Those of PUBLISH mean something.
+/// PUBREL [MQTT-3.6.1-1] [3.1.1: MQTT-3.6.1-1], SUBSCRIBE [MQTT-3.8.1-1] [3.1.1: MQTT-3.8.1-1], UNSUBSCRIBE
+/// [MQTT-3.10.1-1] [3.1.1: MQTT-3.10.1-1], DISCONNECT [MQTT-3.14.1-1] [3.1.1: MQTT-3.14.1-1], AUTH [MQTT-3.15.1-1].
 #[inline]
 pub(super) fn check_flags(version: Version, packet_type: PacketType, flags: u8) -> Result<(), Fault> {
     if packet_type == PacketType::Publish {

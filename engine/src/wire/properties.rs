@@ -74,7 +74,7 @@ impl<'a> Properties<'a> {
             let goes_on = match raw.id {
                 // [MQTT-3.3.2-4] [MQTT-3.3.2-20] [MQTT-3.3.2-15] [MQTT-3.3.2-16]
                 id::PAYLOAD_FORMAT_INDICATOR | id::CONTENT_TYPE | id::RESPONSE_TOPIC | id::CORRELATION_DATA => true,
-                // In their order [MQTT-3.3.2-17] [MQTT-3.3.2-18].
+                // In their order [MQTT-3.3.2-17] [MQTT-3.3.2-18], those of a Will too [MQTT-3.1.3-10].
                 id::USER_PROPERTY => match raw.read() {
                     Some(Property::UserProperty(name, value)) => !skip(name, value),
                     _ => false,
@@ -228,7 +228,7 @@ impl<'a> Properties<'a> {
         self.four(id::MAXIMUM_PACKET_SIZE)
     }
 
-    /// Reads Property Length and properties. Before MQTT 5 there is neither.
+    /// Reads Property Length, 0 where there are none [MQTT-2.2.2-1], and properties. Before MQTT 5 there is neither.
     #[inline]
     pub(super) fn read(reader: &mut Reader<'a>, version: Version, at: u16) -> Result<(Properties<'a>, Seen), Fault> {
         if !version.is_v5() {
@@ -240,7 +240,7 @@ impl<'a> Properties<'a> {
         Ok((Properties { bytes }, seen))
     }
 
-    /// Writes Property Length and properties.
+    /// Writes Property Length and properties [MQTT-2.2.2-1].
     pub(super) fn write(&self, version: Version, out: &mut Vec<u8>) {
         if version.is_v5() {
             put_varint(self.bytes.len(), out);

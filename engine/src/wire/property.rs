@@ -188,10 +188,10 @@ fn check_value(id: u8, kind: Kind, reader: &mut Reader<'_>) -> Result<(), Fault>
             0 => Err(Fault::protocol("Subscription Identifier 0")),
             _ => Ok(()),
         },
-        Kind::Text if id == id::RESPONSE_TOPIC => check_response_topic(reader),
-        Kind::Text => reader.text().map(drop),
+        Kind::Text if id == id::RESPONSE_TOPIC => check_response_topic(reader), // [MQTT-3.3.2-13]
+        Kind::Text => reader.text().map(drop),                                  // Content Type too [MQTT-3.3.2-19]
         Kind::Binary => reader.binary().map(drop),
-        Kind::Pair => reader.text().and_then(|_| reader.text()).map(drop),
+        Kind::Pair => reader.text().and_then(|_| reader.text()).map(drop), // [MQTT-1.5.7-1]
     }
 }
 

@@ -14,13 +14,15 @@ const QOS_SHIFT: u32 = 1;
 const RETAIN: u8 = 1;
 
 pub(super) fn decode(version: Version, flags: u8, body: &[u8], names: TopicNames) -> Result<Publish<'_>, Fault> {
-    let qos = QoS::from_bits(flags >> QOS_SHIFT & 0b11).ok_or(Fault::malformed("QoS 3"))?; // [MQTT-3.3.1-4]
+    let qos = QoS::from_bits(flags >> QOS_SHIFT & 0b11).ok_or(Fault::malformed("QoS 3"))?; // [MQTT-3.3.1-4] [3.1.1: MQTT-3.3.1-4]
     let dup = flags & DUP != 0;
     if dup && qos == QoS::AtMostOnce {
-        return Err(Fault::malformed("DUP with QoS 0")); // [MQTT-3.3.1-2]
+        return Err(Fault::malformed("DUP with QoS 0")); // [MQTT-3.3.1-2] [3.1.1: MQTT-3.3.1-2]
     }
     let mut reader = Reader::new(body);
-    let topic = reader.topic_name(names)?; // [MQTT-3.3.2-2]
+    // First the Topic Name [MQTT-3.3.2-1] [3.1.1: MQTT-3.3.2-1], without wildcards [MQTT-3.3.2-2] [3.1.1: MQTT-3.3.2-2].
+    let topic = reader.topic_name(names)?;
+    // With QoS 0 there is no identifier [MQTT-2.2.1-2] [3.1.1: MQTT-2.3.1-5].
     let packet_id = if qos == QoS::AtMostOnce { 0 } else { reader.packet_id()? };
     let (properties, seen) = Properties::read(&mut reader, version, place::PUBLISH)?;
     if topic.is_empty() && !seen.has(id::TOPIC_ALIAS) {
@@ -82,6 +84,7 @@ const MESSAGE_EXPIRY_BYTES: usize = 5;
 impl PublishHead<'_> {
     /// Appends everything up to the payload, which the caller appends.
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) {
+        // [MQTT-3.3.1-2] [MQTT-4.3.1-1] [3.1.1: MQTT-4.3.1-1]
         debug_assert!(self.qos != QoS::AtMostOnce || !self.dup);
         debug_assert!(self.qos == QoS::AtMostOnce || self.packet_id != 0);
         let properties_len = self.properties_len(version);

@@ -128,7 +128,7 @@ impl ReasonCode {
         if code.is_in(carrier) { Ok(code) } else { Err(Fault::protocol("Reason Code of another packet type")) }
     }
 
-    fn is_in(self, carrier: Carrier) -> bool {
+    pub(super) fn is_in(self, carrier: Carrier) -> bool {
         match (self as u8, carrier) {
             (0x00, _) => true,
             (code, Carrier::Connack) => {

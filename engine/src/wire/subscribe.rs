@@ -23,7 +23,7 @@ pub(super) fn decode(version: Version, body: &[u8]) -> Result<Subscribe<'_>, Fau
     let (properties, _) = Properties::read(&mut reader, version, place::SUBSCRIBE)?;
     let filters = Filters { bytes: reader.rest() };
     if reader.is_empty() {
-        return Err(Fault::protocol("SUBSCRIBE without a Topic Filter")); // [MQTT-3.8.3-2]
+        return Err(Fault::protocol("SUBSCRIBE without a Topic Filter")); // [MQTT-3.8.3-2] [3.1.1: MQTT-3.8.3-3]
     }
     while !reader.is_empty() {
         let filter = reader.topic_filter()?;
@@ -38,7 +38,8 @@ pub(super) fn decode(version: Version, body: &[u8]) -> Result<Subscribe<'_>, Fau
 fn read_options(version: Version, byte: u8) -> Result<SubscriptionOptions, Fault> {
     let reserved = if version.is_v5() { 0b1100_0000 } else { 0b1111_1100 };
     if byte & reserved != 0 {
-        return Err(Fault::malformed("reserved bits of the Subscription Options")); // [MQTT-3.8.3-5]
+        // [MQTT-3.8.3-5] [3.1.1: MQTT-3.8.3-4]
+        return Err(Fault::malformed("reserved bits of the Subscription Options"));
     }
     let Some(options) = SubscriptionOptions::from_byte(byte) else {
         return Err(match version {
@@ -80,7 +81,13 @@ pub(super) fn decode_ack(version: Version, body: &[u8]) -> Result<Suback<'_>, Fa
     Ok(Suback { packet_id, properties, reasons })
 }
 
+/// Only with codes of this packet [MQTT-3.9.3-2] [3.1.1: MQTT-3.9.3-2].
 pub(super) fn encode_ack(version: Version, suback: &Suback<'_>, out: &mut Vec<u8>) {
+    let is_known = |reason: u8| match version {
+        Version::V5 => ReasonCode::read(reason, Carrier::Suback).is_ok(),
+        _ => QoS::from_bits(reason).is_some() || reason == FAILURE,
+    };
+    debug_assert!(suback.reasons.iter().all(|reason| is_known(*reason)), "SUBACK with {:?}", suback.reasons);
     put_u16(suback.packet_id, out);
     suback.properties.write(version, out);
     out.extend_from_slice(suback.reasons);

@@ -16,7 +16,8 @@ pub(super) fn decode(version: Version, body: &[u8]) -> Result<Unsubscribe<'_>, F
     let (properties, _) = Properties::read(&mut reader, version, place::UNSUBSCRIBE)?;
     let filters = Names { bytes: reader.rest() };
     if reader.is_empty() {
-        return Err(Fault::protocol("UNSUBSCRIBE without a Topic Filter")); // [MQTT-3.10.3-2]
+        // [MQTT-3.10.3-2] [3.1.1: MQTT-3.10.3-2]
+        return Err(Fault::protocol("UNSUBSCRIBE without a Topic Filter"));
     }
     while !reader.is_empty() {
         reader.topic_filter()?;
@@ -48,7 +49,10 @@ pub(super) fn decode_ack(version: Version, body: &[u8]) -> Result<Unsuback<'_>, 
     Ok(Unsuback { packet_id, properties, reasons })
 }
 
+/// Only with codes of this packet [MQTT-3.11.3-2].
 pub(super) fn encode_ack(version: Version, unsuback: &Unsuback<'_>, out: &mut Vec<u8>) {
+    let is_known = |reason: &u8| ReasonCode::read(*reason, Carrier::Unsuback).is_ok();
+    debug_assert!(unsuback.reasons.iter().all(is_known), "UNSUBACK with {:?}", unsuback.reasons);
     put_u16(unsuback.packet_id, out);
     if version.is_v5() {
         unsuback.properties.write(version, out);

@@ -58,18 +58,26 @@ fn fixed_headers_rows() -> Vec<Row> {
         (V311, 0x21, b"\0\0", MALFORMED, FLAGS),
         (V311, 0x42, b"\0\x01", MALFORMED, FLAGS),
         (V5, 0x51, b"\0\x01", MALFORMED, FLAGS),
+        // [MQTT-3.6.1-1] [3.1.1: MQTT-3.6.1-1]
         (V311, 0x60, b"\0\x01", MALFORMED, FLAGS),
         (V5, 0x6A, b"\0\x01", MALFORMED, FLAGS),
         (V31, 0x6B, b"\0\x01", MALFORMED, FLAGS),
         (V311, 0x78, b"\0\x01", MALFORMED, FLAGS),
+        // [MQTT-3.8.1-1] [3.1.1: MQTT-3.8.1-1]
+        (V5, 0x80, b"\0\x01\0\0\x01a\0", MALFORMED, FLAGS),
         (V311, 0x80, b"\0\x01\0\x01a\0", MALFORMED, FLAGS),
         (V311, 0x8A, b"\0\x01\0\x01a\0", MALFORMED, FLAGS),
         (V311, 0x91, b"\0\x01\0", MALFORMED, FLAGS),
+        // [MQTT-3.10.1-1] [3.1.1: MQTT-3.10.1-1]
+        (V5, 0xA0, b"\0\x01\0\0\x01a", MALFORMED, FLAGS),
         (V311, 0xA0, b"\0\x01\0\x01a", MALFORMED, FLAGS),
         (V311, 0xB2, b"\0\x01", MALFORMED, FLAGS),
         (V311, 0xC1, b"", MALFORMED, FLAGS),
         (V5, 0xD8, b"", MALFORMED, FLAGS),
+        // [MQTT-3.14.1-1] [3.1.1: MQTT-3.14.1-1]
         (V5, 0xE1, b"", MALFORMED, FLAGS),
+        (V311, 0xE1, b"", MALFORMED, FLAGS),
+        // [MQTT-3.15.1-1]
         (V5, 0xF2, b"", MALFORMED, FLAGS),
     ]
 }
@@ -87,7 +95,24 @@ fn bytes_that_are_too_few_or_too_many_rows() -> Vec<Row> {
         (V311, 0x10, b"\0\x04MQTT", MALFORMED, EARLY),
         (V311, 0x10, b"\0\x04MQTT\x04\x02\0\x3C", MALFORMED, EARLY),
         (V311, 0x10, b"\0\x04MQTT\x04\x02\0\x3C\0\x02a", MALFORMED, EARLY),
+        // [MQTT-3.1.2-17] [3.1.1: MQTT-3.1.2-19] User Name Flag, [MQTT-3.1.2-19] [3.1.1: MQTT-3.1.2-21] Password Flag,
+        // [MQTT-3.1.2-9] [3.1.1: MQTT-3.1.2-9] Will Flag, [MQTT-3.1.3-3] [3.1.1: MQTT-3.1.3-3] Client Identifier:
+        // what must follow does not.
         (V311, 0x10, b"\0\x04MQTT\x04\x82\0\x3C\0\0", MALFORMED, EARLY),
+        (V5, 0x10, b"\0\x04MQTT\x05\x82\0\x3C\0\0\0", MALFORMED, EARLY),
+        (V311, 0x10, b"\0\x04MQTT\x04\xC2\0\x3C\0\0\0\x01u", MALFORMED, EARLY),
+        (V5, 0x10, b"\0\x04MQTT\x05\x42\0\x3C\0\0\0", MALFORMED, EARLY),
+        (V311, 0x10, b"\0\x04MQTT\x04\x06\0\x3C\0\0", MALFORMED, EARLY),
+        (V311, 0x10, b"\0\x04MQTT\x04\x06\0\x3C\0\0\0\x01w", MALFORMED, EARLY),
+        (V5, 0x10, b"\0\x04MQTT\x05\x06\0\x3C\0\0\0", MALFORMED, EARLY),
+        (V5, 0x10, b"\0\x04MQTT\x05\x06\0\x3C\0\0\0\0\0\x01w", MALFORMED, EARLY),
+        (V5, 0x10, b"\0\x04MQTT\x05\x02\0\x3C\0", MALFORMED, EARLY),
+        // [MQTT-3.1.2-16] [3.1.1: MQTT-3.1.2-18] no User Name Flag, [MQTT-3.1.2-18] [3.1.1: MQTT-3.1.2-20] no Password
+        // Flag, [3.1.1: MQTT-3.1.2-11] no Will Flag: what must not follow does.
+        (V311, 0x10, b"\0\x04MQTT\x04\x02\0\x3C\0\0\0\x01u", MALFORMED, BEHIND),
+        (V311, 0x10, b"\0\x04MQTT\x04\x82\0\x3C\0\0\0\x01u\0\x01p", MALFORMED, BEHIND),
+        (V5, 0x10, b"\0\x04MQTT\x05\x82\0\x3C\0\0\0\0\x01u\0\x01p", MALFORMED, BEHIND),
+        (V311, 0x10, b"\0\x04MQTT\x04\x02\0\x3C\0\0\0\x01w\0\0", MALFORMED, BEHIND),
         (V311, 0x10, b"\0\x04MQTT\x04\x02\0\x3C\0\0\0", MALFORMED, BEHIND),
         (V5, 0x10, b"\0\x04MQTT\x05\x02\0\x3C\0\0\0\0\x01u", MALFORMED, BEHIND),
         (V311, 0x20, b"\0", MALFORMED, EARLY),
@@ -128,12 +153,23 @@ fn texts_rows() -> Vec<Row> {
         (V311, 0x30, b"\0\x02\xC0\xAF", MALFORMED, UTF8),
         (V5, 0x30, b"\0\x03\xED\xA0\x80\0", MALFORMED, UTF8),
         (V5, 0x30, b"\0\x04\xF4\x90\x80\x80\0", MALFORMED, UTF8),
+        // Topic Name [MQTT-3.3.2-1] [3.1.1: MQTT-3.3.2-1]; Client Identifier [MQTT-3.1.3-4] [3.1.1: MQTT-3.1.3-4],
+        // User Name [MQTT-3.1.3-12] [3.1.1: MQTT-3.1.3-11], Will Topic [MQTT-3.1.3-11] [3.1.1: MQTT-3.1.3-10]
         (V311, 0x10, b"\0\x04MQTT\x04\x02\0\x3C\0\x01\xFF", MALFORMED, UTF8),
+        (V5, 0x10, b"\0\x04MQTT\x05\x02\0\x3C\0\0\x01\xFF", MALFORMED, UTF8),
         (V311, 0x10, b"\0\x04MQTT\x04\x82\0\x3C\0\0\0\x01\xFF", MALFORMED, UTF8),
+        (V5, 0x10, b"\0\x04MQTT\x05\x82\0\x3C\0\0\0\0\x01\xFF", MALFORMED, UTF8),
         (V311, 0x10, b"\0\x04MQTT\x04\x06\0\x3C\0\0\0\x01\xFF\0\0", MALFORMED, UTF8),
+        (V5, 0x10, b"\0\x04MQTT\x05\x06\0\x3C\0\0\0\0\0\x01\xFF\0\0", MALFORMED, UTF8),
+        // Topic Filters [MQTT-3.8.3-1] [MQTT-3.10.3-1] [3.1.1: MQTT-3.8.3-1] [3.1.1: MQTT-3.10.3-1]
         (V311, 0x82, b"\0\x01\0\x01\xFF\0", MALFORMED, UTF8),
+        (V5, 0x82, b"\0\x01\0\0\x01\xFF\0", MALFORMED, UTF8),
         (V311, 0xA2, b"\0\x01\0\x01\xFF", MALFORMED, UTF8),
+        (V5, 0xA2, b"\0\x01\0\0\x01\xFF", MALFORMED, UTF8),
+        // Content Type [MQTT-3.3.2-19], Response Topic [MQTT-3.3.2-13], both parts of a User Property [MQTT-1.5.7-1]
         (V5, 0x30, b"\0\x01a\x04\x03\0\x01\xFF", MALFORMED, UTF8),
+        (V5, 0x30, b"\0\x01a\x04\x08\0\x01\xFF", MALFORMED, UTF8),
+        (V5, 0x30, b"\0\x01a\x07\x26\0\x01\xFF\0\x01v", MALFORMED, UTF8),
         (V5, 0x30, b"\0\x01a\x07\x26\0\x01k\0\x01\xFF", MALFORMED, UTF8),
         // [MQTT-1.5.4-2] [3.1.1: MQTT-1.5.3-2]
         (V311, 0x30, b"\0\x03a\0b", MALFORMED, NUL),
@@ -272,6 +308,7 @@ fn answers_rows() -> Vec<Row> {
     const UNKNOWN: &str = "unknown Reason Code";
     const OTHER: &str = "Reason Code of another packet type";
     vec![
+        // [MQTT-3.2.2-1]
         (V311, 0x20, b"\x02\0", MALFORMED, "reserved Connect Acknowledge Flags"),
         (V5, 0x20, b"\x81\0\0", MALFORMED, "reserved Connect Acknowledge Flags"),
         // [3.1.1: MQTT-3.2.2-4] [MQTT-3.2.2-6]
@@ -374,7 +411,10 @@ fn remaining_length() {
     assert!(decode(V5, b"\x10\x8C\0\0\x04MQTT\x04\x02\0\x3C\0\0").is_ok());
 }
 
-/// Table 2-6 of MQTT 5: the packets that each Reason Code may be in, by their type's number.
+/// Table 2-6 of MQTT 5: the packets that each Reason Code may be in, by their type's number. What is sent is held to
+/// it by assertions: CONNACK [MQTT-3.2.2-8], PUBACK [MQTT-3.4.2-1], PUBREC [MQTT-3.5.2-1], PUBREL [MQTT-3.6.2-1],
+/// PUBCOMP [MQTT-3.7.2-1], SUBACK [MQTT-3.9.3-2], UNSUBACK [MQTT-3.11.3-2], DISCONNECT [MQTT-3.14.2-1], AUTH
+/// [MQTT-3.15.2-1].
 const REASON_CODES: &[(u8, &[u8])] = &[
     (0x00, &[2, 4, 5, 6, 7, 9, 11, 14, 15]),
     (0x01, &[9]),

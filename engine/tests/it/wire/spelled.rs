@@ -13,6 +13,7 @@ fn both_ways(version: Version, bytes: &[u8], packet: Packet<'_>) {
 
 #[test]
 fn connect_in_three_versions() {
+    // [MQTT-3.1.3-1] [MQTT-3.1.3-3] [3.1.1: MQTT-3.1.3-1] [3.1.1: MQTT-3.1.3-3]
     let mut connect = Connect {
         version: V311,
         clean_start: true,
@@ -78,6 +79,11 @@ fn connack() {
     both_ways(V311, b"\x20\x02\x01\x00", connack(true, 0));
     both_ways(V311, b"\x20\x02\x00\x05", connack(false, 5));
     both_ways(V5, b"\x20\x03\x00\x84\x00", connack(false, 0x84));
+    // [MQTT-3.2.2-1]: the seven other bits are 0
+    for version in [V311, V5] {
+        assert_eq!(encoded(version, &connack(true, 0))[2], 1);
+        assert_eq!(encoded(version, &connack(false, 0))[2], 0);
+    }
     // MQTT 3.1 has no Session Present.
     assert_eq!(encoded(V31, &connack(true, 0)), b"\x20\x02\x00\x00");
     assert_eq!(decode(V31, b"\x20\x02\x01\x00"), Ok(connack(false, 0)));
@@ -94,6 +100,7 @@ fn publish() {
         properties: Properties::EMPTY,
         payload: b"x",
     };
+    // No identifier with QoS 0 [MQTT-2.2.1-2] [3.1.1: MQTT-2.3.1-5], and no properties are a zero [MQTT-2.2.2-1].
     both_ways(V311, b"\x31\x06\0\x03a/bx", Packet::Publish(publish));
     both_ways(V5, b"\x31\x07\0\x03a/b\0x", Packet::Publish(publish));
     publish.qos = QoS::ExactlyOnce;
@@ -273,6 +280,16 @@ fn a_publish_head_is_a_publish_without_its_payload() {
             Property::UserProperty("mote", "frame;live;n=0"),
         ];
         assert_eq!(publish.properties, if version == V5 { of(&expected) } else { Properties::EMPTY });
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_a_character() {
+    // [MQTT-1.5.4-3] [3.1.1: MQTT-1.5.3-3]
+    for (version, bytes) in [(V311, &b"\x30\x06\0\x04\xEF\xBB\xBFa"[..]), (V5, b"\x30\x07\0\x04\xEF\xBB\xBFa\0")] {
+        let Ok(Packet::Publish(publish)) = decode(version, bytes) else { panic!("{version:?}") };
+        assert_eq!(publish.topic, "\u{FEFF}a");
+        assert_eq!(encoded(version, &Packet::Publish(publish)), bytes);
     }
 }
 
