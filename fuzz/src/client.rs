@@ -1,6 +1,7 @@
 //! Clients: honest MQTT clients that remember everything they receive.
 
 use crate::packet::{Message, OwnedPacket};
+use crate::watch::Watch;
 use engine::wire::{
     self, Ack, AckKind, Connect, FilterBuffer, NameBuffer, Packet, Property, PropertyBuffer, Publish, QoS, ReasonCode,
     Subscribe, SubscriptionOptions, Unsubscribe, Version, Will,
@@ -100,6 +101,7 @@ pub struct Client {
     /// Topic Aliases that the client said it takes, and what they stand for.
     alias_max: u16,
     aliases: HashMap<u16, String>,
+    watch: Watch,
     pub(crate) received: Vec<OwnedPacket>,
 }
 
@@ -118,6 +120,7 @@ impl Client {
             carry: Vec::new(),
             alias_max: alias_max.unwrap_or(0),
             aliases: HashMap::new(),
+            watch: Watch::new(options),
             received: Vec::new(),
         }
     }
@@ -130,6 +133,7 @@ impl Client {
         while let Some(header) = wire::peek(&carry[at..]).expect("the broker sends packets") {
             let Some(bytes) = carry.get(at..at + header.total_len) else { break };
             let packet = wire::decode_patterns(self.version, bytes).expect("the broker sends valid packets");
+            self.watch.see(&packet, bytes.len());
             let mut owned = OwnedPacket::of(&packet);
             if let OwnedPacket::Publish(message) = &mut owned {
                 self.resolve(message);
@@ -154,7 +158,7 @@ impl Client {
         }
     }
 
-    fn answer(&self, packet: &OwnedPacket, out: &mut Vec<u8>) {
+    fn answer(&mut self, packet: &OwnedPacket, out: &mut Vec<u8>) {
         match packet {
             OwnedPacket::Publish(message) if message.qos == QoS::AtLeastOnce => {
                 self.ack(AckKind::Puback, message.packet_id, out);
@@ -170,8 +174,13 @@ impl Client {
         }
     }
 
-    pub(crate) fn ack(&self, kind: AckKind, packet_id: u16, out: &mut Vec<u8>) {
-        let ack = Ack { kind, packet_id, reason: ReasonCode::Success, properties: Default::default() };
+    pub(crate) fn ack(&mut self, kind: AckKind, packet_id: u16, out: &mut Vec<u8>) {
+        self.ack_with(kind, packet_id, ReasonCode::Success, out);
+    }
+
+    pub(crate) fn ack_with(&mut self, kind: AckKind, packet_id: u16, reason: ReasonCode, out: &mut Vec<u8>) {
+        let ack = Ack { kind, packet_id, reason, properties: Default::default() };
+        self.watch.answered(&ack);
         wire::encode(self.version, &Packet::Ack(ack), out);
     }
 

@@ -12,6 +12,7 @@ pub mod socket;
 pub mod swarm;
 mod turn;
 pub mod twin;
+mod watch;
 pub mod world;
 
 pub use client::{ConnectOptions, PublishOptions, WillOptions};

@@ -161,7 +161,12 @@ impl World {
 
     /// Returns the packet identifier.
     pub fn unsubscribe(&mut self, client: ClientId, filter: &str) -> u16 {
-        self.speak(client, |client, out| client.unsubscribe(&[filter], out))
+        self.unsubscribe_all(client, &[filter])
+    }
+
+    /// Several filters in one packet. Returns the packet identifier.
+    pub fn unsubscribe_all(&mut self, client: ClientId, filters: &[&str]) -> u16 {
+        self.speak(client, |client, out| client.unsubscribe(filters, out))
     }
 
     /// Returns the packet identifier, 0 with QoS 0.
@@ -171,6 +176,11 @@ impl World {
 
     pub fn ack(&mut self, client: ClientId, kind: AckKind, packet_id: u16) {
         self.speak(client, |client, out| client.ack(kind, packet_id, out));
+    }
+
+    /// An acknowledgement that says no, MQTT 5 only.
+    pub fn refuse(&mut self, client: ClientId, kind: AckKind, packet_id: u16, reason: ReasonCode) {
+        self.speak(client, |client, out| client.ack_with(kind, packet_id, reason, out));
     }
 
     /// DISCONNECT, then the end of the stream.

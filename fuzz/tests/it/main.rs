@@ -2,7 +2,11 @@
 #![allow(clippy::unwrap_used)] // a test that unwraps says what it expected
 
 mod alias;
+mod answers;
 mod connect;
+mod endings;
+mod filters;
+mod greetings;
 mod inflight;
 mod merged;
 mod publish;

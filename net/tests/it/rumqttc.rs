@@ -1,4 +1,5 @@
-//! rumqttc, MQTT 3.1.1 and 5, against the broker's binary with one shard and with four.
+//! rumqttc, MQTT 3.1.1 and 5, against the broker's binary with one shard and with four: a client that knows no
+//! extension needs none [3.1.1: MQTT-7.0.0-2].
 
 use crate::clients::{Message, Mqtt, Options, v5, v311};
 use crate::process::Broker;

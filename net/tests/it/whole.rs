@@ -64,6 +64,7 @@ fn publish(first: u8, topic: &str, payload: &str) -> Vec<u8> {
 
 #[test]
 fn clients_of_four_shards_reach_each_other() {
+    // Over TCP [MQTT-4.2.0-1] [3.1.1: MQTT-7.1.1-1].
     while_running(&broker(4, None), |address| {
         let mut readers: Vec<TcpStream> = (0..8).map(|id| connect(address, &format!("reader {id}"))).collect();
         readers.iter_mut().enumerate().for_each(|(id, reader)| subscribe(reader, &format!("room{id}/+")));
