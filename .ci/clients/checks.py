@@ -96,6 +96,16 @@ class Report:
         return 1 if self.failures or not self.passed else 0
 
 
+def alone(suite):
+    """A suite that runs by itself: its exit code."""
+    report = Report()
+    try:
+        suite(report)
+    except GivenUp as why:
+        print(f"given up: {why}")
+    return report.end()
+
+
 def same(got, wanted, what="value"):
     if got != wanted:
         raise AssertionError(f"{what}: got {shown(got)}, wanted {shown(wanted)}")

@@ -20,7 +20,7 @@ import sys
 
 import stock
 from broker import Broker
-from checks import Report, same, unique
+from checks import alone, same, unique
 from cutter import DOWN, UP, WAYS, Cut, Cutter
 from packets import PUBLISH, PUBREL, V5
 
@@ -218,11 +218,13 @@ def main():
     parser.add_argument("--way", action="append", choices=WAYS)
     parser.add_argument("--client", action="append")
     arguments = parser.parse_args()
-    report = Report()
+    return alone(lambda report: with_broker(report, arguments))
+
+
+def with_broker(report, arguments):
     with Broker(shards=arguments.shards) as broker:
         run(report, (broker.host, broker.port), tuple(arguments.way or WAYS), arguments.client)
         report.check("SIGTERM ends it with 0", lambda: same(broker.stop(), 0, "exit code"))
-    return report.end()
 
 
 if __name__ == "__main__":

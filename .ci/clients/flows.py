@@ -108,6 +108,8 @@ class Flow:
             if self.random.random() < LOSS:
                 client.drop()
         await client.disconnect()
+        if client.unmatched:
+            raise self.wrong(f"{client.unmatched} publishes were acknowledged as if nobody had subscribed")
 
     async def wait(self, event, low, high):
         """A pause that ends early with the event, or when the rounds are over."""

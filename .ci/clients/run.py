@@ -8,10 +8,12 @@ import argparse
 import shutil
 import sys
 
+import corners
 import crash
 import cuts
 import flows
 import idle
+import mosquitto_corners
 import mosquitto_suite
 import paho_suite
 import walk
@@ -42,7 +44,10 @@ def with_own_broker(report, shards):
     with Broker(shards=shards) as broker:
         # the ways of a cut are shared out, so that each client meets all of them
         cuts.run(report, (broker.host, broker.port), ("torn",) if shards == 1 else ("swallowed", "passed"))
-        report.check("SIGTERM ends it with 0 after the cuts", lambda: same(broker.stop(), 0, "exit code"))
+        corners.run(report, (broker.host, broker.port))
+        mosquitto_corners.run(report, (broker.host, broker.port))
+        report.check("SIGTERM ends it with 0 after the cuts and corners", lambda: same(broker.stop(), 0, "exit code"))
+    corners.with_one(report, shards)
     for tool, commands in walk.TOOLS.items():
         with Broker(shards=shards) as broker:
             report.check(f"README walk with {tool}", walk.walk, commands, (broker.host, broker.port))

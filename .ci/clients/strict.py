@@ -15,6 +15,7 @@ from packets import CONNACK, DISCONNECT, NAMES, PUBACK, PUBCOMP, PUBLISH, PUBREC
 CONNECT_S = 10
 LASTING_S = 3600
 NOT_FOUND = 0x92  # Packet Identifier not found
+NOBODY = 0x10  # No matching subscribers
 
 
 class Wrong(AssertionError):
@@ -88,6 +89,7 @@ class Client:
         self.on_message = lambda message: None  # each message once (QoS 2), or as often as it comes (QoS 1)
         self.on_acknowledged = lambda topic, payload: None  # at PUBACK or PUBREC
         self.resent = 0
+        self.unmatched = 0  # publishes that reached nobody, as the broker said
         self.settled = asyncio.Event()
         self.settled.set()
 
@@ -207,7 +209,8 @@ class Client:
             raise Wrong(f"{name} for {told.packet_id}, which waits for none")
         # "not an error during recovery" (MQTT 5, table 3-10)
         recovered = told.kind == PUBCOMP and told.code == NOT_FOUND and sent.released_again
-        if told.code and not recovered:
+        self.unmatched += told.code == NOBODY
+        if told.code >= 0x80 and not recovered:
             raise Wrong(f"{name} {told.code:#x} for {sent.payload!r}")
         if told.kind == PUBCOMP and not sent.received:
             raise Wrong(f"PUBCOMP without PUBREC for {sent.payload!r}")
