@@ -211,10 +211,36 @@ def plain(kind, value):
     return [value] if kind is stock.Strict else value
 
 
+def aliases(address, kind):
+    """Topics that are written once and then stand for themselves, from the client to the broker and from the broker to the
+    client (MQTT 5, 3.3.2.3.4), on every connection anew."""
+    root = unique()
+    with Cutter(address) as cutter, checker(address, aliases=2) as reader, checker(address) as publisher:
+        reader.subscribe(f"{root}/up/#", 1)
+        with kind(cutter.address, V5, unique("aliases"), **({} if kind is stock.Paho else {"aliases": 2})) as client:
+            for topic, alias, payload in (("a", 1, b"0"), ("", 1, b"1"), ("b", 2, b"2"), ("", 1, b"3"), ("", 2, b"4"), ("c", 2, b"5"), ("", 2, b"6")):
+                client.publish(f"{root}/up/{topic}" if topic else "", payload, 0 if kind is stock.Paho else 1, topic_alias=alias)
+            reader.until(lambda: len(reader.messages) >= 7, f"seven messages, got {reader.messages}")
+            same([(each.topic[-1], each.payload) for each in reader.messages],
+                 list(zip("aababcc", numbers(7), strict=True)), "topics of aliases")
+            client.subscribe(f"{root}/down/#", 0)
+            for round_ in range(2):
+                for number, payload in enumerate(numbers(COUNT)):
+                    publisher.publish(f"{root}/down/{number % 3}", payload, 1)
+                client.until(lambda: len(client.messages) >= COUNT, f"{COUNT} messages, got {client.payloads()}")
+                same([(int(each.topic[-1]), each.payload) for each in client.messages],
+                     [(number % 3, payload) for number, payload in enumerate(numbers(COUNT))], "topics and messages")
+                client.messages.clear()
+                if not round_:
+                    cutter.cut_now()
+                    client.until(lambda: len(client.presents) > 1, "a second connection")
+
+
 def run(report, address):
     for kind in (*LIBRARIES, stock.MosquittoSub):
         report.check(f"{kind.name} 5 with Receive Maximum 1", receive_maximum, address, kind)
     for kind in LIBRARIES:
+        report.check(f"{kind.name} 5 with Topic Aliases", aliases, address, kind)
         report.check(f"{kind.name} 5 with overlapping subscriptions and their identifiers", identifiers, address, kind)
     report.check(f"delayed wills of {', '.join(kind.name for kind in LIBRARIES)}", wills, address, LIBRARIES)
     report.check("DISCONNECT 0x04 and 0x00, and the end of a session, and wills", will_of_disconnect, address)

@@ -44,9 +44,10 @@ class Stock:
 
     name, versions = "", (V311, V5)
 
-    def __init__(self, address, version, client_id, lasting=True, receive_maximum=None, will=None):
+    def __init__(self, address, version, client_id, lasting=True, receive_maximum=None, will=None, aliases=None):
         self.address, self.version, self.client_id, self.lasting = address, version, client_id, lasting
         self.receive_maximum, self.will = receive_maximum, will
+        self.aliases = aliases  # the Topic Alias Maximum that it says
         self.messages = []
         self.presents = []  # Session Present of each CONNACK
         self.acknowledged = 0  # publishes that the library calls done
@@ -86,7 +87,8 @@ class Strict(Stock):
 
     def open(self):
         self.client = strict.Client(
-            self.address, self.version, self.client_id, self.lasting, EXPIRY_S, self.receive_maximum, self.will)
+            self.address, self.version, self.client_id, self.lasting, EXPIRY_S, self.receive_maximum, self.will,
+            topic_alias_maximum=self.aliases)
         self.client.on_message = lambda told: self.messages.append(
             Message(told.topic, told.payload, told.qos, told.retain, told.properties))
         self.over = False
@@ -141,6 +143,7 @@ NAMES = {
     "content_type": ("ContentType", "content_type", "contentType"),
     "user": ("UserProperty", "user_property", "userProperties"),
     "will_delay": ("WillDelayInterval", "will_delay_interval", "willDelayInterval"),
+    "topic_alias": ("TopicAlias", "topic_alias", "topicAlias"),
     "subscription_identifier": ("SubscriptionIdentifier", "subscription_identifier", "subscriptionIdentifier"),
 }
 
@@ -225,6 +228,8 @@ class Gmqtt(Stock):
         values = {"session_expiry_interval": EXPIRY_S if self.lasting else 0}
         if self.receive_maximum:
             values["receive_maximum"] = self.receive_maximum
+        if self.aliases:
+            values["topic_alias_maximum"] = self.aliases
         will = self.will and gmqtt.Message(
             self.will.topic, self.will.payload, self.will.qos, self.will.retain, **self.values(self.will.properties))
         self.gmqtt = gmqtt.Client(self.client_id, clean_session=not self.lasting, will_message=will, **values)
@@ -314,6 +319,8 @@ class MqttJs(Stock):
             options["properties"] = {"sessionExpiryInterval": EXPIRY_S if self.lasting else 0}
             if self.receive_maximum:
                 options["properties"]["receiveMaximum"] = self.receive_maximum
+            if self.aliases:
+                options["properties"]["topicAliasMaximum"] = self.aliases
         if self.will:
             options["will"] = {"topic": self.will.topic, "payload": self.will.payload.decode(), "qos": self.will.qos,
                                "retain": self.will.retain}

@@ -66,12 +66,14 @@ class Client:
     """`lasting`: the session is kept by both sides for `expiry` seconds (MQTT 3.1.1: for ever)."""
 
     def __init__(self, address, version, client_id, lasting=True, expiry=LASTING_S, receive_maximum=None, will=None,
-                 keep_alive=0):
+                 keep_alive=0, topic_alias_maximum=None):
         self.address, self.version, self.client_id, self.lasting, self.will = address, version, client_id, lasting, will
         self.keep_alive = keep_alive
         self.values = {"session_expiry": expiry if lasting else 0} if version == V5 else {}
         if receive_maximum and version == V5:
             self.values["receive_maximum"] = receive_maximum
+        if topic_alias_maximum and version == V5:
+            self.values["topic_alias_maximum"] = topic_alias_maximum
         # the session [MQTT-4.1.0-1]
         self.out = {}  # Packet Identifier to Unacknowledged, in the order in which they were first sent
         self.taken = {}  # Packet Identifier to payload of QoS 2 messages that are not released yet
@@ -79,6 +81,7 @@ class Client:
         # the connection
         self.reader = self.writer = self.task = None
         self.granted = collections.deque()
+        self.aliases = {}  # that the broker gave to topics
         self.connack = None
         self.mute = False  # takes what comes and acknowledges nothing
         self.ended = asyncio.Event()
@@ -98,6 +101,7 @@ class Client:
         self.reader, self.writer = await asyncio.open_connection(*self.address)
         self.connack, self.goodbye, self.splitter = None, None, packets.Splitter()
         self.granted.clear()
+        self.aliases.clear()
         try:
             clean = clean or not self.lasting
             self.writer.write(packets.connect(self.version, self.client_id, clean, self.keep_alive, self.will, **self.values))
@@ -180,7 +184,23 @@ class Client:
         elif kind not in (packets.UNSUBACK, packets.PINGRESP):
             raise Wrong(f"{told} is not for a client")
 
+    def _topic(self, told):
+        """[MQTT-3.3.2-7]: an alias is for this connection, and none is above the maximum that was said."""
+        alias = told.properties.get("topic_alias")
+        if alias is None:
+            if not told.topic:
+                raise Wrong("a message without topic and alias")
+            return
+        if not 0 < alias <= self.values.get("topic_alias_maximum", 0):
+            raise Wrong(f"Topic Alias {alias} [MQTT-3.1.2-26]")
+        if told.topic:
+            self.aliases[alias] = told.topic
+        elif alias not in self.aliases:
+            raise Wrong(f"Topic Alias {alias}, which stands for nothing")
+        told.topic = self.aliases[alias]
+
     def _message(self, told):
+        self._topic(told)
         if told.qos == 2:
             before = self.taken.get(told.packet_id)
             if before is None:
