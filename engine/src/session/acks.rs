@@ -143,6 +143,7 @@ impl Acks {
 
     /// A QoS 2 PUBLISH arrived. False: it was received before and only its acknowledgement is due again.
     pub fn receive(&mut self, packet_id: u16) -> bool {
+        // [MQTT-4.3.3-10] [3.1.1: MQTT-4.3.3-2]
         match self.unreleased.get_or_insert_default().entry(packet_id) {
             Entry::Vacant(place) => {
                 place.insert(self.connection);
@@ -162,6 +163,7 @@ impl Acks {
         let Some(connection) = self.unreleased.as_mut().and_then(|unreleased| unreleased.remove(&packet_id)) else {
             return false;
         };
+        // From now on the identifier is a new message [MQTT-4.3.3-12] [3.1.1: MQTT-4.3.3-2].
         self.unreleased_here -= u32::from(connection == self.connection);
         true
     }

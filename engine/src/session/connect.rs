@@ -27,10 +27,12 @@ pub struct Granted {
 
 /// Judges everything about a CONNECT but the client identifier's owner.
 pub fn judge(connect: &Connect<'_>, config: &Config) -> Result<Granted, ReasonCode> {
+    // [MQTT-4.12.0-4]: any other method than none is refused here, before anything of it is kept.
     let properties = connect.properties;
     if properties.authentication_method().is_some() {
         return Err(ReasonCode::BadAuthenticationMethod); // [MQTT-4.12.0-1]: none is supported
     }
+    // Any text is an identifier, so also 1 to 23 letters and digits [MQTT-3.1.3-5] [3.1.1: MQTT-3.1.3-5].
     if connect.client_id.len() > config.limits.client_id_bytes {
         return Err(ReasonCode::ClientIdentifierNotValid); // [MQTT-3.1.3-8] [3.1.1: MQTT-3.1.3-9]
     }
@@ -44,6 +46,7 @@ pub fn judge(connect: &Connect<'_>, config: &Config) -> Result<Granted, ReasonCo
     };
     let expiry_s = asked.min(config.session.expiry_max_s);
     let longest = config.session.keep_alive_max_s;
+    // Who is told of no other keep alive is held to its own [MQTT-3.2.2-22].
     let too_long = longest > 0 && (connect.keep_alive == 0 || connect.keep_alive > longest);
     // Only MQTT 5 can be told of another keep alive, [MQTT-3.1.2-21].
     let keep_alive_s = if too_long && connect.version.is_v5() { longest } else { connect.keep_alive };
@@ -52,6 +55,7 @@ pub fn judge(connect: &Connect<'_>, config: &Config) -> Result<Granted, ReasonCo
         clean_start: connect.clean_start,
         expiry_s,
         keep_alive_s,
+        // [MQTT-4.9.0-1]: neither of the two is 0.
         window: properties.receive_maximum().unwrap_or(u16::MAX).min(config.session.inflight_max),
         alias_max: properties.topic_alias_maximum().unwrap_or(0),
         packet_bytes_max: properties.maximum_packet_size().map_or(usize::MAX, |bytes| bytes as usize),
@@ -64,6 +68,7 @@ pub fn judge(connect: &Connect<'_>, config: &Config) -> Result<Granted, ReasonCo
 
 /// Appends the CONNACK that accepts.
 pub fn accept(granted: &Granted, session_present: bool, assigned: Option<&str>, config: &Config, out: &mut Vec<u8>) {
+    // Neither Response Information [MQTT-3.1.2-28] nor a Reason String [MQTT-3.2.2-19] nor a method [MQTT-4.12.0-6].
     let mut properties = PropertyBuffer::new();
     if granted.version.is_v5() {
         if granted.tell_expiry {
@@ -87,6 +92,7 @@ pub fn accept(granted: &Granted, session_present: bool, assigned: Option<&str>, 
     if granted.version.is_v5() && granted.knows_mote {
         properties.push(&Property::UserProperty("mote", crate::dialect::ADVERTISED));
     }
+    // [MQTT-3.1.4-5] [3.1.1: MQTT-3.1.4-4]
     let connack = |properties| Packet::Connack(Connack { session_present, code: 0, properties });
     encode(granted.version, &connack(properties.as_properties()), out);
     if out.len() - start > granted.packet_bytes_max {
@@ -97,6 +103,7 @@ pub fn accept(granted: &Granted, session_present: bool, assigned: Option<&str>, 
 
 /// Appends the CONNACK that refuses; the connection is closed after it, [MQTT-3.2.2-7].
 pub fn refuse(version: Version, reason: ReasonCode, out: &mut Vec<u8>) {
+    // [MQTT-3.1.4-2]; no session is present [MQTT-3.2.2-6] [3.1.1: MQTT-3.2.2-4].
     let code = if version.is_v5() { reason as u8 } else { return_code(reason) };
     let connack = Connack { session_present: false, code, properties: Default::default() };
     encode(version, &Packet::Connack(connack), out);

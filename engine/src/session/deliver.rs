@@ -137,6 +137,7 @@ fn send_again(session: &mut Session, messages: &Messages, now: Now, buffer: &mut
             PublishHead { dup: true, packet_id: slot.packet_id, ..head }.encode(version, buffer); // [MQTT-3.3.1-1]
             buffer.extend_from_slice(message.payload());
         }
+        // PUBREL and no longer the message [MQTT-4.3.3-5] [MQTT-4.3.3-6] [3.1.1: MQTT-4.3.3-1].
         Stage::Released => acknowledge(version, AckKind::Pubrel, slot.packet_id, buffer),
     }
     true
@@ -175,6 +176,7 @@ pub fn acked(session: &mut Session, ack: &Ack<'_>, messages: &mut Messages, buff
 /// exchange; anything else unknown says nothing new.
 fn unknown(version: Version, ack: &Ack<'_>, buffer: &mut Vec<u8>) -> Option<FrameOf> {
     if ack.kind == AckKind::Pubrec && !ack.reason.is_error() {
+        // Without words [MQTT-3.6.2-2] [MQTT-3.6.2-3].
         let reason = ReasonCode::PacketIdentifierNotFound;
         let pubrel = Ack { kind: AckKind::Pubrel, packet_id: ack.packet_id, reason, properties: Default::default() };
         encode(version, &Packet::Ack(pubrel), buffer);

@@ -46,7 +46,7 @@ impl Shard {
     }
 }
 
-/// [MQTT-3.3.2-9]
+/// [MQTT-3.3.2-9] [MQTT-3.2.2-17] [MQTT-3.2.2-18]
 const TOO_LARGE: Fault =
     Fault { code: ReasonCode::TopicAliasInvalid, what: "a Topic Alias above the Topic Alias Maximum" };
 const TOO_MANY_BYTES: Fault =

@@ -48,6 +48,7 @@ impl Shard {
         let assigned;
         let (client_id, told) = if connect.client_id.is_empty() {
             assigned = self.assign_client_id();
+            // As if the client had brought it [MQTT-3.1.3-7] [3.1.1: MQTT-3.1.3-6].
             (&*assigned, Some(&*assigned))
         } else {
             (connect.client_id, None)
@@ -97,6 +98,7 @@ impl Shard {
         told: Option<&str>,
         out: &mut Outbox,
     ) -> SessionKey {
+        // [MQTT-3.1.3-2] [3.1.1: MQTT-3.1.3-2]
         let existing = self.home.sessions.find(client_id);
         if let Some(key) = existing {
             self.take_over(now, key, granted.clean_start, out);
@@ -104,14 +106,18 @@ impl Shard {
         // The old session may have ended just now: it was not to outlive its connection.
         let kept = existing.filter(|key| self.home.sessions.get(*key).is_some());
         let key = match kept {
+            // [MQTT-3.1.2-5] [MQTT-3.1.4-4] [3.1.1: MQTT-3.1.2-4] [3.1.1: MQTT-3.1.4-3]
             Some(key) if !granted.clean_start => key,
             Some(key) => {
                 self.queue_will(key);
+                // [3.1.1: MQTT-3.1.2-6]
                 self.end_session(key); // [MQTT-3.1.2-4]
                 self.home.sessions.insert(new_session(client_id))
             }
+            // [MQTT-3.1.2-6] [3.1.1: MQTT-3.1.2-4]
             None => self.home.sessions.insert(new_session(client_id)),
         };
+        // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [3.1.1: MQTT-3.2.2-1..3]
         let is_present = kept == Some(key);
         if let Some(this) = self.home.conns.get(conn) {
             this.state = State::Live(key);
@@ -123,6 +129,7 @@ impl Shard {
             self.home.wheel.set(now.mono_ms + silence_max_ms, Timer::KeepAlive(conn));
         }
         out.orders.push(super::outbox::Order::Establish(conn));
+        // [MQTT-3.2.0-2]: a connection comes here once.
         accept(granted, is_present, told, &self.home.config, out.sends.buffer(conn));
         if let Some(session) = self.home.sessions.get_mut(key) {
             session.conn = Some(conn);
@@ -132,6 +139,7 @@ impl Shard {
             session.problem_information = granted.problem_information;
             session.delivery.window = granted.window;
             session.delivery.alias_max = granted.alias_max;
+            // [MQTT-3.1.2-7] [3.1.1: MQTT-3.1.2-8]; without one there is none [3.1.1: MQTT-3.1.2-12].
             session.will = connect.will.map(|will| Box::new(Will::new(&will)));
             for frame in begin_again(session, &mut self.home.messages, now) {
                 self.home.frame_acked(frame, out);
@@ -192,6 +200,7 @@ impl Shard {
             }
             session.expiry_s = asked.min(self.home.config.session.expiry_max_s);
         }
+        // [3.1.1: MQTT-3.14.4-3]
         let wants_will = disconnect.reason != ReasonCode::Success; // [MQTT-3.14.4-3]
         self.detach(now, key, wants_will);
         self.close(conn, out);
@@ -237,6 +246,7 @@ impl Shard {
 
     pub(super) fn session_expired(&mut self, now: Now, key: SessionKey) {
         let Some(session) = self.home.sessions.get(key) else { return };
+        // [MQTT-4.1.0-2]; never while it has a connection [MQTT-4.1.0-1] [3.1.1: MQTT-4.1.0-1..2].
         if session.conn.is_none() && session.ends_at_ms <= now.mono_ms {
             self.queue_will(key);
             self.end_session(key);
@@ -283,6 +293,7 @@ impl Shard {
             // Its bytes are not read, so its silence is ours.
             self.home.wheel.set(now.mono_ms + 1000, Timer::KeepAlive(conn));
         } else if due_ms <= now.mono_ms {
+            // [3.1.1: MQTT-3.1.2-24]
             self.end(now, conn, ReasonCode::KeepAliveTimeout, "keep alive timeout", out); // [MQTT-3.1.2-22]
         } else {
             self.home.wheel.set(due_ms, Timer::KeepAlive(conn));
@@ -309,6 +320,7 @@ impl Shard {
         const IS_V5: &[u8] = &[0, 4, b'M', b'Q', b'T', b'T', 5];
         let is_v5 = bytes.windows(IS_V5.len()).take(4 + 2).any(|window| window == IS_V5);
         let is_unsupported = fault.code == ReasonCode::UnsupportedProtocolVersion;
+        // MQTT 3.1.1 has no return code for the rest [3.1.1: MQTT-3.1.4-1] [3.1.1: MQTT-3.2.2-6].
         if is_v5 || is_unsupported {
             let version = if is_v5 { Version::V5 } else { Version::V311 };
             refuse(version, fault.code, out.sends.buffer(conn));

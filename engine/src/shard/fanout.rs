@@ -94,6 +94,7 @@ impl Home {
             }
             let ids = std::slice::from_ref(&wish.subscription_id);
             let ids = if wish.subscription_id == 0 { &[] } else { ids };
+            // MQTT 3.1.1 never asks for it [3.1.1: MQTT-3.3.1-9].
             let retain = wish.retain_as_published && cast.retain; // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
             self.deliver_one(now, cast, subscriber.session, wish.qos, retain, ids, out);
         }
@@ -115,6 +116,7 @@ impl Home {
                     readers.push((subscriber.session, wish, Ids::new()));
                 }
                 let (_, joint, ids) = &mut readers[session.stamped_at as usize];
+                // [MQTT-3.3.4-2] [3.1.1: MQTT-3.3.5-1], [MQTT-3.3.4-4]
                 joint.qos = joint.qos.max(wish.qos);
                 joint.retain_as_published |= wish.retain_as_published;
                 ids.extend((wish.subscription_id != 0).then_some(wish.subscription_id));
@@ -143,6 +145,7 @@ impl Home {
         ids: &[u32],
         out: &mut Outbox,
     ) {
+        // [3.1.1: MQTT-3.8.4-6]
         let qos = granted.min(cast.qos); // [MQTT-3.8.4-8]
         if qos > QoS::AtMostOnce {
             return self.deliver_counted(now, cast, key, qos, retain, ids, out);
@@ -221,7 +224,7 @@ impl Home {
         }
     }
 
-    /// Rows of a plain walk: retained messages, RETAIN 1, [MQTT-3.3.1-8].
+    /// Rows of a plain walk: retained messages, RETAIN 1, section 3.3.1.3.
     pub fn deliver_retained(
         &mut self,
         now: Now,
@@ -237,6 +240,7 @@ impl Home {
         }
         self.encoded.clear();
         let ids = if wish.subscription_id == 0 { Ids::new() } else { Ids::from_slice(&[wish.subscription_id]) };
+        // [3.1.1: MQTT-3.3.1-8]
         self.deliver_one(now, &mut cast, session, wish.qos, true, &ids, out);
         if let Some(message) = cast.message {
             self.messages.drop_unheld(message);

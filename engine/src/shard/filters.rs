@@ -47,6 +47,7 @@ impl Filters {
     }
 
     pub fn find(&self, text: &str, kind: Kind) -> Option<FilterHandle> {
+        // Letter by letter [MQTT-3.10.4-1] [3.1.1: MQTT-3.10.4-1].
         let is_it = |index: &u32| {
             let slot = &self.slots[*index as usize];
             slot.kind == kind && &*slot.text == text

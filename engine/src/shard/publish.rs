@@ -364,12 +364,17 @@ impl Shard {
             let packet_bytes_max = session.packet_bytes_max;
             let buffer = out.sends.buffer(conn);
             match due.kind {
+                // When all owners have it [MQTT-4.3.2-4] [MQTT-4.3.3-8] [3.1.1: MQTT-4.3.2-2] [3.1.1: MQTT-4.3.3-2];
+                // by the identifier of its PUBLISH [MQTT-2.2.1-5] [3.1.1: MQTT-2.3.1-6]; never with a user property
+                // [MQTT-3.4.2-3] [MQTT-3.5.2-3].
                 OwedKind::Ack(kind) => {
                     let reason = if version.is_v5() { due.reason } else { ReasonCode::Success };
                     encode_within(version, packet_bytes_max, properties.as_properties(), buffer, |properties| {
                         wire::Packet::Ack(Ack { kind, packet_id: due.packet_id, reason, properties }) // [MQTT-3.4.2-2] [MQTT-3.5.2-2]
                     });
                 }
+                // [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-2.2.1-6] [3.1.1: MQTT-3.8.4-1] [3.1.1: MQTT-3.8.4-2]
+                // [3.1.1: MQTT-2.3.1-7]; never with a user property [MQTT-3.9.2-2].
                 OwedKind::Suback { codes, reading } => {
                     encode_within(version, packet_bytes_max, properties.as_properties(), buffer, |properties| {
                         // [MQTT-3.9.2-1]
@@ -434,6 +439,7 @@ fn will_packet(publisher: Client, will: &Will, now: Now) -> Packet {
     Packet {
         publisher,
         ticket: 0,
+        // [MQTT-3.1.2-14] [MQTT-3.1.2-15] [3.1.1: MQTT-3.1.2-16] [3.1.1: MQTT-3.1.2-17]
         qos: will.qos,
         retain: will.retain,
         wants_verdict: false,

@@ -158,6 +158,7 @@ impl Shard {
             }
         };
         match state {
+            // Nothing is answered before CONNECT [MQTT-3.2.0-1] [3.1.1: MQTT-3.2.0-1] [3.1.1: MQTT-3.1.0-1].
             State::Fresh => match packet {
                 Packet::Connect(connect) => self.connect(now, conn, &connect, bytes, out),
                 _ => self.protocol_error(now, conn, "a packet before CONNECT", out), // [MQTT-3.1.0-1]
@@ -183,6 +184,7 @@ impl Shard {
             Packet::Subscribe(subscribe) => self.subscribe(now, session, &subscribe, out),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(conn, session, &unsubscribe, out),
             Packet::Pingreq => {
+                // [3.1.1: MQTT-3.12.4-1]
                 encode(Version::V311, &Packet::Pingresp, out.sends.buffer(conn)); // [MQTT-3.12.4-1]
                 Flow::Next
             }
@@ -198,8 +200,10 @@ impl Shard {
     fn ack(&mut self, now: Now, conn: ConnId, key: SessionKey, ack: &Ack<'_>, out: &mut Outbox) -> Flow {
         let Some(session) = self.home.sessions.get_mut(key) else { return Flow::Gone };
         if ack.kind == AckKind::Pubrel {
+            // Whether or not the message has expired [MQTT-4.3.3-13].
             let known = session.acks.release(ack.packet_id);
             let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+            // PUBCOMP says nothing in words [MQTT-3.7.2-2] [MQTT-3.7.2-3].
             let (version, buffer) = (session.version, out.sends.buffer(conn));
             if known || !version.is_v5() {
                 acknowledge(version, AckKind::Pubcomp, ack.packet_id, buffer); // [MQTT-4.3.3-11]
@@ -238,6 +242,7 @@ impl Shard {
     }
 
     pub(super) fn fail(&mut self, now: Now, conn: ConnId, fault: Fault, out: &mut Outbox) {
+        // [MQTT-4.13.1-1] [3.1.1: MQTT-4.8.0-1]
         self.end(now, conn, fault.code, fault.what, out);
     }
 
@@ -245,6 +250,7 @@ impl Shard {
     pub(super) fn end(&mut self, now: Now, conn: ConnId, code: ReasonCode, what: &'static str, out: &mut Outbox) {
         let Some(this) = self.home.conns.get(conn) else { return };
         let (state, version) = (this.state, this.version);
+        // DISCONNECT only after CONNACK [MQTT-3.14.0-1], with a reason of its own [MQTT-4.13.2-1].
         if let State::Live(key) = state {
             if version.is_v5() {
                 let session = self.home.sessions.get(key);
@@ -263,6 +269,8 @@ impl Shard {
 
     /// Sends what is owed, then closes.
     pub(super) fn close(&mut self, conn: ConnId, out: &mut Outbox) {
+        // The engine has forgotten it: nothing more is read [MQTT-3.1.4-6] [3.1.1: MQTT-3.1.4-5] or said
+        // [MQTT-3.14.4-1], and it is closed [MQTT-3.14.4-2] [MQTT-3.2.2-7] [3.1.1: MQTT-3.2.2-5].
         self.home.conns.free(conn);
         self.home.stats.connections -= 1;
         out.orders.push(Order::Close(conn));
@@ -281,6 +289,7 @@ fn carry_along(bytes: &[u8], out: &mut Outbox) {
 
 /// Appends a DISCONNECT; `what` may be empty, and is left out where it does not fit, [MQTT-3.14.2-3].
 pub(super) fn say_disconnect(reason: ReasonCode, what: &str, packet_bytes_max: usize, buffer: &mut Vec<u8>) {
+    // Neither a Session Expiry Interval [MQTT-3.14.2-2] nor a user property [MQTT-3.14.2-4].
     let mut properties = PropertyBuffer::new();
     if !what.is_empty() {
         properties.push(&Property::ReasonString(what));

@@ -48,6 +48,8 @@ impl Shard {
         let ticket = session.acks.next_ticket();
         let (mut codes, mut reading) = (Vec::new(), SmallVec::new());
         let (mut waiting, mut what) = (0, None);
+        // One after the other, a code for each in their order [MQTT-3.8.4-5] [MQTT-3.8.4-6] [MQTT-3.9.3-1]
+        // [3.1.1: MQTT-3.8.4-4] [3.1.1: MQTT-3.8.4-5] [3.1.1: MQTT-3.9.3-1].
         for (filter, options) in subscribe.filters.iter() {
             let made = self
                 .judge_filter(key, filter, mote)
@@ -189,6 +191,7 @@ impl Shard {
             unsubscribe.properties.user_property("mote").and_then(|mote| parse_property(mote).ok().flatten());
         let is_merged = is_merged.is_some_and(|intent| matches!(intent.verb, Verb::Tree | Verb::Sync));
         let mut codes = Vec::new();
+        // [MQTT-3.10.4-6] [MQTT-3.11.3-1] [3.1.1: MQTT-3.10.4-6]
         for text in unsubscribe.filters.iter() {
             let (kind, filter) = match parse_unsubscribe(text) {
                 Some((Verb::Tree | Verb::Sync, filter)) => (Kind::Merged, filter),

@@ -162,6 +162,7 @@ impl Subtree {
     ) -> bool {
         let topic = view.topic(row);
         if row.payload.is_empty() {
+            // Empty: cleared and not kept [MQTT-3.3.1-7] [3.1.1: MQTT-3.3.1-11].
             let removed = self.retained.remove(&self.interner, topic, version, self.position, now.wall_ms);
             if removed.is_some() {
                 out.changes.delete(group, topic, version, now.wall_ms);
@@ -206,10 +207,12 @@ impl Subtree {
         let mut any = false;
         self.touched.clear();
         let mut ends = std::mem::take(&mut self.matched_ends);
+        // Row by row and packet by packet as they came [MQTT-4.6.0-5] [MQTT-4.6.0-6] [3.1.1: MQTT-4.6.0-5..6].
         for (chunk, rows) in view.rows.chunks(MATCHED_ROWS_MAX).enumerate() {
             matched.clear();
             ends.clear();
             let topics = rows.iter().map(|row| view.topic(row));
+            // Who gets a row is who has a filter that matches [MQTT-3.3.2-3] [3.1.1: MQTT-3.3.2-3].
             self.subscriptions.matching_batch(topics, &self.interner, |_, filters| {
                 matched.extend_from_slice(filters);
                 ends.push(matched.len());

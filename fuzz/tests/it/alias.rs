@@ -21,7 +21,7 @@ fn by_alias(messages: &[Message]) -> Vec<bool> {
 
 #[test]
 fn connack_says_how_many_aliases_are_taken() {
-    // [MQTT-3.3.2-9], MQTT 5 section 3.2.2.3.8: absent means none
+    // [MQTT-3.3.2-9] [MQTT-3.2.2-18], MQTT 5 section 3.2.2.3.8: absent means none
     for alias_max in [0, 7] {
         worlds_with(
             |plan| plan.broker.session.topic_alias_max = alias_max,
@@ -79,7 +79,7 @@ fn an_alias_that_is_too_large_or_unknown_closes_the_connection() {
     worlds_with(narrow, |world| {
         let cases = [
             (aliased("t", "m", 0), ReasonCode::TopicAliasInvalid), // [MQTT-3.3.2-8]
-            (aliased("t", "m", 3), ReasonCode::TopicAliasInvalid), // [MQTT-3.3.2-9]
+            (aliased("t", "m", 3), ReasonCode::TopicAliasInvalid), // [MQTT-3.3.2-9] [MQTT-3.2.2-17]
             (aliased("", "m", 3), ReasonCode::TopicAliasInvalid),
             (aliased("", "m", 2), ReasonCode::ProtocolError),
             (message("", "m"), ReasonCode::ProtocolError),
