@@ -127,6 +127,21 @@ pub fn parse_property(value: &str) -> Result<Option<Intent<'_>>, &'static str> {
     Verb::of(word).map(|verb| check(verb, options)).transpose()
 }
 
+/// The value of the user property `mote` that holds the intent, among all user properties of a packet: those whose
+/// first word is no verb are not ours. Two that differ ask for two things at once.
+pub fn find_property<'a>(
+    user_properties: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<Option<&'a str>, &'static str> {
+    let mut found = None;
+    for (_, value) in user_properties.filter(|(name, value)| is_consumed(name, value)) {
+        if found.is_some_and(|found| found != value) {
+            return Err("two user properties ask for different things");
+        }
+        found = Some(value);
+    }
+    Ok(found)
+}
+
 /// The filter that an UNSUBSCRIBE names by a prefix: options are ignored, whatever they are.
 pub fn parse_unsubscribe(filter: &str) -> Option<(Verb, &str)> {
     let (verb, _, rest) = split_prefix(filter)?;

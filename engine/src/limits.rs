@@ -9,6 +9,11 @@ pub const FIXED_HEADER_BYTES_MAX: usize = 5;
 pub const STRING_BYTES_MAX: usize = 65_535;
 /// Default of `limits.packet_bytes`: the largest packet that is read.
 pub const PACKET_BYTES_DEFAULT: usize = 2 * 1024 * 1024;
+/// The largest CONNECT that is read, where `limits.packet_bytes` is not less: each of its texts and binaries once and
+/// at its longest (Client Identifier, User Name, Password, Will Topic and Payload, and as properties Authentication
+/// Method and Data, Content Type, Response Topic, Correlation Data), and as much as one more for all that is short and
+/// for User Properties. Nobody is known before CONNECT, so nobody may fill the memory with more.
+pub const CONNECT_BYTES_MAX: usize = 11 * (3 + STRING_BYTES_MAX);
 
 /// Groups that the topic tree is dealt into (PROTOCOL: groups). Recorded in the store.
 pub const GROUPS: usize = 256;
@@ -114,6 +119,7 @@ pub const STORE_PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
 const _: () = assert!(VERSION_RESERVE_LOW as usize * CHANGE_BYTES_MIN >= STORE_PENDING_BYTES_MAX);
 const _: () = assert!(VERSION_RESERVE_LOW < VERSION_RESERVE);
 const _: () = assert!(SEND_LOW_BYTES < SEND_HIGH_BYTES && SEND_HIGH_BYTES < SEND_STOP_READING_BYTES);
+const _: () = assert!(CONNECT_BYTES_MAX <= PACKET_BYTES_DEFAULT);
 const _: () = assert!(PACKET_BYTES_DEFAULT <= REMAINING_LENGTH_MAX + FIXED_HEADER_BYTES_MAX);
 // Homes are told apart by the bits of a u64.
 const _: () = assert!(SHARDS_MAX <= u64::BITS as usize);

@@ -103,9 +103,17 @@ pub struct Client {
     aliases: HashMap<u16, String>,
     watch: Watch,
     pub(crate) received: Vec<OwnedPacket>,
+    /// Of a bare socket, which understands nothing: what it received.
+    pub(crate) received_bytes: Option<Vec<u8>>,
 }
 
 impl Client {
+    /// A socket without a client that understands what it is sent.
+    pub(crate) fn bare() -> Client {
+        let client = Client::new(&ConnectOptions::new(Version::V311, ""), &mut Vec::new());
+        Client { received_bytes: Some(Vec::new()), ..client }
+    }
+
     /// A client and its CONNECT.
     pub(crate) fn new(options: &ConnectOptions<'_>, out: &mut Vec<u8>) -> Client {
         options.encode(out);
@@ -122,11 +130,15 @@ impl Client {
             aliases: HashMap::new(),
             watch: Watch::new(options),
             received: Vec::new(),
+            received_bytes: None,
         }
     }
 
     /// Takes in bytes split anywhere; appends what it answers.
     pub(crate) fn receive(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        if let Some(received) = &mut self.received_bytes {
+            return received.extend_from_slice(bytes);
+        }
         self.carry.extend_from_slice(bytes);
         let carry = std::mem::take(&mut self.carry);
         let mut at = 0;

@@ -128,6 +128,19 @@ impl World {
         client
     }
 
+    /// A new socket, accepted anywhere, that says what the test says and gathers the bytes it is sent.
+    pub fn socket(&mut self) -> ClientId {
+        let accepts = ShardId(self.rng.below(self.plan.shards) as u16);
+        self.clients.push(Client::bare());
+        self.sockets.push(Socket::new(accepts));
+        ClientId(self.sockets.len() - 1)
+    }
+
+    /// What a bare socket received since the last call.
+    pub fn received_bytes(&mut self, client: ClientId) -> Vec<u8> {
+        self.clients[client.0].received_bytes.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// Any bytes.
     pub fn send(&mut self, client: ClientId, bytes: &[u8]) {
         self.sockets[client.0].to_broker.extend(bytes);
@@ -225,6 +238,13 @@ impl World {
     /// Whether the broker closed the client's connection.
     pub fn is_closed(&self, client: ClientId) -> bool {
         self.sockets[client.0].place == Place::Closed
+    }
+
+    /// Connections and sessions that the shards hold.
+    pub fn census(&self) -> (u64, u64) {
+        let stats = self.nodes.iter().map(|node| node.shard.stats());
+        stats
+            .fold((0, 0), |(connections, sessions), stats| (connections + stats.connections, sessions + stats.sessions))
     }
 
     /// Deleted rows that the shards remember.

@@ -32,6 +32,8 @@ pub enum OwedKind {
         codes: Box<[u8]>,
         reading: SmallVec<[FilterHandle; 1]>,
     },
+    /// Reason codes.
+    Unsuback(Box<[u8]>),
 }
 
 /// An acknowledgement that may leave.
@@ -126,7 +128,7 @@ impl Acks {
         if reason.is_error() && matches!(owed.kind, OwedKind::Ack(AckKind::Pubrec)) {
             self.release(owed.packet_id); // [MQTT-4.3.3-9]: the identifier is free again
         }
-        if self.owed.is_empty() && matches!(owed.kind, OwedKind::Suback { .. }) {
+        if self.owed.is_empty() && matches!(owed.kind, OwedKind::Suback { .. } | OwedKind::Unsuback(_)) {
             // Who subscribed may only listen from now on; who publishes keeps the memory.
             self.owed = VecDeque::new();
         }
@@ -171,6 +173,17 @@ impl Acks {
     /// Whether the verdict on this QoS 2 publish is still awaited, so that its PUBREC is owed already.
     pub fn is_owed(&self, packet_id: u16) -> bool {
         self.owed.iter().any(|owed| owed.packet_id == packet_id && matches!(owed.kind, OwedKind::Ack(AckKind::Pubrec)))
+    }
+
+    /// Whether this is a QoS 2 publish that is not released, so that nothing else may have its identifier,
+    /// [MQTT-2.2.1-3].
+    pub fn is_unreleased(&self, packet_id: u16) -> bool {
+        self.came_by(packet_id).is_some()
+    }
+
+    /// Whether the client may not give this identifier to something new, [MQTT-2.2.1-3].
+    pub fn is_in_use(&self, packet_id: u16) -> bool {
+        self.is_unreleased(packet_id) || self.owed.iter().any(|owed| owed.packet_id == packet_id)
     }
 
     /// Whether one more publish would exceed the client's send quota: publishes of this connection that neither PUBACK

@@ -36,8 +36,13 @@ pub fn judge(connect: &Connect<'_>, config: &Config) -> Result<Granted, ReasonCo
     if connect.client_id.len() > config.limits.client_id_bytes {
         return Err(ReasonCode::ClientIdentifierNotValid); // [MQTT-3.1.3-8] [3.1.1: MQTT-3.1.3-9]
     }
-    if connect.client_id.is_empty() && !connect.version.is_v5() && !connect.clean_start {
-        return Err(ReasonCode::ClientIdentifierNotValid); // [3.1.1: MQTT-3.1.3-8]
+    let assigns_id = match connect.version {
+        Version::V5 => true,
+        Version::V311 => connect.clean_start, // [3.1.1: MQTT-3.1.3-8]
+        Version::V31 => false,                // it wants 1 to 23 characters; more than 23 harm nobody
+    };
+    if connect.client_id.is_empty() && !assigns_id {
+        return Err(ReasonCode::ClientIdentifierNotValid);
     }
     let asked = match (connect.version.is_v5(), connect.clean_start) {
         (true, _) => properties.session_expiry().unwrap_or(0),

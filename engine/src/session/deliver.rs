@@ -7,7 +7,7 @@ use super::message::{Message, Messages};
 use super::queue::{Bounds, Queue, Queued};
 use crate::clock::Now;
 use crate::stats::Stats;
-use crate::wire::{Ack, AckKind, Packet, Properties, PublishHead, QoS, ReasonCode, Version, encode};
+use crate::wire::{Ack, AckKind, Fault, Packet, Properties, PublishHead, QoS, ReasonCode, Version, encode};
 
 /// Window and queue of one session. Both are absent until first needed: an idle subscriber owns neither.
 #[derive(Default)]
@@ -143,20 +143,27 @@ fn send_again(session: &mut Session, messages: &Messages, now: Now, buffer: &mut
     true
 }
 
-/// PUBACK, PUBREC or PUBCOMP from the client. Returns the merged subscription whose frame was acknowledged.
-pub fn acked(session: &mut Session, ack: &Ack<'_>, messages: &mut Messages, buffer: &mut Vec<u8>) -> Option<FrameOf> {
+/// PUBACK, PUBREC or PUBCOMP from the client. Returns the merged subscription whose frame was acknowledged. One that
+/// its identifier does not await is not allowed in that state, MQTT 5 section 4.13.1, [3.1.1: MQTT-4.8.0-1].
+pub fn acked(
+    session: &mut Session,
+    ack: &Ack<'_>,
+    messages: &mut Messages,
+    buffer: &mut Vec<u8>,
+) -> Result<Option<FrameOf>, Fault> {
     let Some(inflight) = session.delivery.inflight.as_deref_mut() else {
-        return unknown(session.version, ack, buffer);
+        unknown(session.version, ack, buffer);
+        return Ok(None);
     };
     let acked = match ack.kind {
         AckKind::Puback => inflight.puback(ack.packet_id),
         AckKind::Pubrec => inflight.pubrec(ack.packet_id, ack.reason.is_error()),
-        AckKind::Pubcomp | AckKind::Pubrel => {
-            inflight.pubcomp(ack.packet_id);
-            return None;
-        }
+        AckKind::Pubcomp | AckKind::Pubrel => match inflight.pubcomp(ack.packet_id) {
+            Acked::Done(_) => return Ok(None),
+            other => other,
+        },
     };
-    match acked {
+    Ok(match acked {
         Acked::Done(delivered) => {
             messages.release(delivered.message);
             delivered.merged
@@ -168,20 +175,23 @@ pub fn acked(session: &mut Session, ack: &Ack<'_>, messages: &mut Messages, buff
             }
             merged.filter(|_| first)
         }
-        Acked::Unknown => unknown(session.version, ack, buffer),
-    }
+        Acked::Mismatch => return Err(Fault::protocol("an acknowledgement that its Packet Identifier does not await")),
+        Acked::Unknown => {
+            unknown(session.version, ack, buffer);
+            None
+        }
+    })
 }
 
 /// An unknown PUBREC is answered by PUBREL 0x92 in MQTT 5 and a plain one before, so that the peer can end its
 /// exchange; anything else unknown says nothing new.
-fn unknown(version: Version, ack: &Ack<'_>, buffer: &mut Vec<u8>) -> Option<FrameOf> {
+fn unknown(version: Version, ack: &Ack<'_>, buffer: &mut Vec<u8>) {
     if ack.kind == AckKind::Pubrec && !ack.reason.is_error() {
         // Without words [MQTT-3.6.2-2] [MQTT-3.6.2-3].
         let reason = ReasonCode::PacketIdentifierNotFound;
         let pubrel = Ack { kind: AckKind::Pubrel, packet_id: ack.packet_id, reason, properties: Default::default() };
         encode(version, &Packet::Ack(pubrel), buffer);
     }
-    None
 }
 
 /// Appends an acknowledgement that says success.

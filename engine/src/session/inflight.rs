@@ -63,6 +63,8 @@ pub enum Acked {
         message: MessageKey,
         merged: Option<FrameOf>,
     },
+    /// The identifier is in use for a delivery that awaits another packet.
+    Mismatch,
     Unknown,
 }
 
@@ -151,7 +153,8 @@ impl Inflight {
     pub fn puback(&mut self, packet_id: u16) -> Acked {
         match self.find(packet_id) {
             Some(index) if self.slots[index].delivered.qos == QoS::AtLeastOnce => self.done(index),
-            _ => Acked::Unknown,
+            Some(_) => Acked::Mismatch,
+            None => Acked::Unknown,
         }
     }
 
@@ -160,7 +163,7 @@ impl Inflight {
         let Some(index) = self.find(packet_id) else { return Acked::Unknown };
         let slot = &mut self.slots[index];
         if slot.delivered.qos != QoS::ExactlyOnce {
-            return Acked::Unknown;
+            return Acked::Mismatch;
         }
         let first = slot.stage == Stage::Published;
         if refused && first {
@@ -170,11 +173,12 @@ impl Inflight {
         Acked::Release { first, message: slot.delivered.message, merged: slot.delivered.merged }
     }
 
-    /// PUBCOMP. True where it ended a delivery.
-    pub fn pubcomp(&mut self, packet_id: u16) -> bool {
+    /// PUBCOMP. The message was released with the PUBREC.
+    pub fn pubcomp(&mut self, packet_id: u16) -> Acked {
         match self.find(packet_id) {
-            Some(index) if self.slots[index].stage == Stage::Released => matches!(self.done(index), Acked::Done(_)),
-            _ => false,
+            Some(index) if self.slots[index].stage == Stage::Released => self.done(index),
+            Some(_) => Acked::Mismatch,
+            None => Acked::Unknown,
         }
     }
 
@@ -249,7 +253,7 @@ mod tests {
         let id = inflight.push(delivered(&mut messages, QoS::ExactlyOnce));
         assert!(matches!(inflight.pubrec(id, false), Acked::Release { first: true, .. }));
         assert!(matches!(inflight.pubrec(id, false), Acked::Release { first: false, .. }));
-        assert!(inflight.pubcomp(id));
-        assert!(!inflight.pubcomp(id));
+        assert!(matches!(inflight.pubcomp(id), Acked::Done(_)));
+        assert!(matches!(inflight.pubcomp(id), Acked::Unknown));
     }
 }

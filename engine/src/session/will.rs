@@ -23,7 +23,8 @@ pub struct Will {
 
 impl Will {
     pub fn new(will: &wire::Will<'_>) -> Will {
-        let intent = will.properties.user_property("mote");
+        // Two that differ were refused at CONNECT.
+        let intent = crate::dialect::find_property(will.properties.user_properties()).unwrap_or_default();
         let mut properties = Vec::new();
         will.properties.forwarded(&mut properties, crate::dialect::is_consumed);
         Will {

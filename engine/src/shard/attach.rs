@@ -57,6 +57,11 @@ impl Shard {
         if home != self.me {
             return self.hand_over(conn, home, bytes, out);
         }
+        if !connect.version.is_v5() && connect.will.is_some_and(|will| Shard::has_no_topic(&will)) {
+            // [3.1.1: MQTT-3.1.4-1] [3.1.1: MQTT-4.7.1-1]
+            self.end(now, conn, ReasonCode::TopicNameInvalid, "a wildcard in a Will Topic", out);
+            return Flow::Gone;
+        }
         if let Err(what) = connect.will.map_or(Ok(()), |will| self.judge_will(&will)) {
             self.refuse_connect(conn, connect.version, ReasonCode::TopicNameInvalid, what, out);
             return Flow::Gone;

@@ -6,7 +6,7 @@ use super::receive::Flow;
 use super::subtree::Origin;
 use super::{Shard, owner_side};
 use crate::clock::Now;
-use crate::dialect::{Intent, Parsed, Verb, allowed_on_publish, allowed_on_will, combine, is_consumed};
+use crate::dialect::{Intent, Parsed, Verb, allowed_on_publish, allowed_on_will, combine, find_property, is_consumed};
 use crate::dialect::{parse_prefix, parse_property};
 use crate::key::{Client, ConnId, SessionKey, ShardId, Span};
 use crate::limits::STRING_BYTES_MAX;
@@ -25,8 +25,8 @@ struct Message<'a> {
     /// As written, with its intent.
     topic: &'a str,
     payload: &'a [u8],
-    /// Value of the user property `mote`.
-    mote: Option<&'a str>,
+    /// Value of the user property `mote` that holds an intent; or what is wrong with several.
+    mote: Result<Option<&'a str>, &'static str>,
     is_text: bool,
 }
 
@@ -56,10 +56,10 @@ impl Shard {
         let message = Message {
             topic: publish.topic,
             payload: publish.payload,
-            mote: properties.user_property("mote"),
+            mote: find_property(properties.user_properties()),
             is_text: properties.content_type().is_some_and(|content| content.starts_with("text/")),
         };
-        let target = self.target(&message, allowed_on_publish);
+        let target = self.takes_id(key, publish).and_then(|()| self.target(&message, allowed_on_publish));
         if publish.has_wildcard() && !carries_intent(&message) {
             let what = "a wildcard in a Topic Name"; // [MQTT-3.3.2-2]
             self.end(now, conn, ReasonCode::TopicNameInvalid, what, out);
@@ -146,6 +146,20 @@ impl Shard {
         Ok(true)
     }
 
+    /// Whether a QoS 1 PUBLISH may have its Packet Identifier: not while a QoS 2 PUBLISH has it, [MQTT-2.2.1-3]. Before
+    /// MQTT 5 nobody could be told, and one who lost the memory of its session would never be heard again. A QoS 2
+    /// PUBLISH with it is the same again, [MQTT-4.3.3-10].
+    fn takes_id(&self, key: SessionKey, publish: &Publish<'_>) -> Result<(), Fault> {
+        let session = self.home.sessions.get(key).filter(|_| publish.qos == QoS::AtLeastOnce);
+        let is_in_use =
+            session.is_some_and(|session| session.version.is_v5() && session.acks.is_unreleased(publish.packet_id));
+        if is_in_use {
+            let what = "a QoS 2 publish has this packet identifier".to_owned();
+            return Err(Fault { code: ReasonCode::PacketIdentifierInUse, at: None, what });
+        }
+        Ok(())
+    }
+
     /// Reads the intent off a message and judges its topic.
     fn target<'a>(
         &self,
@@ -154,7 +168,7 @@ impl Shard {
     ) -> Result<Target<'a>, Fault> {
         let levels_max = self.home.config.limits.topic_levels;
         let bad = |what: &str| Fault { code: ReasonCode::TopicNameInvalid, at: None, what: what.to_owned() };
-        let may_carry_intent = message.mote.is_some() || message.topic.starts_with('$');
+        let may_carry_intent = message.mote != Ok(None) || message.topic.starts_with('$');
         if !may_carry_intent {
             return check_name(message.topic, levels_max).map(|()| Target::Plain(message.topic)).map_err(bad);
         }
@@ -163,7 +177,7 @@ impl Shard {
             Parsed::Intent(intent, topic) => (Some(intent), topic),
             Parsed::Bad(what) => return Err(bad(what)),
         };
-        let property = message.mote.map_or(Ok(None), parse_property).map_err(bad)?;
+        let property = message.mote.map_err(bad)?.map_or(Ok(None), parse_property).map_err(bad)?;
         let Some(intent) = combine(prefix, property).map_err(bad)? else {
             check_name(topic, levels_max).map_err(bad)?;
             if ["$error", "$conflict", "$SYS"].contains(&topic.split('/').next().unwrap_or_default()) {
@@ -382,15 +396,27 @@ impl Shard {
                     });
                     self.start_reading(key, &reading, out);
                 }
+                OwedKind::Unsuback(codes) => {
+                    encode_within(version, packet_bytes_max, properties.as_properties(), buffer, |properties| {
+                        wire::Packet::Unsuback(wire::Unsuback { packet_id: due.packet_id, properties, reasons: &codes })
+                    });
+                }
             }
         }
     }
 
     /// The syntax of a will's intent and topic, judged at CONNECT.
     pub(super) fn judge_will(&self, will: &wire::Will<'_>) -> Result<(), &'static str> {
-        let mote = will.properties.user_property("mote");
+        let mote = find_property(will.properties.user_properties());
         let message = Message { topic: will.topic, payload: will.payload, mote, is_text: false };
         self.target(&message, allowed_on_will).map(|_| ()).map_err(|_| "the Will has a bad topic or intent")
+    }
+
+    /// Whether the topic of a will is no Topic Name and asks for none of the extras either.
+    pub(super) fn has_no_topic(will: &wire::Will<'_>) -> bool {
+        let mote = find_property(will.properties.user_properties());
+        will.has_wildcard()
+            && !carries_intent(&Message { topic: will.topic, payload: will.payload, mote, is_text: false })
     }
 
     /// Publishes the wills that are due, as far as their owners have room.
@@ -404,7 +430,7 @@ impl Shard {
             let message = Message {
                 topic: &will.topic,
                 payload: &will.payload,
-                mote: will.intent.as_deref(),
+                mote: Ok(will.intent.as_deref()),
                 is_text: properties.content_type().is_some_and(|content| content.starts_with("text/")),
             };
             let target = self.target(&message, allowed_on_will);
@@ -431,8 +457,7 @@ fn forbidden_property(properties: Properties<'_>) -> Option<(ReasonCode, &'stati
 
 /// Whether the message asks for one of the extras, rightly or wrongly: then its topic may be a pattern.
 fn carries_intent(message: &Message<'_>) -> bool {
-    let by_property = || message.mote.is_some_and(|mote| !matches!(parse_property(mote), Ok(None)));
-    !matches!(parse_prefix(message.topic), Parsed::Plain(_)) || by_property()
+    message.mote != Ok(None) || !matches!(parse_prefix(message.topic), Parsed::Plain(_))
 }
 
 fn will_packet(publisher: Client, will: &Will, now: Now) -> Packet {

@@ -6,11 +6,11 @@ use super::home::Note;
 use super::outbox::{Order, Outbox};
 use crate::clock::Now;
 use crate::key::{ConnId, SessionKey};
-use crate::limits::SEND_STOP_READING_BYTES;
+use crate::limits::{CONNECT_BYTES_MAX, SEND_STOP_READING_BYTES};
 use crate::session::deliver::{acked, acknowledge, encode_within};
 use crate::wire::{
-    Ack, AckKind, Disconnect, Fault, Packet, Property, PropertyBuffer, ReasonCode, Version, decode_patterns, encode,
-    peek,
+    Ack, AckKind, Disconnect, Fault, Header, Packet, Property, PropertyBuffer, ReasonCode, Version, connect_version,
+    decode_patterns, encode, peek,
 };
 
 /// What became of a packet.
@@ -47,15 +47,13 @@ impl Shard {
             if this.carry.is_empty() {
                 return Some(rest);
             }
-            let missing = match peek(&this.carry) {
-                Ok(Some(header)) if header.total_len > packet_bytes_max => {
-                    self.fail(now, conn, TOO_LARGE, out);
-                    return None;
-                }
+            let is_fresh = this.state == State::Fresh;
+            let missing = match look(is_fresh, &this.carry, packet_bytes_max) {
                 Ok(Some(header)) => header.total_len - this.carry.len(),
-                Ok(None) => 1, // the length is not complete: a byte more
+                Ok(None) => 1, // a byte more
                 Err(fault) => {
-                    self.fail(now, conn, fault, out);
+                    let carry = std::mem::take(&mut this.carry);
+                    self.refuse_bytes(now, conn, is_fresh, &carry, fault, out);
                     return None;
                 }
             };
@@ -65,7 +63,8 @@ impl Shard {
             }
             this.carry.extend_from_slice(&rest[..missing]);
             rest = &rest[missing..];
-            if peek(&this.carry).is_ok_and(|header| header.is_some_and(|header| header.total_len == this.carry.len())) {
+            let is_whole = |header: Option<Header>| header.is_some_and(|header| header.total_len == this.carry.len());
+            if look(is_fresh, &this.carry, packet_bytes_max).is_ok_and(is_whole) {
                 let packet = std::mem::take(&mut this.carry);
                 match self.packet(now, conn, &packet, out) {
                     Flow::Next => {}
@@ -86,19 +85,18 @@ impl Shard {
     /// All complete packets of `bytes`; what is left is carried.
     fn receive_all(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Outbox) {
         let packet_bytes_max = self.home.config.limits.packet_bytes;
+        let mut is_fresh = self.home.conns.get(conn).is_some_and(|this| this.state == State::Fresh);
         let mut rest = bytes;
         while !rest.is_empty() {
-            let header = match peek(rest) {
+            let header = match look(is_fresh, rest, packet_bytes_max) {
                 Ok(Some(header)) => header,
                 Ok(None) => break,
-                Err(fault) => return self.fail(now, conn, fault, out),
+                Err(fault) => return self.refuse_bytes(now, conn, is_fresh, rest, fault, out),
             };
-            if header.total_len > packet_bytes_max {
-                return self.fail(now, conn, TOO_LARGE, out);
-            }
             let Some((packet, after)) = rest.split_at_checked(header.total_len) else { break };
             match self.packet(now, conn, packet, out) {
-                Flow::Next => rest = after,
+                // Who goes on after CONNECT was accepted.
+                Flow::Next => (rest, is_fresh) = (after, false),
                 Flow::Blocked => return self.block(conn, &[rest], out),
                 Flow::Gone => return,
                 Flow::Moved => return carry_along(after, out),
@@ -153,7 +151,7 @@ impl Shard {
         let packet = match decode_patterns(version, bytes) {
             Ok(packet) => packet,
             Err(fault) => {
-                self.refuse_bytes(now, conn, state, bytes, fault, out);
+                self.refuse_bytes(now, conn, state == State::Fresh, bytes, fault, out);
                 return Flow::Gone;
             }
         };
@@ -161,7 +159,7 @@ impl Shard {
             // Nothing is answered before CONNECT [MQTT-3.2.0-1] [3.1.1: MQTT-3.2.0-1] [3.1.1: MQTT-3.1.0-1].
             State::Fresh => match packet {
                 Packet::Connect(connect) => self.connect(now, conn, &connect, bytes, out),
-                _ => self.protocol_error(now, conn, "a packet before CONNECT", out), // [MQTT-3.1.0-1]
+                _ => self.protocol_error(now, conn, BEFORE_CONNECT.what, out),
             },
             State::Live(session) => self.packet_of_session(now, conn, session, bytes, packet, out),
             State::Free => Flow::Gone,
@@ -182,14 +180,17 @@ impl Shard {
             Packet::Ack(ack) => self.ack(now, conn, session, &ack, out),
             Packet::Subscribe(_) | Packet::Unsubscribe(_) if self.home.has_many_asks() => Flow::Blocked,
             Packet::Subscribe(subscribe) => self.subscribe(now, session, &subscribe, out),
-            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(conn, session, &unsubscribe, out),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(session, &unsubscribe, out),
             Packet::Pingreq => {
                 // [3.1.1: MQTT-3.12.4-1]
                 encode(Version::V311, &Packet::Pingresp, out.sends.buffer(conn)); // [MQTT-3.12.4-1]
                 Flow::Next
             }
+            Packet::Disconnect(disconnect) if disconnect.reason.is_of_server() => {
+                self.protocol_error(now, conn, "DISCONNECT with a reason that only a server has", out)
+            }
             Packet::Disconnect(disconnect) => self.disconnect(now, conn, session, &disconnect, out),
-            Packet::Connect(_) => self.protocol_error(now, conn, "a second CONNECT", out), // [MQTT-3.1.0-2]
+            Packet::Connect(_) => self.protocol_error(now, conn, SECOND_CONNECT.what, out), // [MQTT-3.1.0-2]
             Packet::Auth(_) => self.protocol_error(now, conn, "AUTH without an authentication method", out),
             Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
                 self.protocol_error(now, conn, "a packet that only a server sends", out)
@@ -214,7 +215,16 @@ impl Shard {
             }
             return Flow::Next;
         }
-        let merged = acked(session, ack, &mut self.home.messages, out.sends.buffer(conn));
+        if ack.reason == ReasonCode::NoMatchingSubscribers {
+            return self.protocol_error(now, conn, "a reason that only a server has", out); // [MQTT-3.4.2-1] [MQTT-3.5.2-1]
+        }
+        let merged = match acked(session, ack, &mut self.home.messages, out.sends.buffer(conn)) {
+            Ok(merged) => merged,
+            Err(fault) => {
+                self.fail(now, conn, fault, out);
+                return Flow::Gone;
+            }
+        };
         self.home.pump(now, key, out);
         if let Some(frame) = merged {
             self.home.frame_acked(frame, out);
@@ -227,10 +237,11 @@ impl Shard {
     }
 
     /// Bytes that are no packet: CONNACK or DISCONNECT with the reason where there is one to read it.
-    fn refuse_bytes(&mut self, now: Now, conn: ConnId, state: State, bytes: &[u8], fault: Fault, out: &mut Outbox) {
-        const CONNECT: u8 = 0x10;
-        if state == State::Fresh && bytes.first().is_some_and(|first| first & 0xF0 == CONNECT) {
+    fn refuse_bytes(&mut self, now: Now, conn: ConnId, is_fresh: bool, bytes: &[u8], fault: Fault, out: &mut Outbox) {
+        if is_fresh && is_connect(bytes) {
             self.refuse_connect_bytes(conn, bytes, fault, out);
+        } else if fault.code == ReasonCode::UnsupportedProtocolVersion {
+            self.fail(now, conn, SECOND_CONNECT, out); // DISCONNECT has no such code
         } else {
             self.fail(now, conn, fault, out);
         }
@@ -279,6 +290,41 @@ impl Shard {
 
 const TOO_LARGE: Fault =
     Fault { code: ReasonCode::PacketTooLarge, what: "the packet is larger than the Maximum Packet Size" };
+const SECOND_CONNECT: Fault = Fault::protocol("a second CONNECT");
+const BEFORE_CONNECT: Fault = Fault::protocol("a packet before CONNECT");
+
+fn is_connect(bytes: &[u8]) -> bool {
+    const CONNECT: u8 = 0x10;
+    bytes.first().is_some_and(|first| first & 0xF0 == CONNECT)
+}
+
+/// What the first bytes of a packet say, and whether the packet is worth gathering. `None`: more bytes are needed.
+#[inline]
+fn look(is_fresh: bool, bytes: &[u8], packet_bytes_max: usize) -> Result<Option<Header>, Fault> {
+    if is_fresh {
+        return look_at_first(bytes, packet_bytes_max);
+    }
+    match peek(bytes)? {
+        Some(header) if header.total_len > packet_bytes_max => Err(TOO_LARGE),
+        header => Ok(header),
+    }
+}
+
+/// The same for the packet that must be a CONNECT: nothing is gathered for anything else, [MQTT-3.1.0-1]. One that is
+/// too large is refused when it has said its version, which decides how.
+fn look_at_first(bytes: &[u8], packet_bytes_max: usize) -> Result<Option<Header>, Fault> {
+    /// Protocol Name and Level at their longest.
+    const VERSION_BYTES_MAX: usize = 2 + b"MQIsdp".len() + 1;
+    if !is_connect(bytes) {
+        return Err(BEFORE_CONNECT);
+    }
+    let Some(header) = peek(bytes)? else { return Ok(None) };
+    if header.total_len <= packet_bytes_max.min(CONNECT_BYTES_MAX) {
+        return Ok(Some(header));
+    }
+    let has_version = connect_version(bytes).is_some() || bytes.len() >= header.header_len + VERSION_BYTES_MAX;
+    if has_version { Err(TOO_LARGE) } else { Ok(None) }
+}
 
 /// What follows a CONNECT goes with it to its home.
 fn carry_along(bytes: &[u8], out: &mut Outbox) {

@@ -9,13 +9,13 @@ use super::parcel::Stand;
 use super::receive::Flow;
 use crate::clock::Now;
 use crate::dialect::{
-    Intent, Parsed, Verb, allowed_on_subscribe, combine, parse_prefix, parse_property, parse_unsubscribe,
+    Intent, Parsed, Verb, allowed_on_subscribe, combine, find_property, parse_prefix, parse_property, parse_unsubscribe,
 };
-use crate::key::{ConnId, FilterHandle, SessionKey};
+use crate::key::{FilterHandle, SessionKey};
 use crate::session::acks::OwedKind;
 use crate::session::{SubscriptionRef, Wish};
 use crate::topic::{Kind, check_filter};
-use crate::wire::{Packet, ReasonCode, Subscribe, SubscriptionOptions, Unsuback, Unsubscribe, encode};
+use crate::wire::{ReasonCode, Subscribe, SubscriptionOptions, Unsubscribe};
 use smallvec::SmallVec;
 
 /// What a filter of a SUBSCRIBE asks for.
@@ -43,7 +43,12 @@ impl Shard {
     pub(super) fn subscribe(&mut self, now: Now, key: SessionKey, subscribe: &Subscribe<'_>, out: &mut Outbox) -> Flow {
         let Some(session) = self.home.sessions.get(key) else { return Flow::Gone };
         let version = session.version;
-        let mote = subscribe.properties.user_property("mote");
+        if version.is_v5() && session.acks.is_in_use(subscribe.packet_id) {
+            let codes = vec![ReasonCode::PacketIdentifierInUse as u8; subscribe.filters.len()].into_boxed_slice();
+            let owed = OwedKind::Suback { codes, reading: SmallVec::new() };
+            return self.answer_at_once(key, owed, subscribe.packet_id, out);
+        }
+        let mote = find_property(subscribe.properties.user_properties());
         let subscription_id = subscribe.properties.subscription_identifier().unwrap_or(0);
         let ticket = session.acks.next_ticket();
         let (mut codes, mut reading) = (Vec::new(), SmallVec::new());
@@ -79,8 +84,21 @@ impl Shard {
         Flow::Next
     }
 
-    /// Reads the intent off a filter and judges both.
-    fn judge_filter<'a>(&self, key: SessionKey, text: &'a str, mote: Option<&'a str>) -> Result<Asked<'a>, Refusal> {
+    /// Owes an answer that no owner decides about: it leaves behind those that are owed already.
+    fn answer_at_once(&mut self, key: SessionKey, owed: OwedKind, packet_id: u16, out: &mut Outbox) -> Flow {
+        let Some(session) = self.home.sessions.get_mut(key) else { return Flow::Gone };
+        session.acks.owe(owed, packet_id, 0);
+        self.flush_acks(key, out);
+        Flow::Next
+    }
+
+    /// Reads the intent off a filter and judges both. `mote` is the user property that holds an intent.
+    fn judge_filter<'a>(
+        &self,
+        key: SessionKey,
+        text: &'a str,
+        mote: Result<Option<&'a str>, &'static str>,
+    ) -> Result<Asked<'a>, Refusal> {
         let invalid = |what| (ReasonCode::TopicFilterInvalid, what);
         if text.starts_with("$share/") {
             // CONNACK says that they are not available, section 3.2.2.3.13.
@@ -91,7 +109,7 @@ impl Shard {
             Parsed::Intent(intent, filter) => (Some(intent), filter),
             Parsed::Bad(what) => return Err(invalid(what)),
         };
-        let property = mote.map_or(Ok(None), parse_property).map_err(invalid)?;
+        let property = mote.map_err(invalid)?.map_or(Ok(None), parse_property).map_err(invalid)?;
         let intent = combine(prefix, property).map_err(invalid)?;
         let asked = match intent {
             None => Asked { filter, kind: Kind::Plain, sync: false, is_safe_topic: false },
@@ -180,16 +198,17 @@ impl Shard {
         }
     }
 
-    pub(super) fn unsubscribe(
-        &mut self,
-        conn: ConnId,
-        key: SessionKey,
-        unsubscribe: &Unsubscribe<'_>,
-        out: &mut Outbox,
-    ) -> Flow {
-        let is_merged =
-            unsubscribe.properties.user_property("mote").and_then(|mote| parse_property(mote).ok().flatten());
-        let is_merged = is_merged.is_some_and(|intent| matches!(intent.verb, Verb::Tree | Verb::Sync));
+    pub(super) fn unsubscribe(&mut self, key: SessionKey, unsubscribe: &Unsubscribe<'_>, out: &mut Outbox) -> Flow {
+        let Some(session) = self.home.sessions.get(key) else { return Flow::Gone };
+        let packet_id = unsubscribe.packet_id;
+        if session.version.is_v5() && session.acks.is_in_use(packet_id) {
+            let codes = vec![ReasonCode::PacketIdentifierInUse as u8; unsubscribe.filters.len()];
+            return self.answer_at_once(key, OwedKind::Unsuback(codes.into_boxed_slice()), packet_id, out);
+        }
+        let mote = find_property(unsubscribe.properties.user_properties()).unwrap_or_default();
+        let intent = mote.and_then(|mote| parse_property(mote).ok().flatten());
+        let is_merged = intent.is_some_and(|intent| matches!(intent.verb, Verb::Tree | Verb::Sync));
+        let levels_max = self.home.config.limits.topic_levels;
         let mut codes = Vec::new();
         // [MQTT-3.10.4-6] [MQTT-3.11.3-1] [3.1.1: MQTT-3.10.4-6]
         for text in unsubscribe.filters.iter() {
@@ -203,15 +222,15 @@ impl Shard {
             if let Some(at) = found {
                 self.remove_subscription(key, at);
             }
-            let code = if found.is_some() { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
+            let code = match found {
+                Some(_) => ReasonCode::Success,
+                None if check_filter(filter, levels_max).is_err() => ReasonCode::TopicFilterInvalid,
+                None => ReasonCode::NoSubscriptionExisted,
+            };
             codes.push(code as u8);
         }
-        // Nothing of it is delivered from here on, whatever is under way: UNSUBACK need not wait, [MQTT-3.10.4-2].
-        let Some(session) = self.home.sessions.get(key) else { return Flow::Gone };
-        let properties = Default::default();
-        let unsuback = Unsuback { packet_id: unsubscribe.packet_id, properties, reasons: &codes };
-        encode(session.version, &Packet::Unsuback(unsuback), out.sends.buffer(conn));
-        Flow::Next
+        // Nothing of it is delivered from here on, whatever is under way: UNSUBACK waits for no owner, [MQTT-3.10.4-2].
+        self.answer_at_once(key, OwedKind::Unsuback(codes.into_boxed_slice()), packet_id, out)
     }
 
     /// Removes one subscription of a session, and the filter from its owners with the last.

@@ -122,6 +122,11 @@ impl ReasonCode {
         self as u8 >= 0x80
     }
 
+    /// Whether only a server ends a connection with it: MQTT 5 section 3.14.2.1, [MQTT-3.14.2-1].
+    pub fn is_of_server(self) -> bool {
+        matches!(self as u8, 0x87 | 0x89 | 0x8B | 0x8D..=0x8F | 0x9A..=0xA2)
+    }
+
     /// The Reason Code `byte` in a packet of `carrier`, whichever side sent it. Section 2.4, table 2-6.
     pub(super) fn read(byte: u8, carrier: Carrier) -> Result<ReasonCode, Fault> {
         let code = ReasonCode::from_byte(byte).ok_or(Fault::protocol("unknown Reason Code"))?;

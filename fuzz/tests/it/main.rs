@@ -10,6 +10,7 @@ mod greetings;
 mod inflight;
 mod merged;
 mod publish;
+mod refusals;
 mod retained;
 mod session;
 mod subscribe;

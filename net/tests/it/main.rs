@@ -11,6 +11,7 @@ mod echo;
 mod handover;
 mod links;
 mod process;
+mod refusals;
 mod rumqttc;
 mod scripted;
 mod stop;
