@@ -432,6 +432,7 @@ impl Home {
         let topic = if merged.is_safe_topic { Cow::Owned(safe_topic(filter)) } else { Cow::Borrowed(filter) };
         let qos = wish.qos.min(sending.frame.qos);
         let retain = matches!(sending.kind, FrameKind::Part | FrameKind::Snap);
+        // Its own, whatever goes to the same client for a plain subscription [MQTT-3.3.4-5].
         let ids = if wish.subscription_id == 0 { Ids::new() } else { Ids::from_slice(&[wish.subscription_id]) };
         let mut head = PublishHead {
             dup: false,

@@ -122,6 +122,7 @@ impl Subtree {
     }
 
     /// Writes retained rows: one change of one group, all its rows with one version. `None`: nothing changed.
+    /// Not called without RETAIN [MQTT-3.3.1-8] [3.1.1: MQTT-3.3.1-12].
     fn keep(&mut self, now: Now, view: &View<'_>, roots: &Roots, out: &mut Outbox) -> Option<(GroupId, u64)> {
         let does_change =
             |row: &Row| !row.payload.is_empty() || self.retained.contains(&self.interner, view.topic(row));

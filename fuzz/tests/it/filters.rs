@@ -140,3 +140,23 @@ fn what_was_begun_is_completed_after_unsubscribe() {
         assert_eq!(acks(&world.received(back)), [(AckKind::Pubrel, sent[1].packet_id)]);
     });
 }
+
+#[test]
+fn a_merged_and_a_plain_subscription_each_carry_their_own_identifier() {
+    // [MQTT-3.3.4-5]
+    worlds(|world| {
+        let reader = client(world, V5, "r");
+        world.subscribe_with(reader, &[filter("i/#", Q1)], &[Property::SubscriptionIdentifier(7)]);
+        world.subscribe_with(reader, &[filter("$tree/i/#", Q1)], &[Property::SubscriptionIdentifier(300)]);
+        world.run_until_quiet();
+        world.received(reader);
+        publish(world, reader, message("i/x", "1").qos(Q1));
+        let mut got: Vec<(String, Vec<u32>)> = world
+            .messages(reader)
+            .iter()
+            .map(|message| (message.topic.clone(), message.properties.read().subscription_identifiers().collect()))
+            .collect();
+        got.sort();
+        assert_eq!(got, [("i/#".to_string(), vec![300]), ("i/x".to_string(), vec![7])]);
+    });
+}
