@@ -49,6 +49,12 @@ pub const PARCEL_BYTES_MAX: usize = 256 * 1024;
 pub const PARCEL_ITEMS_MAX: usize = 4_096;
 /// Requests to owners that wait for room before a home takes no further SUBSCRIBE and UNSUBSCRIBE.
 pub const ASKS_WAITING_MAX: usize = 4_096;
+/// Members of a share group that are looked at for the one with the least to do, before one is given a message.
+pub const SHARE_LOOK_MAX: usize = 64;
+/// Times that a message of a share group goes back to its owner since its home had nobody, before a member keeps it.
+pub const SHARE_RETURNS_MAX: u8 = 16;
+/// Requests to one owner that wait for room, before what would go back to it is kept by an absent member or dropped.
+pub const SHARE_RETURNS_WAITING_MAX: usize = 65_536;
 /// Default of `shards.link_parcels`: parcels that one lane of a link holds (its credit).
 pub const LINK_PARCELS_DEFAULT: usize = 64;
 
@@ -123,4 +129,5 @@ const _: () = assert!(CONNECT_BYTES_MAX <= PACKET_BYTES_DEFAULT);
 const _: () = assert!(PACKET_BYTES_DEFAULT <= REMAINING_LENGTH_MAX + FIXED_HEADER_BYTES_MAX);
 // Homes are told apart by the bits of a u64.
 const _: () = assert!(SHARDS_MAX <= u64::BITS as usize);
+const _: () = assert!(ASKS_WAITING_MAX < SHARE_RETURNS_WAITING_MAX);
 const _: () = assert!(GROUPS <= u16::MAX as usize + 1);

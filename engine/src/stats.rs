@@ -15,6 +15,12 @@ pub struct Stats {
     pub queue_overflows: u64,
     /// Messages larger than their reader's Maximum Packet Size.
     pub oversize_dropped: u64,
+    /// Messages of share groups that left a member, unsent or unacknowledged, for another.
+    pub share_moved: u64,
+    /// Messages of share groups that came to a home whose members were gone, and went back to their owner.
+    pub share_returned: u64,
+    /// Messages of share groups that went to and fro too often and that no member here could keep.
+    pub share_dropped: u64,
     pub bytes_received: u64,
     /// Rows of events that merged subscribers missed.
     pub events_lost: u64,

@@ -87,7 +87,6 @@ pub fn accept(granted: &Granted, session_present: bool, assigned: Option<&str>, 
         if let Some(client_id) = assigned {
             properties.push(&Property::AssignedClientIdentifier(client_id)); // [MQTT-3.2.2-16]
         }
-        properties.push(&Property::SharedSubscriptionAvailable(0));
         if granted.tell_keep_alive {
             properties.push(&Property::ServerKeepAlive(granted.keep_alive_s)); // [MQTT-3.2.2-21]
         }

@@ -165,6 +165,7 @@ pub fn acked(
     };
     Ok(match acked {
         Acked::Done(delivered) => {
+            // Also where the client refused it: nobody else gets it, [MQTT-4.8.2-6].
             messages.release(delivered.message);
             delivered.merged
         }

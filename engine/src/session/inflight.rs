@@ -1,6 +1,7 @@
 //! The window of QoS 1 and 2 deliveries that the client has not acknowledged, in the order they were sent.
 
 use super::message::MessageKey;
+use super::share::ShareOf;
 use crate::wire::QoS;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -24,6 +25,8 @@ pub struct Delivered {
     pub ids: Ids,
     /// The merged subscription whose frame this is.
     pub merged: Option<FrameOf>,
+    /// The share group whose message this is: another member may get it.
+    pub share: Option<ShareOf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -149,6 +152,26 @@ impl Inflight {
         }
     }
 
+    /// Takes out deliveries, whether sent on the present connection or not. Their identifiers are free.
+    pub fn take_where(&mut self, mut is_wanted: impl FnMut(&Slot) -> bool) -> Vec<Delivered> {
+        let (mut taken, mut kept) = (Vec::new(), VecDeque::with_capacity(self.slots.len()));
+        let mut sent = 0;
+        for (at, slot) in self.slots.drain(..).enumerate() {
+            if is_wanted(&slot) {
+                taken.push(slot.delivered);
+            } else {
+                sent += usize::from(at < self.sent);
+                kept.push_back(slot);
+            }
+        }
+        (self.slots, self.sent) = (kept, sent);
+        taken
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.slots.iter_mut()
+    }
+
     /// PUBACK.
     pub fn puback(&mut self, packet_id: u16) -> Acked {
         match self.find(packet_id) {
@@ -213,7 +236,7 @@ mod tests {
 
     fn delivered(messages: &mut Messages, qos: QoS) -> Delivered {
         let message = messages.insert(Message::new("t", b"", b"", 0));
-        Delivered { message, qos, retain: false, ids: Ids::new(), merged: None }
+        Delivered { message, qos, retain: false, ids: Ids::new(), merged: None, share: None }
     }
 
     #[test]

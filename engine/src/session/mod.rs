@@ -11,6 +11,7 @@ pub mod frame;
 pub mod inflight;
 pub mod message;
 pub mod queue;
+pub mod share;
 pub mod will;
 
 use crate::key::{ConnId, FilterHandle};
@@ -46,6 +47,8 @@ pub struct Session {
     pub walks: SmallVec<[u32; 4]>,
     /// A merged subscription waits until its window and queue have room.
     pub is_awaited: bool,
+    /// How its share groups see it.
+    pub standing: Standing,
     pub will: Option<Box<Will>>,
     /// When the session ends, while it has no connection; milliseconds, monotonic.
     pub ends_at_ms: u64,
@@ -65,6 +68,19 @@ pub struct SubscriptionRef {
     pub position: u32,
 }
 
+/// How the share groups that a session is a member of see it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Standing {
+    /// It was never a member of any.
+    #[default]
+    Outsider,
+    /// Not connected.
+    Absent,
+    /// Connected; window or queue have no room for a message that could leave at once.
+    Busy,
+    Ready,
+}
+
 /// What a subscriber asked for, per filter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Wish {
@@ -79,5 +95,14 @@ impl Session {
     /// Whether the session outlives its network connection.
     pub fn is_lasting(&self) -> bool {
         self.expiry_s > 0
+    }
+
+    /// How share groups are to see a member.
+    pub fn standing_now(&self) -> Standing {
+        match self.conn {
+            None => Standing::Absent,
+            Some(_) if self.delivery.queue_is_empty() && self.delivery.window_is_open() => Standing::Ready,
+            Some(_) => Standing::Busy,
+        }
     }
 }

@@ -68,6 +68,17 @@ impl Queue {
         true
     }
 
+    /// Takes out what is wanted, in its order, still held: whoever takes it releases it.
+    pub fn take_where(&mut self, messages: &Messages, is_wanted: impl Fn(&Delivered) -> bool) -> Vec<Delivered> {
+        if !self.waiting.iter().any(&is_wanted) {
+            return Vec::new();
+        }
+        let (taken, kept) = self.waiting.drain(..).partition::<VecDeque<Delivered>, _>(is_wanted);
+        self.waiting = kept;
+        self.bytes -= taken.iter().map(|delivered| messages.get(delivered.message).cost_bytes()).sum::<usize>();
+        taken.into()
+    }
+
     /// The oldest, still held: whoever takes it releases it.
     pub fn pop(&mut self, messages: &Messages) -> Option<Delivered> {
         let delivered = self.waiting.pop_front()?;
@@ -89,7 +100,8 @@ mod tests {
         let bounds = Bounds { messages: 3, bytes: 1_000, overflow: Overflow::DropOldest };
         let mut push = |queue: &mut Queue, payload: &[u8], merged| {
             let message = messages.insert(Message::new("t", payload, b"", 0));
-            let delivered = Delivered { message, qos: QoS::AtLeastOnce, retain: false, ids: Ids::new(), merged };
+            let delivered =
+                Delivered { message, qos: QoS::AtLeastOnce, retain: false, ids: Ids::new(), merged, share: None };
             let queued = queue.push(delivered, &mut messages, &bounds);
             messages.drop_unheld(message);
             (queued, messages.len())

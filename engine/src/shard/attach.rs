@@ -11,7 +11,7 @@ use crate::session::acks::Acks;
 use crate::session::connect::{Granted, accept, judge, refuse};
 use crate::session::deliver::{Delivery, begin_again, release_all};
 use crate::session::will::Will;
-use crate::session::{NEVER_EXPIRES, Session};
+use crate::session::{NEVER_EXPIRES, Session, Standing};
 use crate::wire::{Connect, Disconnect, Fault, ReasonCode, Version};
 use smallvec::SmallVec;
 
@@ -151,6 +151,7 @@ impl Shard {
             }
         }
         self.home.pump(now, key, out);
+        self.home.look_at_member(key);
         key
     }
 
@@ -221,6 +222,8 @@ impl Shard {
         if !wants_will {
             session.will = None;
         }
+        self.home.look_at_member(key);
+        let Some(session) = self.home.sessions.get_mut(key) else { return };
         if !session.is_lasting() {
             self.queue_will(key); // the session's end is never after the delay, [MQTT-3.1.2-8]
             return self.end_session(key);
@@ -363,6 +366,7 @@ fn new_session(client_id: &str) -> Session {
         acks: Acks::default(),
         walks: SmallVec::new(),
         is_awaited: false,
+        standing: Standing::default(),
         will: None,
         ends_at_ms: 0,
         stamp: 0,

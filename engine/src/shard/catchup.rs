@@ -118,6 +118,7 @@ impl Subtree {
         let done = match open.kind {
             Kind::Plain => self.plain_slice(home, walk, &mut open, homes),
             Kind::Merged => self.merged_slice(home, walk, &mut open, homes),
+            Kind::Shared => true, // a share group reads no retained messages, MQTT 5 section 4.8.2
         };
         if !done {
             self.walks.open.insert((home, walk), open);

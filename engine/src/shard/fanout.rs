@@ -11,6 +11,7 @@ use crate::session::deliver::{deliver, is_expired, remaining_expiry_s};
 use crate::session::inflight::{Delivered, Ids};
 use crate::session::message::{Message, MessageKey};
 use crate::session::queue::Queued;
+use crate::session::share::ShareOf;
 use crate::wire::{PublishHead, QoS, ReasonCode, Version};
 
 /// A row on its way to many sessions: what is made once.
@@ -18,18 +19,20 @@ pub struct Cast<'a> {
     topic: &'a str,
     payload: &'a [u8],
     properties: &'a [u8],
-    qos: QoS,
-    retain: bool,
-    expires_at_ms: u64,
+    pub qos: QoS,
+    pub retain: bool,
+    pub expires_at_ms: u64,
     publisher: Client,
     /// Kept for those who cannot take it at once.
-    message: Option<MessageKey>,
+    pub message: Option<MessageKey>,
     /// The whole packet at QoS 0, RETAIN 0 and without identifiers, in `Home::encoded`: for 3.1.1 and for 5.
     encoded: [Option<(usize, usize)>; 2],
     /// Whether there is more than one reader, so that encoding once pays.
     is_shared: bool,
     /// It comes from a walk, which is paced by its reader; else a reader that is slow does not get it at QoS 0.
     is_paced: bool,
+    /// It goes to one member of a share group.
+    pub share: Option<ShareOf>,
 }
 
 impl<'a> Cast<'a> {
@@ -46,6 +49,7 @@ impl<'a> Cast<'a> {
             encoded: [None; 2],
             is_shared: false,
             is_paced: false,
+            share: None,
         }
     }
 
@@ -212,7 +216,7 @@ impl Home {
         let message = *cast.message.get_or_insert_with(|| {
             messages.insert(Message::new(cast.topic, cast.payload, cast.properties, cast.expires_at_ms))
         });
-        let delivered = Delivered { message, qos, retain, ids: Ids::from_slice(ids), merged: None };
+        let delivered = Delivered { message, qos, retain, ids: Ids::from_slice(ids), merged: None, share: cast.share };
         let queued =
             with_way(session, messages, bounds, stats, now, out, |session, way| deliver(session, delivered, way));
         if queued == Queued::Disconnect {

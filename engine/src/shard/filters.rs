@@ -1,8 +1,10 @@
 //! The home's table of filters: who of its clients wants what. Owners know only that this home wants it.
 
+use super::members::{ABSENT, Members};
 use crate::key::{FilterHandle, SessionKey};
-use crate::session::{SubscriptionRef, Wish};
+use crate::session::{Standing, SubscriptionRef, Wish};
 use crate::topic::{Kind, Owners};
+use crate::wire::QoS;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
@@ -14,6 +16,14 @@ pub struct Subscriber {
     pub wish: Wish,
     /// Its merged state; meaningless for a plain one.
     pub merged: u32,
+    /// In a share group: where it stands among the members that are connected, or `ABSENT`.
+    pub present: u32,
+}
+
+impl Subscriber {
+    pub fn new(session: SessionKey, wish: Wish, merged: u32) -> Subscriber {
+        Subscriber { session, wish, merged, present: ABSENT }
+    }
 }
 
 pub struct Slot {
@@ -21,6 +31,8 @@ pub struct Slot {
     pub kind: Kind,
     pub owners: Owners,
     pub subscribers: Vec<Subscriber>,
+    /// Of a share group: who of the subscribers is connected.
+    pub members: Option<Box<Members>>,
     /// Owners that have not confirmed that they dropped it; 0 while it is in use.
     dropping: u32,
 }
@@ -60,7 +72,8 @@ impl Filters {
         if let Some(handle) = self.find(text, kind) {
             return handle;
         }
-        let slot = Slot { text: text.into(), kind, owners, subscribers: Vec::new(), dropping: 0 };
+        let members = (kind == Kind::Shared).then(Box::default);
+        let slot = Slot { text: text.into(), kind, owners, subscribers: Vec::new(), members, dropping: 0 };
         let index = match self.free.pop() {
             Some(index) => {
                 self.slots[index as usize] = slot;
@@ -101,22 +114,38 @@ impl Filters {
         if slot.dropping == 0 {
             slot.text = Box::default();
             slot.subscribers = Vec::new();
+            slot.members = None;
             self.free.push(handle.0);
         }
     }
 
     /// Appends a subscriber and says where it stands.
     pub fn subscribe(&mut self, handle: FilterHandle, subscriber: Subscriber) -> SubscriptionRef {
-        let subscribers = &mut self.slots[handle.index()].subscribers;
-        subscribers.push(subscriber);
-        SubscriptionRef { handle, position: subscribers.len() as u32 - 1 }
+        let slot = &mut self.slots[handle.index()];
+        slot.subscribers.push(subscriber);
+        slot.count_keeping(0, u32::from(subscriber.wish.qos > QoS::AtMostOnce));
+        SubscriptionRef { handle, position: slot.subscribers.len() as u32 - 1 }
+    }
+
+    /// The subscriber that stands there asks for something else now. Returns it as it was.
+    pub fn replace(&mut self, at: SubscriptionRef, wish: Wish, merged: u32) -> Subscriber {
+        let slot = &mut self.slots[at.handle.index()];
+        let subscriber = &mut slot.subscribers[at.position as usize];
+        let replaced = *subscriber;
+        (subscriber.wish, subscriber.merged) = (wish, merged);
+        let keeps = |wish: &Wish| u32::from(wish.qos > QoS::AtMostOnce);
+        slot.count_keeping(keeps(&replaced.wish), keeps(&wish));
+        replaced
     }
 
     /// Removes a subscriber. The last one moves into its place: returns whose reference must now point there.
     pub fn unsubscribe(&mut self, at: SubscriptionRef) -> (Subscriber, Option<SessionKey>) {
-        let subscribers = &mut self.slots[at.handle.index()].subscribers;
-        let removed = subscribers.swap_remove(at.position as usize);
-        (removed, subscribers.get(at.position as usize).map(|moved| moved.session))
+        let slot = &mut self.slots[at.handle.index()];
+        slot.stand(at.position, Standing::Absent);
+        let removed = slot.subscribers.swap_remove(at.position as usize);
+        slot.count_keeping(u32::from(removed.wish.qos > QoS::AtMostOnce), 0);
+        slot.stands_now_at(at.position);
+        (removed, slot.subscribers.get(at.position as usize).map(|moved| moved.session))
     }
 
     /// The merged subscription that stands there, if it is one.

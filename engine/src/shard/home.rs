@@ -3,6 +3,7 @@
 
 use super::conns::{Conns, State};
 use super::filters::Filters;
+use super::members::{Returned, ShareWork};
 use super::merged::Mergeds;
 use super::outbox::Outbox;
 use super::parcel::{Stand, WalkStart};
@@ -27,11 +28,30 @@ use std::collections::VecDeque;
 /// What a home asks of an owner. Waits in `Home::asks` until the lane has room, and holds back the rows that follow.
 #[derive(Debug)]
 pub enum Ask {
-    Want { handle: FilterHandle, session: SessionKey, ticket: u32 },
-    Drop { handle: FilterHandle },
-    Walk { handle: FilterHandle, start: WalkStart },
-    More { walk: u32 },
-    Cancel { walk: u32 },
+    Want {
+        handle: FilterHandle,
+        session: SessionKey,
+        ticket: u32,
+    },
+    Drop {
+        handle: FilterHandle,
+    },
+    /// The members of a share group here are others now, or can take more or less.
+    Presence {
+        handle: FilterHandle,
+    },
+    /// A message of a share group that nobody here is left for.
+    Return(Box<Returned>),
+    Walk {
+        handle: FilterHandle,
+        start: WalkStart,
+    },
+    More {
+        walk: u32,
+    },
+    Cancel {
+        walk: u32,
+    },
 }
 
 /// A walk at an owner, seen from its reader.
@@ -62,6 +82,8 @@ pub struct Home {
     pub sessions: Sessions,
     pub filters: Filters,
     pub merged: Mergeds,
+    /// What is to be done for share groups at the end of the step.
+    pub share_work: ShareWork,
     pub messages: Messages,
     pub wheel: Wheel,
     pub stats: Stats,
@@ -103,6 +125,7 @@ impl Home {
             sessions: Sessions::new(seed),
             filters: Filters::new(seed),
             merged: Mergeds::default(),
+            share_work: ShareWork::default(),
             messages: Messages::default(),
             wheel: Wheel::default(),
             stats: Stats::default(),

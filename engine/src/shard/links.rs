@@ -2,7 +2,7 @@
 
 use super::home::{Ask, Home};
 use super::outbox::Outbox;
-use super::parcel::{Down, DownItem, Up, UpItem, Verdict, WalkStart};
+use super::parcel::{Down, DownItem, Kind, Up, UpItem, Verdict, WalkStart};
 use super::subtree::{Homes, Origin};
 use super::{Shard, owner_side};
 use crate::clock::Now;
@@ -27,7 +27,17 @@ impl Shard {
                         reach.down_to(from).items.push(DownItem::Verdict { to, ticket, verdict });
                     }
                 }
-                UpItem::Want { filter, kind, handle, session, ticket } => {
+                UpItem::Want { filter, kind: Kind::Shared, handle, session, ticket, counts } => {
+                    subtree.join(from, text(filter), handle, counts, &mut reach);
+                    reach.down_to(from).items.push(DownItem::Applied { to: session, ticket });
+                }
+                UpItem::Presence { share, handle, counts } => {
+                    subtree.tell_presence(from, text(share), handle, counts, &mut reach);
+                }
+                UpItem::Return { index, share, returns } => {
+                    subtree.take_back(batch.view(index), text(share), returns, &mut reach);
+                }
+                UpItem::Want { filter, kind, handle, session, ticket, .. } => {
                     subtree.want(from, text(filter), kind, handle);
                     reach.down_to(from).items.push(DownItem::Applied { to: session, ticket });
                 }
@@ -55,6 +65,11 @@ impl Shard {
                     let handles = &parcel.handles[first as usize..(first + count) as usize];
                     self.home.deliver_row(now, &view, &view.rows[row as usize], handles, out);
                 }
+                DownItem::Share { source, packet, row, offer } => {
+                    let view = parcel.source(source).view(packet);
+                    self.home.take_or_return(now, &view, &view.rows[row as usize], (offer, from), out);
+                }
+                DownItem::Recall { handle } => self.recall(now, handle, out),
                 DownItem::Frame(frame) => {
                     self.home.on_frame(now, from, &frame, frame.body.of(&parcel.batch.bytes), out);
                 }
@@ -115,7 +130,7 @@ impl Shard {
                     any_here = true;
                     self.answer_here(now, ask, out);
                 } else {
-                    send_ask(&self.home, owner, ask, out);
+                    send_ask(&mut self.home, owner, ask, out);
                 }
             }
         }
@@ -126,6 +141,19 @@ impl Shard {
         let me = self.me;
         let (subtree, roots, mut reach) = owner_side!(self, now, out);
         match ask {
+            Ask::Want { handle, session, ticket } if reach.home.filters.slot(handle).members.is_some() => {
+                let slot = reach.home.filters.slot(handle);
+                let (share, counts) = (slot.text.clone(), slot.counts());
+                subtree.join(me, &share, handle, counts, &mut reach);
+                reach.local.items.push(DownItem::Applied { to: session, ticket });
+            }
+            Ask::Presence { handle } => {
+                let Some((share, counts)) = reach.home.presence_to_tell(handle, me) else { return };
+                subtree.tell_presence(me, &share, handle, counts, &mut reach);
+            }
+            Ask::Return(returned) => {
+                subtree.take_back(returned.batch.view(0), &returned.share, returned.returns, &mut reach);
+            }
             Ask::Want { handle, session, ticket } => {
                 let slot = reach.home.filters.slot(handle);
                 subtree.want(me, &slot.text, slot.kind, handle);
@@ -146,13 +174,21 @@ impl Shard {
     }
 }
 
-fn send_ask(home: &Home, owner: ShardId, ask: Ask, out: &mut Outbox) {
+fn send_ask(home: &mut Home, owner: ShardId, ask: Ask, out: &mut Outbox) {
     let up = out.up_to(owner);
     let item = match ask {
         Ask::Want { handle, session, ticket } => {
             let slot = home.filters.slot(handle);
             let filter = up.batch.keep(slot.text.as_bytes());
-            UpItem::Want { filter, kind: slot.kind, handle, session, ticket }
+            UpItem::Want { filter, kind: slot.kind, handle, session, ticket, counts: slot.counts() }
+        }
+        Ask::Presence { handle } => {
+            let Some((share, counts)) = home.presence_to_tell(handle, owner) else { return };
+            UpItem::Presence { share: up.batch.keep(share.as_bytes()), handle, counts }
+        }
+        Ask::Return(returned) => {
+            let index = up.batch.copy_packet(returned.batch.view(0));
+            UpItem::Return { index, share: up.batch.keep(returned.share.as_bytes()), returns: returned.returns }
         }
         Ask::Drop { handle } => {
             let slot = home.filters.slot(handle);

@@ -462,8 +462,14 @@ impl Home {
             }
         } else {
             let message = self.messages.insert(Message::new(&topic, sending.body, &self.properties, 0));
-            let delivered =
-                Delivered { message, qos, retain, ids, merged: Some(FrameOf { index, serial: merged.serial }) };
+            let delivered = Delivered {
+                message,
+                qos,
+                retain,
+                ids,
+                merged: Some(FrameOf { index, serial: merged.serial }),
+                share: None,
+            };
             let Home { messages, bounds, stats, .. } = self;
             let send = |session: &mut Session, way: &mut Way<'_>| deliver(session, delivered, way);
             with_way(session, messages, bounds, stats, now, out, send);

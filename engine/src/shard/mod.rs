@@ -9,6 +9,7 @@
 //! publish    a PUBLISH to its owners                   subtree    versions, retained rows, matching (owner)
 //! subscribe  filters of clients, wishes to owners      catchup    snapshots and retained messages (owner)
 //! fanout     a row to its plain subscribers            merged     frames to merged subscribers
+//! share      share groups (owner)                      members     the members of share groups at their home
 //! links      parcels from and to other shards
 //! ```
 
@@ -21,12 +22,14 @@ mod filters;
 pub mod home;
 pub mod input;
 mod links;
+mod members;
 mod merged;
 pub mod outbox;
 pub mod parcel;
 mod publish;
 mod receive;
 mod sessions;
+mod share;
 mod subscribe;
 pub mod subtree;
 mod wheel;
@@ -46,7 +49,7 @@ use crate::stats::Stats;
 use crate::topic::Roots;
 use attach::DueWill;
 use home::Home;
-use parcel::Down;
+use parcel::{Down, Offer};
 use std::collections::VecDeque;
 use subtree::{Homes, Subtree};
 use wheel::Timer;
@@ -93,6 +96,10 @@ struct Reach<'a> {
 impl Homes for Reach<'_> {
     fn deliver_here(&mut self, view: &View<'_>, row: &Row, handles: &[FilterHandle]) {
         self.home.deliver_row(self.now, view, row, handles, self.out);
+    }
+
+    fn offer_here(&mut self, view: &View<'_>, row: &Row, offer: Offer) -> bool {
+        self.home.take_offer(self.now, view, row, offer, self.out)
     }
 
     fn down_to(&mut self, home: ShardId) -> &mut Down {
@@ -179,6 +186,7 @@ impl Shard {
         let waits = !self.home.blocked.is_empty()
             || !self.wills.is_empty()
             || self.home.has_asks()
+            || self.home.share_work.waits()
             || self.subtree.has_verdicts();
         let look_again = waits.then_some(now.mono_ms + LOOK_AGAIN_MS);
         let expiry = self.subtree.retained.next_expiry_ms();
@@ -239,6 +247,7 @@ impl Shard {
     /// Lets both sides of this shard talk until neither has anything to say.
     fn settle(&mut self, now: Now, out: &mut Outbox) {
         loop {
+            self.settle_shares(now, out);
             let asked = self.pass_asks(now, out);
             if self.local.items.is_empty() {
                 if !asked {
@@ -263,6 +272,7 @@ impl Shard {
         let waits = this.waits_to_drain && this.is_blocked;
         if let conns::State::Live(session) = this.state {
             self.home.pump(now, session, out);
+            self.home.look_at_member(session);
             self.home.catch_up(session, out);
         }
         if waits {

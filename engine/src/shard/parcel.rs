@@ -2,6 +2,7 @@
 
 use crate::key::{Client, FilterHandle, SessionKey, Span};
 use crate::row::batch::Batch;
+pub use crate::topic::share::Counts;
 pub use crate::topic::{Kind, Owners};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -27,6 +28,20 @@ pub enum UpItem {
         handle: FilterHandle,
         session: SessionKey,
         ticket: u32,
+        /// Of a share group: the members here, as they are now.
+        counts: Counts,
+    },
+    /// What the home has of members of the share group now.
+    Presence {
+        share: Span,
+        handle: FilterHandle,
+        counts: Counts,
+    },
+    /// `batch.packets[index]` was for a member of the share group that has gone: for another.
+    Return {
+        index: u32,
+        share: Span,
+        returns: u8,
     },
     /// The home no longer wants it; answered by `Dropped`, after which the handle may mean something else.
     Drop {
@@ -134,6 +149,17 @@ pub enum DownItem {
         first: u32,
         count: u32,
     },
+    /// Row `row` of packet `packet` goes to one member of a share group; it goes back where that cannot be.
+    Share {
+        source: Source,
+        packet: u32,
+        row: u32,
+        offer: Offer,
+    },
+    /// Members of the group are connected elsewhere: what waits here for those who are not goes back.
+    Recall {
+        handle: FilterHandle,
+    },
     /// A frame for all merged subscribers of `handle` that stand where the owner stands.
     Frame(Frame),
     /// A slice of a plain walk: the rows of packets `first..first+count` of the parcel's own batch.
@@ -159,6 +185,16 @@ pub enum DownItem {
         ticket: u32,
         verdict: Verdict,
     },
+}
+
+/// A message for one member of a share group.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer {
+    pub handle: FilterHandle,
+    /// Where no member is connected one is to keep it.
+    pub keep: bool,
+    /// Times that it came back to the owner.
+    pub returns: u8,
 }
 
 /// A part of a merged walk: one slice is one frame.

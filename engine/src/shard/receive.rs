@@ -226,6 +226,7 @@ impl Shard {
             }
         };
         self.home.pump(now, key, out);
+        self.home.look_at_member(key);
         if let Some(frame) = merged {
             self.home.frame_acked(frame, out);
         }

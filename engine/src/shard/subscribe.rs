@@ -9,12 +9,13 @@ use super::parcel::Stand;
 use super::receive::Flow;
 use crate::clock::Now;
 use crate::dialect::{
-    Intent, Parsed, Verb, allowed_on_subscribe, combine, find_property, parse_prefix, parse_property, parse_unsubscribe,
+    Intent, Parsed, Verb, allowed_on_subscribe, combine, find_property, is_shared_intent, parse_prefix, parse_property,
+    parse_unsubscribe,
 };
 use crate::key::{FilterHandle, SessionKey};
 use crate::session::acks::OwedKind;
 use crate::session::{SubscriptionRef, Wish};
-use crate::topic::{Kind, check_filter};
+use crate::topic::{Kind, check_filter, parse_share};
 use crate::wire::{ReasonCode, Subscribe, SubscriptionOptions, Unsubscribe};
 use smallvec::SmallVec;
 
@@ -25,6 +26,8 @@ struct Asked<'a> {
     /// A snapshot first.
     sync: bool,
     is_safe_topic: bool,
+    /// What topics are to match; of a share group the filter behind its name.
+    matches: &'a str,
 }
 
 /// Why a filter is refused.
@@ -100,23 +103,23 @@ impl Shard {
         mote: Result<Option<&'a str>, &'static str>,
     ) -> Result<Asked<'a>, Refusal> {
         let invalid = |what| (ReasonCode::TopicFilterInvalid, what);
-        if text.starts_with("$share/") {
-            // CONNACK says that they are not available, section 3.2.2.3.13.
-            return Err((ReasonCode::SharedSubscriptionsNotSupported, "shared subscriptions are not available"));
-        }
-        let (prefix, filter) = match parse_prefix(text) {
-            Parsed::Plain(filter) => (None, filter),
-            Parsed::Intent(intent, filter) => (Some(intent), filter),
-            Parsed::Bad(what) => return Err(invalid(what)),
+        let asked = match parse_share(text) {
+            Some(parsed) => judge_share(text, parsed.map_err(invalid)?.1, mote)?,
+            None => {
+                let (prefix, filter) = match parse_prefix(text) {
+                    Parsed::Plain(filter) => (None, filter),
+                    Parsed::Intent(intent, filter) => (Some(intent), filter),
+                    Parsed::Bad(what) => return Err(invalid(what)),
+                };
+                let property = mote.map_err(invalid)?.map_or(Ok(None), parse_property).map_err(invalid)?;
+                match combine(prefix, property).map_err(invalid)? {
+                    None => Asked { filter, kind: Kind::Plain, sync: false, is_safe_topic: false, matches: filter },
+                    Some(intent) => judge_intent(intent, filter)?,
+                }
+            }
         };
-        let property = mote.map_err(invalid)?.map_or(Ok(None), parse_property).map_err(invalid)?;
-        let intent = combine(prefix, property).map_err(invalid)?;
-        let asked = match intent {
-            None => Asked { filter, kind: Kind::Plain, sync: false, is_safe_topic: false },
-            Some(intent) => judge_intent(intent, filter)?,
-        };
-        check_filter(filter, self.home.config.limits.topic_levels).map_err(invalid)?;
-        let has_it = self.find_subscription(key, filter, asked.kind).is_some();
+        check_filter(asked.matches, self.home.config.limits.topic_levels).map_err(invalid)?;
+        let has_it = self.find_subscription(key, asked.filter, asked.kind).is_some();
         let count = self.home.sessions.get(key).map_or(0, |session| session.subscriptions.len());
         if !has_it && count >= self.home.config.limits.subscriptions {
             return Err((ReasonCode::QuotaExceeded, "too many subscriptions"));
@@ -141,11 +144,11 @@ impl Shard {
         let SubscriptionOptions { qos, no_local, retain_as_published, retain_handling } = options;
         let wish = Wish { qos, no_local, retain_as_published, subscription_id };
         let existing = self.find_subscription(key, asked.filter, asked.kind);
-        let owners = self.roots.owners_of_filter(asked.filter);
+        let owners = self.roots.owners_of_filter(asked.matches);
         let handle = self.home.filters.find_or_insert(asked.filter, asked.kind, owners);
         let owners = self.home.owner_list(handle);
         let merged = match asked.kind {
-            Kind::Plain => 0,
+            Kind::Plain | Kind::Shared => 0,
             Kind::Merged => {
                 let group = self.roots.group_of_filter(asked.filter);
                 let asked = MergedAsked { sync: asked.sync, is_safe_topic: asked.is_safe_topic, group };
@@ -154,16 +157,18 @@ impl Shard {
         };
         match existing {
             Some(at) => {
-                let subscriber = &mut self.home.filters.slot_mut(handle).subscribers[at.position as usize];
-                let replaced = std::mem::replace(subscriber, Subscriber { session: key, wish, merged });
+                let replaced = self.home.filters.replace(at, wish, merged);
                 if asked.kind == Kind::Merged {
                     self.home.remove_merged(replaced.merged);
                 }
             }
             None => {
-                let at = self.home.filters.subscribe(handle, Subscriber { session: key, wish, merged });
+                let at = self.home.filters.subscribe(handle, Subscriber::new(key, wish, merged));
                 if let Some(session) = self.home.sessions.get_mut(key) {
                     session.subscriptions.push(at);
+                }
+                if asked.kind == Kind::Shared {
+                    self.home.become_member(key, at);
                 }
             }
         }
@@ -172,6 +177,7 @@ impl Shard {
         }
         let reads = match asked.kind {
             Kind::Merged => true,
+            Kind::Shared => false, // no retained messages, MQTT 5 section 4.8.2
             Kind::Plain => retain_handling == 0 || retain_handling == 1 && existing.is_none(), // [MQTT-3.3.1-9..11]
         };
         Made { handle, reads, waiting: owners.len() as u32 }
@@ -212,7 +218,9 @@ impl Shard {
         let mut codes = Vec::new();
         // [MQTT-3.10.4-6] [MQTT-3.11.3-1] [3.1.1: MQTT-3.10.4-6]
         for text in unsubscribe.filters.iter() {
+            let share = parse_share(text);
             let (kind, filter) = match parse_unsubscribe(text) {
+                _ if share.is_some() => (Kind::Shared, text),
                 Some((Verb::Tree | Verb::Sync, filter)) => (Kind::Merged, filter),
                 Some((Verb::Rows, filter)) => (Kind::Plain, filter),
                 _ if is_merged => (Kind::Merged, text),
@@ -222,9 +230,10 @@ impl Shard {
             if let Some(at) = found {
                 self.remove_subscription(key, at);
             }
+            let judged = share.unwrap_or(Ok(("", filter))).and_then(|(_, filter)| check_filter(filter, levels_max));
             let code = match found {
                 Some(_) => ReasonCode::Success,
-                None if check_filter(filter, levels_max).is_err() => ReasonCode::TopicFilterInvalid,
+                None if judged.is_err() => ReasonCode::TopicFilterInvalid,
                 None => ReasonCode::NoSubscriptionExisted,
             };
             codes.push(code as u8);
@@ -235,6 +244,9 @@ impl Shard {
 
     /// Removes one subscription of a session, and the filter from its owners with the last.
     pub(super) fn remove_subscription(&mut self, key: SessionKey, at: SubscriptionRef) {
+        if self.home.filters.slot(at.handle).kind == Kind::Shared {
+            self.home.cease_member(key, at.handle);
+        }
         let (removed, moved) = self.home.filters.unsubscribe(at);
         debug_assert_eq!(removed.session, key);
         if let Some(session) = self.home.sessions.get_mut(key) {
@@ -256,8 +268,22 @@ impl Shard {
             for owner in owners {
                 self.home.ask(owner, Ask::Drop { handle: at.handle });
             }
+        } else {
+            self.home.tell_presence(at.handle);
         }
     }
+}
+
+/// A share group takes plain messages alone: whatever else is asked of one, right or wrong, is not supported.
+fn judge_share<'a>(
+    text: &'a str,
+    filter: &'a str,
+    mote: Result<Option<&str>, &'static str>,
+) -> Result<Asked<'a>, Refusal> {
+    if is_shared_intent(text) || mote != Ok(None) {
+        return Err((ReasonCode::SharedSubscriptionsNotSupported, "a shared subscription carries no intent"));
+    }
+    Ok(Asked { filter: text, kind: Kind::Shared, sync: false, is_safe_topic: false, matches: filter })
 }
 
 fn judge_intent<'a>(intent: Intent<'_>, filter: &'a str) -> Result<Asked<'a>, Refusal> {
@@ -270,7 +296,7 @@ fn judge_intent<'a>(intent: Intent<'_>, filter: &'a str) -> Result<Asked<'a>, Re
     if intent.options.iter().any(|(name, _)| name != "topic") {
         return Err(NOT_YET);
     }
-    Ok(Asked { filter, kind: Kind::Merged, sync, is_safe_topic: intent.options.has("topic") })
+    Ok(Asked { filter, kind: Kind::Merged, sync, is_safe_topic: intent.options.has("topic"), matches: filter })
 }
 
 const NOT_YET: Refusal = (ReasonCode::ImplementationSpecificError, "this broker does not know that verb or option yet");

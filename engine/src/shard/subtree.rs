@@ -3,7 +3,7 @@
 
 use super::catchup::Walks;
 use super::outbox::Outbox;
-use super::parcel::{Down, DownItem, Frame, Source, Verdict};
+use super::parcel::{Down, DownItem, Frame, Offer, Source, Verdict};
 use crate::clock::Now;
 use crate::config::Tombstones;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
@@ -65,6 +65,8 @@ pub enum Origin<'a> {
 pub trait Homes {
     /// A row goes to the plain subscribers of these handles at the owner's own home.
     fn deliver_here(&mut self, view: &View<'_>, row: &Row, handles: &[FilterHandle]);
+    /// A row for one member of a share group at the owner's own home. False: there is none for it.
+    fn offer_here(&mut self, view: &View<'_>, row: &Row, offer: Offer) -> bool;
     /// The open parcel to a home.
     fn down_to(&mut self, home: ShardId) -> &mut Down;
     fn outbox(&mut self) -> &mut Outbox;
@@ -251,7 +253,7 @@ impl Subtree {
     ) {
         let mut here = std::mem::take(&mut self.handles);
         here.clear();
-        let mut others = false;
+        let (mut others, mut shared) = (false, false);
         for id in matched {
             let entry = self.subscriptions.entry(*id);
             for (home, handle) in &entry.plain {
@@ -261,6 +263,7 @@ impl Subtree {
                     others = true;
                 }
             }
+            shared |= entry.shares.is_some();
             if !entry.merged.is_empty() && self.without_effect.binary_search(&index).is_err() {
                 self.touched.push((*id, index));
             }
@@ -271,6 +274,9 @@ impl Subtree {
         self.handles = here;
         if others {
             self.pass_to_other_homes(view, origin, row, index, matched, homes);
+        }
+        if shared {
+            self.pass_to_shares(view, origin, row, index, matched, homes);
         }
     }
 
@@ -377,6 +383,9 @@ impl Subtree {
     }
 
     pub fn unwant(&mut self, home: ShardId, filter: &str, kind: Kind) {
+        if kind == Kind::Shared {
+            return self.leave(home, filter);
+        }
         self.subscriptions.remove(filter, kind, home, &mut self.interner);
     }
 

@@ -11,7 +11,7 @@
 //! hash                     seeded hash of text that clients choose
 //! level                    Interner: text of a level <-> u32
 //! trie  matcher  cache     filters as a tree; a topic's way through it; topics seen before
-//! subscriptions            filter -> the homes that want it
+//! subscriptions  share     filter -> the homes that want it, and that have members of its share groups
 //! owner                    topic -> root -> group -> shard; client -> home
 //! ```
 
@@ -19,6 +19,7 @@ pub mod filter;
 pub mod level;
 pub mod name;
 pub mod owner;
+pub mod share;
 pub mod subscriptions;
 
 mod cache;
@@ -30,4 +31,5 @@ pub use filter::{check_filter, is_wildcard, matches, stem};
 pub use level::{Interner, Level};
 pub use name::check_name;
 pub use owner::{Owners, Roots};
+pub use share::parse_share;
 pub use subscriptions::{Entry, FilterId, Kind, Subscriptions};

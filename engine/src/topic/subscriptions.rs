@@ -8,6 +8,7 @@ use super::filter::is_wildcard;
 use super::hash::mix;
 use super::level::Interner;
 use super::matcher::Walk;
+use super::share::{Counts, Share, Shares};
 use super::trie::{Place, Trie};
 use crate::key::{FilterHandle, ShardId};
 use smallvec::SmallVec;
@@ -17,6 +18,8 @@ use smallvec::SmallVec;
 pub enum Kind {
     Plain,
     Merged,
+    /// `$share/<name>/<filter>`: plain messages, each to one of the group.
+    Shared,
 }
 
 /// The homes that want a filter, each with the handle that it knows the filter by.
@@ -28,21 +31,22 @@ pub struct Entry {
     pub text: Box<str>,
     pub plain: Homes,
     pub merged: Homes,
+    /// Most filters have none.
+    pub shares: Option<Box<Shares>>,
 }
 
 impl Entry {
-    pub fn homes(&self, kind: Kind) -> &Homes {
+    /// The homes that want single messages or frames; those of a share group are in `shares`.
+    fn homes_mut(&mut self, kind: Kind) -> &mut Homes {
+        debug_assert_ne!(kind, Kind::Shared, "it is joined and left");
         match kind {
-            Kind::Plain => &self.plain,
-            Kind::Merged => &self.merged,
+            Kind::Plain | Kind::Shared => &mut self.plain,
+            Kind::Merged => &mut self.merged,
         }
     }
 
-    fn homes_mut(&mut self, kind: Kind) -> &mut Homes {
-        match kind {
-            Kind::Plain => &mut self.plain,
-            Kind::Merged => &mut self.merged,
-        }
+    fn is_empty(&self) -> bool {
+        self.plain.is_empty() && self.merged.is_empty() && self.shares.is_none()
     }
 }
 
@@ -94,13 +98,58 @@ impl Subscriptions {
         let homes = entry.homes_mut(kind);
         let Some(at) = homes.iter().position(|(other, _)| *other == home) else { return false };
         homes.swap_remove(at);
-        if entry.plain.is_empty() && entry.merged.is_empty() {
+        self.clear_if_empty(filter, place, id, interner);
+        true
+    }
+
+    /// `home` has members of the share group `name` of the valid `filter`, and calls it `handle`. A later handle
+    /// replaces the earlier.
+    pub fn join(
+        &mut self,
+        name: &str,
+        filter: &str,
+        (home, handle): (ShardId, FilterHandle),
+        counts: Counts,
+        interner: &mut Interner,
+    ) -> &mut Share {
+        let place = self.trie.plant(filter, interner);
+        let id = self.trie.get(place).unwrap_or_else(|| self.enter(filter, place));
+        self.wanted(id).shares.get_or_insert_default().join(name, home, handle, counts)
+    }
+
+    /// `home` has no members of it any longer. The filter goes with its last wish.
+    pub fn leave(&mut self, name: &str, filter: &str, home: ShardId, interner: &mut Interner) -> bool {
+        let place = self.trie.find(filter, interner);
+        let Some((place, id)) = place.and_then(|place| Some((place, self.trie.get(place)?))) else { return false };
+        let entry = self.wanted(id);
+        let Some(shares) = entry.shares.as_deref_mut() else { return false };
+        let had = shares.leave(name, home);
+        if shares.is_empty() {
+            entry.shares = None;
+        }
+        self.clear_if_empty(filter, place, id, interner);
+        had
+    }
+
+    /// The share group `name` of `filter`, if any home has members of it.
+    pub fn share(&mut self, name: &str, filter: &str, interner: &Interner) -> Option<&mut Share> {
+        let id = self.find(filter, interner)?;
+        self.shares(id)?.find(name)
+    }
+
+    /// The share groups of a filter, if it has any.
+    #[inline]
+    pub fn shares(&mut self, id: FilterId) -> Option<&mut Shares> {
+        self.wanted(id).shares.as_deref_mut()
+    }
+
+    fn clear_if_empty(&mut self, filter: &str, place: Place, id: FilterId, interner: &mut Interner) {
+        if self.entry(id).is_empty() {
             self.entries[id.index()] = None;
             self.free.push(id);
             self.trie.clear(place, interner);
             self.forget(filter);
         }
-        true
     }
 
     /// The number of `filter`, if any home wants it.
@@ -165,7 +214,7 @@ impl Subscriptions {
 
     /// A filter that nobody wanted before.
     fn enter(&mut self, filter: &str, place: Place) -> FilterId {
-        let entry = Some(Entry { text: filter.into(), plain: Homes::new(), merged: Homes::new() });
+        let entry = Some(Entry { text: filter.into(), plain: Homes::new(), merged: Homes::new(), shares: None });
         let id = match self.free.pop() {
             Some(id) => {
                 self.entries[id.index()] = entry;

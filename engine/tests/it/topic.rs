@@ -195,8 +195,9 @@ impl Twin {
     fn check_entry(&self, id: FilterId, filter: &str) {
         let entry = self.table.entry(id);
         assert_eq!(&*entry.text, filter);
-        let of = |kind| entry.homes(kind).iter().map(move |(home, handle)| ((kind == Kind::Merged, *home), *handle));
-        let mut wishes: Vec<_> = of(Kind::Plain).chain(of(Kind::Merged)).collect();
+        let plain = entry.plain.iter().map(|(home, handle)| ((false, *home), *handle));
+        let merged = entry.merged.iter().map(|(home, handle)| ((true, *home), *handle));
+        let mut wishes: Vec<_> = plain.chain(merged).collect();
         wishes.sort();
         assert_eq!(wishes, self.model[filter].clone().into_iter().collect::<Vec<_>>());
     }

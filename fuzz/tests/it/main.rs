@@ -13,6 +13,7 @@ mod publish;
 mod refusals;
 mod retained;
 mod session;
+mod share;
 mod subscribe;
 mod swarm;
 mod tree;

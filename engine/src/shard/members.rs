@@ -1,0 +1,407 @@
+//! Members of share groups at their home: who of them gets a message, what their owners are told of them, and what
+//! becomes of the messages of one that goes. MQTT 5 section 4.8.2.
+//!
+//! ```text
+//! owner ── Share ──▶ home ── to the member with the least to do
+//!   ▲                 │
+//!   └──── Return ◀────┘ nobody is connected here: the owner takes another home
+//! ```
+//! An owner learns how many members here are connected and ready (`Presence`), always ahead of what is returned to it.
+//! When all members of a home are away while there are others elsewhere it says so (`Recall`), and gets what waits.
+
+use super::Shard;
+use super::fanout::Cast;
+use super::filters::{Slot, Subscriber};
+use super::home::{Ask, Home};
+use super::outbox::Outbox;
+use super::parcel::{Counts, Offer};
+use crate::clock::Now;
+use crate::key::{Client, FilterHandle, SessionKey, ShardId};
+use crate::limits::{SHARE_LOOK_MAX, SHARE_RETURNS_MAX, SHARE_RETURNS_WAITING_MAX};
+use crate::row::batch::{Batch, Packet, Row, View};
+use crate::session::deliver::is_expired;
+use crate::session::inflight::{Delivered, Ids};
+use crate::session::message::Message;
+use crate::session::share::ShareOf;
+use crate::session::{Session, Standing, SubscriptionRef};
+use crate::topic::Kind;
+use crate::wire::QoS;
+
+/// In place of where a member stands that is not connected.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Of the subscribers of one shared filter, who is connected: their positions, first those that are ready.
+#[derive(Default)]
+pub struct Members {
+    present: Vec<u32>,
+    ready: u32,
+    /// Subscribers that were granted a QoS above 0.
+    keeping: u32,
+    /// Where the next look begins.
+    turn: usize,
+    /// A bit per owner that is to be told and was not yet.
+    untold: u64,
+}
+
+/// A message that left a member, or found none.
+#[derive(Debug)]
+pub struct Returned {
+    /// One packet with one row.
+    pub batch: Batch,
+    /// The shared filter as text: when this is sent the handle may mean another.
+    pub share: Box<str>,
+    pub returns: u8,
+}
+
+/// What is to be done for share groups at the end of a step.
+#[derive(Default)]
+pub struct ShareWork {
+    /// Groups that somebody here came for, while nobody was connected: what waits for all others is theirs. With a
+    /// session: that member is gone, and only what waits for it is to go to others, if there are any here.
+    recalls: Vec<(FilterHandle, Option<SessionKey>)>,
+    /// Messages without a member.
+    loose: Vec<Returned>,
+}
+
+impl ShareWork {
+    pub fn waits(&self) -> bool {
+        !self.recalls.is_empty() || !self.loose.is_empty()
+    }
+}
+
+impl Slot {
+    /// What owners are told.
+    pub fn counts(&self) -> Counts {
+        let Some(members) = &self.members else { return Counts::default() };
+        Counts { present: members.present.len() as u32, ready: members.ready, keeping: members.keeping }
+    }
+
+    /// One that keeps messages comes or goes.
+    pub fn count_keeping(&mut self, before: u32, after: u32) {
+        if let Some(members) = &mut self.members {
+            members.keeping = members.keeping - before + after;
+        }
+    }
+
+    /// The member at `position` stands otherwise now.
+    pub fn stand(&mut self, position: u32, standing: Standing) {
+        let Slot { members: Some(members), subscribers, .. } = self else { return };
+        let at = subscribers[position as usize].present;
+        let was_present = at != ABSENT;
+        let was_ready = was_present && at < members.ready;
+        let is_ready = standing == Standing::Ready;
+        let is_present = is_ready || standing == Standing::Busy;
+        if !was_present && is_present {
+            subscribers[position as usize].present = members.present.len() as u32;
+            members.present.push(position);
+        }
+        if was_ready && !is_ready {
+            members.ready -= 1;
+            members.swap(subscribers, at, members.ready);
+        }
+        if is_ready && !was_ready {
+            let at = subscribers[position as usize].present;
+            members.swap(subscribers, at, members.ready);
+            members.ready += 1;
+        }
+        if was_present && !is_present {
+            let at = subscribers[position as usize].present;
+            members.swap(subscribers, at, members.present.len() as u32 - 1);
+            members.present.pop();
+            subscribers[position as usize].present = ABSENT;
+        }
+    }
+
+    /// Another subscriber moved to `position`.
+    pub fn stands_now_at(&mut self, position: u32) {
+        let Slot { members: Some(members), subscribers, .. } = self else { return };
+        if let Some(moved) = subscribers.get(position as usize).filter(|moved| moved.present != ABSENT) {
+            members.present[moved.present as usize] = position;
+        }
+    }
+}
+
+impl Members {
+    fn swap(&mut self, subscribers: &mut [Subscriber], a: u32, b: u32) {
+        self.present.swap(a as usize, b as usize);
+        for at in [a, b] {
+            subscribers[self.present[at as usize] as usize].present = at;
+        }
+    }
+
+    /// Whom to look at for the next message: those that are ready, else those that are connected, as many as a look
+    /// takes, in turns.
+    fn candidates(&self) -> impl Iterator<Item = u32> + '_ {
+        let count = if self.ready > 0 { self.ready as usize } else { self.present.len() };
+        (0..count.min(SHARE_LOOK_MAX)).map(move |step| self.present[(self.turn + step) % count])
+    }
+}
+
+impl Home {
+    /// A message for one member of a group. False: there is none for it here.
+    pub fn take_offer(&mut self, now: Now, view: &View<'_>, row: &Row, offer: Offer, out: &mut Outbox) -> bool {
+        let mut cast = Cast::new(view, row);
+        if is_expired(cast.expires_at_ms, now) {
+            return true;
+        }
+        let kept = |home: &mut Home| if offer.keep { home.pick_keeper(offer.handle) } else { None };
+        let Some(position) = self.pick_present(offer.handle).or_else(|| kept(self)) else { return false };
+        let subscriber = self.filters.slot(offer.handle).subscribers[position as usize];
+        let wish = subscriber.wish;
+        cast.share = Some(ShareOf { handle: offer.handle, qos: cast.qos, retain: cast.retain });
+        let ids = if wish.subscription_id == 0 { Ids::new() } else { Ids::from_slice(&[wish.subscription_id]) };
+        let retain = wish.retain_as_published && cast.retain;
+        self.deliver_one(now, &mut cast, subscriber.session, wish.qos, retain, &ids, out); // [MQTT-4.8.2-3]
+        if let Some(message) = cast.message {
+            self.messages.drop_unheld(message);
+        }
+        self.look_at_member(subscriber.session);
+        true
+    }
+
+    /// As `take_offer`; what cannot be taken goes back to the owner, a bounded number of times.
+    pub fn take_or_return(
+        &mut self,
+        now: Now,
+        view: &View<'_>,
+        row: &Row,
+        (offer, owner): (Offer, ShardId),
+        out: &mut Outbox,
+    ) {
+        if self.take_offer(now, view, row, offer, out) {
+            return;
+        }
+        let mut batch = Batch::default();
+        batch.copy_rows(*view, std::iter::once(*row));
+        let share = self.filters.slot(offer.handle).text.clone();
+        self.stats.share_returned += 1;
+        let returned = Returned { batch, share, returns: offer.returns.saturating_add(1) };
+        self.give_back(now, returned, owner, out);
+    }
+
+    /// Sends a message back to its owner, if that may be.
+    fn give_back(&mut self, now: Now, returned: Returned, owner: ShardId, out: &mut Outbox) {
+        let has_room = self.asks[owner.index()].len() < SHARE_RETURNS_WAITING_MAX;
+        if has_room && returned.returns <= SHARE_RETURNS_MAX {
+            return self.ask(owner, Ask::Return(Box::new(returned)));
+        }
+        let view = returned.batch.view(0);
+        let kept = self.filters.find(&returned.share, Kind::Shared).is_some_and(|handle| {
+            let offer = Offer { handle, keep: true, returns: returned.returns };
+            self.take_offer(now, &view, &view.rows[0], offer, out)
+        });
+        self.stats.share_dropped += u64::from(!kept);
+    }
+
+    /// The connected member with the least to do among those that the present look takes in; equals take turns.
+    fn pick_present(&mut self, handle: FilterHandle) -> Option<u32> {
+        let Home { filters, sessions, .. } = self;
+        let slot = filters.slot_mut(handle);
+        let Slot { members: Some(members), subscribers, .. } = slot else { return None };
+        let mut best: Option<(usize, usize, u32)> = None;
+        for (step, position) in members.candidates().enumerate() {
+            let load = sessions.get(subscribers[position as usize].session).map_or(usize::MAX, load);
+            if best.is_none_or(|(least, ..)| load < least) {
+                best = Some((load, step, position));
+            }
+            if load == 0 {
+                break;
+            }
+        }
+        let (_, step, position) = best?;
+        members.turn = members.turn.wrapping_add(step + 1) % subscribers.len().max(1);
+        Some(position)
+    }
+
+    /// A member that keeps a message until it is back, as `pick_present`.
+    fn pick_keeper(&mut self, handle: FilterHandle) -> Option<u32> {
+        let Home { filters, sessions, .. } = self;
+        let slot = filters.slot_mut(handle);
+        let Slot { members: Some(members), subscribers, .. } = slot else { return None };
+        let count = subscribers.len();
+        let mut best: Option<(usize, usize, u32)> = None;
+        for step in 0..count {
+            let position = (members.turn + step) % count;
+            let subscriber = &subscribers[position];
+            if subscriber.wish.qos == QoS::AtMostOnce {
+                continue;
+            }
+            let load = sessions.get(subscriber.session).map_or(usize::MAX, load);
+            if best.is_none_or(|(least, ..)| load < least) {
+                best = Some((load, step, position as u32));
+            }
+            if load == 0 || step >= SHARE_LOOK_MAX {
+                break;
+            }
+        }
+        let (_, step, position) = best?;
+        members.turn = members.turn.wrapping_add(step + 1) % count;
+        Some(position)
+    }
+
+    /// A session that may be a member came, went, or can take more or less than before.
+    pub fn look_at_member(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.standing == Standing::Outsider {
+            return;
+        }
+        let standing = session.standing_now();
+        if standing == session.standing {
+            return;
+        }
+        session.standing = standing;
+        for at in 0..session.subscriptions.len() {
+            let Some(at) = self.sessions.get(key).and_then(|session| session.subscriptions.get(at)).copied() else {
+                return;
+            };
+            self.member_stands(key, at, standing);
+        }
+    }
+
+    fn member_stands(&mut self, key: SessionKey, at: SubscriptionRef, standing: Standing) {
+        let slot = self.filters.slot_mut(at.handle);
+        if slot.members.is_none() {
+            return;
+        }
+        let before = slot.counts();
+        slot.stand(at.position, standing);
+        let after = slot.counts();
+        if before.present == 0 && after.present > 0 {
+            self.share_work.recalls.push((at.handle, None));
+        } else if after.present < before.present {
+            self.share_work.recalls.push((at.handle, Some(key)));
+        }
+        if before != after {
+            self.tell_presence(at.handle);
+        }
+    }
+
+    /// A session has a new subscription, which is a share group's.
+    pub fn become_member(&mut self, key: SessionKey, at: SubscriptionRef) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let standing = session.standing_now();
+        let was = std::mem::replace(&mut session.standing, standing);
+        if was != Standing::Outsider && was != standing {
+            session.standing = was;
+            self.look_at_member(key); // its other groups, and this one
+        } else {
+            self.member_stands(key, at, standing);
+        }
+    }
+
+    /// A subscription to a share group ends: what waits unsent goes to others, and with the session also the QoS 1
+    /// messages that are unacknowledged. A QoS 2 message that was sent does not, [MQTT-4.8.2-5].
+    pub fn cease_member(&mut self, key: SessionKey, handle: FilterHandle) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let is_gone = session.conn.is_none();
+        let taken = session.take_share(handle, is_gone, &self.messages);
+        session.leave_share(handle);
+        self.loosen(handle, taken);
+    }
+
+    /// Deliveries become messages without a member.
+    fn loosen(&mut self, handle: FilterHandle, taken: Vec<Delivered>) {
+        self.stats.share_moved += taken.len() as u64;
+        for delivered in taken {
+            let share = self.filters.slot(handle).text.clone();
+            let batch = batch_of(self.messages.get(delivered.message), &delivered);
+            self.messages.release(delivered.message);
+            self.share_work.loose.push(Returned { batch, share, returns: 0 });
+        }
+    }
+
+    /// What waits for members that are not connected becomes loose.
+    fn loosen_absent(&mut self, handle: FilterHandle, only: Option<SessionKey>) {
+        let is_of_it = |member: &Subscriber| member.present == ABSENT && only.is_none_or(|only| only == member.session);
+        let members = self.filters.slot(handle).subscribers.iter();
+        let absent: Vec<SessionKey> = members.filter(|member| is_of_it(member)).map(|member| member.session).collect();
+        for key in absent {
+            let Some(session) = self.sessions.get_mut(key) else { continue };
+            let taken = session.take_share(handle, true, &self.messages);
+            self.loosen(handle, taken);
+        }
+    }
+
+    /// Owners are to learn what the members here are now.
+    pub fn tell_presence(&mut self, handle: FilterHandle) {
+        if self.filters.slot(handle).members.is_none() {
+            return;
+        }
+        for owner in self.owner_list(handle) {
+            let Some(members) = &mut self.filters.slot_mut(handle).members else { return };
+            let bit = 1_u64 << owner.index();
+            if members.untold & bit == 0 {
+                members.untold |= bit;
+                self.ask(owner, Ask::Presence { handle });
+            }
+        }
+    }
+
+    /// What `owner` is told now.
+    pub fn presence_to_tell(&mut self, handle: FilterHandle, owner: ShardId) -> Option<(Box<str>, Counts)> {
+        let slot = self.filters.slot_mut(handle);
+        let members = slot.members.as_deref_mut()?;
+        members.untold &= !(1 << owner.index());
+        Some((slot.text.clone(), slot.counts()))
+    }
+}
+
+impl Shard {
+    /// An owner says that members of the group are connected elsewhere.
+    pub(super) fn recall(&mut self, now: Now, handle: FilterHandle, out: &mut Outbox) {
+        if self.home.filters.slot(handle).members.is_some() {
+            self.home.loosen_absent(handle, None);
+            self.settle_shares(now, out);
+        }
+    }
+
+    /// Messages without a member go to one here, or back to their owners.
+    pub(super) fn settle_shares(&mut self, now: Now, out: &mut Outbox) {
+        while self.home.share_work.waits() {
+            for (handle, only) in std::mem::take(&mut self.home.share_work.recalls) {
+                if self.home.filters.slot(handle).counts().present > 0 {
+                    self.home.loosen_absent(handle, only);
+                }
+            }
+            for returned in std::mem::take(&mut self.home.share_work.loose) {
+                let view = returned.batch.view(0);
+                let taken = self.home.filters.find(&returned.share, Kind::Shared).is_some_and(|handle| {
+                    let offer = Offer { handle, keep: false, returns: returned.returns };
+                    self.home.take_offer(now, &view, &view.rows[0], offer, out)
+                });
+                if !taken {
+                    let owner = self.roots.owner(view.topic(&view.rows[0]));
+                    self.home.give_back(now, returned, owner, out);
+                }
+            }
+        }
+    }
+}
+
+/// What a member has to do already.
+fn load(session: &Session) -> usize {
+    let inflight = session.delivery.inflight.as_ref().map_or(0, |inflight| inflight.len());
+    inflight + session.delivery.queue.as_ref().map_or(0, |queue| queue.len())
+}
+
+/// A delivery as it was published.
+fn batch_of(message: &Message, delivered: &Delivered) -> Batch {
+    let (qos, retain) = delivered.share.map_or((delivered.qos, delivered.retain), |share| (share.qos, share.retain));
+    let mut batch = Batch::default();
+    let topic = batch.keep(message.topic().as_bytes());
+    let payload = batch.keep(message.payload());
+    let properties = batch.keep(message.properties());
+    batch.rows.push(Row { topic, payload, text: false });
+    batch.packets.push(Packet {
+        publisher: Client { home: ShardId(0), session: SessionKey::NONE },
+        ticket: 0,
+        qos,
+        retain,
+        wants_verdict: false,
+        properties,
+        expires_at_ms: message.expires_at_ms,
+        first_row: 0,
+        row_count: 1,
+    });
+    batch
+}
