@@ -1,10 +1,13 @@
 //! rumqttc's two clients, MQTT 3.1.1 and 5, behind one trait. No threads: a client moves only while it is waited for.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// The longest wait for anything. Nothing is asserted about time; a test that hangs must only end.
 const WAIT: Duration = Duration::from_secs(20);
+/// Before it connects again.
+const AGAIN: Duration = Duration::from_millis(20);
 /// Larger than any packet of these tests.
 const PACKET_BYTES: u32 = 4 * 1024 * 1024;
 
@@ -22,6 +25,10 @@ pub struct Options<'a> {
     pub keep_session: bool,
     /// Topic and payload; QoS 1, not retained.
     pub will: Option<(&'a str, &'a str)>,
+    /// It connects again when its connection is lost, by its own means; otherwise that is a failure.
+    pub through_losses: bool,
+    /// MQTT 5 only.
+    pub receive_maximum: Option<u16>,
 }
 
 pub trait Mqtt: Sized {
@@ -30,6 +37,12 @@ pub trait Mqtt: Sized {
     fn subscribe(&mut self, filter: &str, qos: u8);
     /// Returns when the message is acknowledged, or with QoS 0 when it is handed to the socket.
     fn publish(&mut self, topic: &str, payload: &[u8], qos: u8, retain: bool);
+    /// Without waiting for its acknowledgement.
+    fn send(&mut self, topic: &str, payload: &[u8], qos: u8);
+    /// Waits until so many publishes were acknowledged, from the first on.
+    fn settle(&mut self, count: usize);
+    /// Waits until every QoS 2 message that was taken is released.
+    fn released(&mut self);
     /// The next message.
     fn take(&mut self) -> Message;
     /// Waits until the broker has ended the connection.
@@ -48,6 +61,11 @@ macro_rules! client {
                 connection: Connection,
                 messages: VecDeque<Message>,
                 session_present: bool,
+                through_losses: bool,
+                acknowledged: usize,
+                /// Identifiers of QoS 2 messages that are not released. rumqttc shows a message again that comes with DUP,
+                /// so its user has to keep them.
+                taken: HashSet<u16>,
             }
 
             impl Client {
@@ -56,15 +74,39 @@ macro_rules! client {
                     let deadline = Instant::now() + WAIT;
                     loop {
                         let left = deadline.saturating_duration_since(Instant::now());
-                        let event = self.connection.recv_timeout(left).expect("no answer in time").unwrap();
-                        if let Event::Incoming(Incoming::Publish(publish)) = &event {
-                            let topic = String::from_utf8(publish.topic.clone().into()).unwrap();
-                            let (payload, qos) = (publish.payload.to_vec(), publish.qos as u8);
-                            self.messages.push_back(Message { topic, payload, qos, retain: publish.retain });
+                        match self.connection.recv_timeout(left).expect("no answer in time") {
+                            Ok(event) => {
+                                self.look(&event);
+                                if done(&event) {
+                                    return;
+                                }
+                            }
+                            Err(fault) if self.through_losses => {
+                                assert!(Instant::now() < deadline, "{fault}");
+                                sleep(AGAIN);
+                            }
+                            Err(fault) => panic!("{fault}"),
                         }
-                        if done(&event) {
-                            return;
+                    }
+                }
+
+                fn look(&mut self, event: &Event) {
+                    match event {
+                        Event::Incoming(Incoming::Publish(publish)) => {
+                            let again = publish.qos == QoS::ExactlyOnce && !self.taken.insert(publish.pkid);
+                            if !again {
+                                let topic = String::from_utf8(publish.topic.clone().into()).unwrap();
+                                let (payload, qos) = (publish.payload.to_vec(), publish.qos as u8);
+                                self.messages.push_back(Message { topic, payload, qos, retain: publish.retain });
+                            }
+                            assert!(!again || publish.dup, "{publish:?} without DUP");
                         }
+                        Event::Incoming(Incoming::PubRel(pubrel)) => {
+                            self.taken.remove(&pubrel.pkid);
+                        }
+                        Event::Incoming(Incoming::PubAck(_) | Incoming::PubComp(_)) => self.acknowledged += 1,
+                        Event::Incoming(Incoming::ConnAck(connack)) => self.session_present = connack.session_present,
+                        _ => {}
                     }
                 }
             }
@@ -79,16 +121,16 @@ macro_rules! client {
                     settings.set_keep_alive(Duration::from_secs(30));
                     $options(&mut settings, options);
                     let (requests, connection) = Requests::new(settings, 16);
-                    let mut client = Client { requests, connection, messages: VecDeque::new(), session_present: false };
-                    let mut session_present = false;
-                    client.until(|event| match event {
-                        Event::Incoming(Incoming::ConnAck(connack)) => {
-                            session_present = connack.session_present;
-                            true
-                        }
-                        _ => false,
-                    });
-                    client.session_present = session_present;
+                    let mut client = Client {
+                        requests,
+                        connection,
+                        messages: VecDeque::new(),
+                        session_present: false,
+                        through_losses: options.through_losses,
+                        acknowledged: 0,
+                        taken: HashSet::new(),
+                    };
+                    client.until(|event| matches!(event, Event::Incoming(Incoming::ConnAck(_))));
                     client
                 }
 
@@ -109,6 +151,24 @@ macro_rules! client {
                         (2, Event::Incoming(Incoming::PubComp(_))) => true,
                         _ => false,
                     });
+                }
+
+                fn send(&mut self, topic: &str, payload: &[u8], qos: u8) {
+                    self.requests.publish(topic, level(qos), false, payload.to_vec()).unwrap();
+                }
+
+                fn settle(&mut self, count: usize) {
+                    while self.acknowledged < count {
+                        self.until(|event| {
+                            matches!(event, Event::Incoming(Incoming::PubAck(_) | Incoming::PubComp(_)))
+                        });
+                    }
+                }
+
+                fn released(&mut self) {
+                    while !self.taken.is_empty() {
+                        self.until(|event| matches!(event, Event::Incoming(Incoming::PubRel(_))));
+                    }
                 }
 
                 fn take(&mut self) -> Message {
@@ -150,6 +210,7 @@ fn options_v5(settings: &mut rumqttc::v5::MqttOptions, options: &Options<'_>) {
     use rumqttc::v5::mqttbytes::{QoS, v5::LastWill};
     settings.set_clean_start(!options.keep_session);
     settings.set_session_expiry_interval(options.keep_session.then_some(600));
+    settings.set_receive_maximum(options.receive_maximum);
     settings.set_max_packet_size(Some(PACKET_BYTES));
     if let Some((topic, payload)) = options.will {
         settings.set_last_will(LastWill::new(topic, payload, QoS::AtLeastOnce, false, None));

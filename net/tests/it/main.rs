@@ -7,6 +7,7 @@ mod broker;
 mod churn;
 mod clients;
 mod command_line;
+mod cutter;
 mod echo;
 mod handover;
 mod links;

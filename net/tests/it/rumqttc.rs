@@ -2,7 +2,14 @@
 //! extension needs none [3.1.1: MQTT-7.0.0-2].
 
 use crate::clients::{Message, Mqtt, Options, v5, v311};
+use crate::cutter::{Cut, Cutter, Direction, Way};
 use crate::process::Broker;
+
+/// Messages of one cut exchange, and with it as many packets of one kind in one direction.
+const CUT_MESSAGES: usize = 3;
+const DOWN: Direction = Direction::Down;
+const UP: Direction = Direction::Up;
+const WAYS: [Way; 3] = [Way::Swallowed, Way::Torn, Way::Passed];
 
 fn open<M: Mqtt>(broker: &Broker, id: &str) -> M {
     M::open(broker.port, &Options { id, ..Options::default() })
@@ -131,9 +138,141 @@ fn trees<M: Mqtt>(broker: &Broker) {
     assert_eq!(merged.take(), message("light/+/is_on", r#"{"bedroom":0}"#, 1, false));
 }
 
+fn numbers() -> [Vec<u8>; CUT_MESSAGES] {
+    std::array::from_fn(|number| number.to_string().into_bytes())
+}
+
+/// A publisher whose connection ends at each packet in turn: QoS 2 is exactly once, in order, whoever lost what.
+/// rumqttc keeps PUBLISH and PUBREL of its session and sends them again.
+fn publisher_is_cut<M: Mqtt>(broker: &Broker) {
+    let mut reader: M = open(broker, "reader");
+    reader.subscribe("cut/#", 2);
+    for qos in [1, 2] {
+        let packets = CUT_MESSAGES * usize::from(qos);
+        for (direction, count) in [UP, DOWN].into_iter().flat_map(|d| (1..=packets).map(move |count| (d, count))) {
+            for way in WAYS {
+                let cutter = Cutter::to(broker.port);
+                let id = format!("cut{qos}{direction:?}{count}{way:?}");
+                let options = Options { id: &id, keep_session: true, through_losses: true, ..Options::default() };
+                let mut client = M::open(cutter.port, &options);
+                cutter.arm(&[Cut { direction, count, way }]);
+                let topic = format!("cut/{id}");
+                for payload in numbers() {
+                    client.send(&topic, &payload, qos);
+                }
+                client.settle(CUT_MESSAGES);
+                client.publish(&topic, b"end", qos, false);
+                let mut got = Vec::new();
+                while got.last().is_none_or(|last| last != b"end") {
+                    let message = reader.take();
+                    assert_eq!(message.topic, topic);
+                    // at least once: a number comes again only after the numbers that it came before
+                    if qos == 2 || !got.contains(&message.payload) {
+                        got.push(message.payload);
+                    }
+                }
+                assert_eq!(got[..CUT_MESSAGES], numbers(), "{id}");
+                assert_eq!(got.len(), CUT_MESSAGES + 1, "{id}");
+                cutter.has_cut();
+                client.close();
+            }
+        }
+    }
+}
+
+/// A subscriber whose connection ends at each packet in turn. With QoS 2 only before the broker has a PUBREC: rumqttc
+/// forgets at a loss which identifiers it has received, calls the PUBREL that follows unsolicited, and ends every
+/// connection because of it.
+fn subscriber_is_cut<M: Mqtt>(broker: &Broker) {
+    let mut publisher: M = open(broker, "pub");
+    let at_publish = WAYS.map(|way| Cut { direction: DOWN, count: 1, way });
+    let at_answer = [Way::Swallowed, Way::Torn].map(|way| Cut { direction: UP, count: 1, way });
+    let at_any = WAYS.map(|way| Cut { direction: UP, count: 2, way });
+    for (qos, cuts) in [(2, [at_publish.to_vec(), at_answer.to_vec()].concat()), (1, [at_publish, at_any].concat())] {
+        for cut in cuts {
+            let cutter = Cutter::to(broker.port);
+            let id = format!("cut{qos}{cut:?}");
+            let options = Options { id: &id, keep_session: true, through_losses: true, ..Options::default() };
+            let mut client = M::open(cutter.port, &options);
+            client.subscribe(&id, qos);
+            cutter.arm(&[cut]);
+            let wanted = if qos == 2 { &numbers()[..1] } else { &numbers()[..] };
+            let mut got = Vec::new();
+            for payload in wanted {
+                publisher.publish(&id, payload, qos, false);
+            }
+            while got.len() < wanted.len() {
+                let payload = client.take().payload;
+                if qos == 2 || !got.contains(&payload) {
+                    got.push(payload);
+                }
+            }
+            assert_eq!(got, wanted, "{id}");
+            publisher.publish(&id, b"end", qos, false);
+            while client.take().payload != b"end" {
+                assert_eq!(qos, 1, "{id}");
+            }
+            cutter.has_cut();
+            client.close();
+        }
+    }
+}
+
+/// [MQTT-3.3.4-9]: as many as the client said, and the rest when it has acknowledged.
+fn receive_maximum_one<M: Mqtt>(broker: &Broker) {
+    let cutter = Cutter::to(broker.port);
+    let options =
+        Options { id: "one", keep_session: true, through_losses: true, receive_maximum: Some(1), ..Options::default() };
+    let mut reader = M::open(cutter.port, &options);
+    let mut publisher: M = open(broker, "pub");
+    reader.subscribe("rm/t", 2);
+    for number in 0..40_usize {
+        publisher.send("rm/t", number.to_string().as_bytes(), if number % 2 == 0 { 1 } else { 2 });
+        if number % 10 == 9 {
+            publisher.settle(number + 1);
+        }
+    }
+    for number in 0..40 {
+        assert_eq!(reader.take().payload, number.to_string().as_bytes());
+    }
+    assert_eq!(cutter.waiting_max(), 1);
+}
+
+/// QoS 2 messages and those of QoS 1 that waited for a session, each once and in order.
+fn resumed_with_qos_2<M: Mqtt>(broker: &Broker) {
+    let keep = Options { id: "keep2", keep_session: true, ..Options::default() };
+    let mut publisher: M = open(broker, "pub");
+    let mut reader = M::open(broker.port, &keep);
+    reader.subscribe("s2/t", 2);
+    for round in 0..3 {
+        reader.close();
+        for number in 0..20 {
+            publisher.publish("s2/t", format!("{round} {number}").as_bytes(), 1 + number % 2, false);
+        }
+        reader = M::open(broker.port, &keep);
+        assert!(reader.session_present());
+        for number in 0..20 {
+            assert_eq!(reader.take(), message("s2/t", &format!("{round} {number}"), 1 + number % 2, false));
+        }
+        // rumqttc forgets at the end of a connection what is not released
+        reader.released();
+        nothing_before_marker(&mut publisher, &mut reader, "s2/t");
+    }
+}
+
 fn all<M: Mqtt>(shards: usize) {
-    let checks: [fn(&Broker); 7] =
-        [wildcards::<M>, qos_levels::<M>, retained::<M>, will_and_takeover::<M>, resumed::<M>, large::<M>, trees::<M>];
+    let checks: [fn(&Broker); 10] = [
+        wildcards::<M>,
+        qos_levels::<M>,
+        retained::<M>,
+        will_and_takeover::<M>,
+        resumed::<M>,
+        resumed_with_qos_2::<M>,
+        publisher_is_cut::<M>,
+        subscriber_is_cut::<M>,
+        large::<M>,
+        trees::<M>,
+    ];
     for check in checks {
         let broker = Broker::start(shards);
         check(&broker);
@@ -154,9 +293,11 @@ fn mqtt_311_four_shards() {
 #[test]
 fn mqtt_5_one_shard() {
     all::<v5::Client>(1);
+    receive_maximum_one::<v5::Client>(&Broker::start(1));
 }
 
 #[test]
 fn mqtt_5_four_shards() {
     all::<v5::Client>(4);
+    receive_maximum_one::<v5::Client>(&Broker::start(4));
 }
