@@ -16,6 +16,7 @@ import idle
 import mosquitto_corners
 import mosquitto_suite
 import paho_suite
+import share
 import walk
 from broker import ROOT, Broker, binary
 from checks import GivenUp, Report, external, same
@@ -46,7 +47,8 @@ def with_own_broker(report, shards):
         cuts.run(report, (broker.host, broker.port), ("torn",) if shards == 1 else ("swallowed", "passed"))
         corners.run(report, (broker.host, broker.port))
         mosquitto_corners.run(report, (broker.host, broker.port))
-        report.check("SIGTERM ends it with 0 after the cuts and corners", lambda: same(broker.stop(), 0, "exit code"))
+        share.run(report, (broker.host, broker.port))
+        report.check("SIGTERM ends it with 0 after cuts, corners and shares", lambda: same(broker.stop(), 0, "exit code"))
     corners.with_one(report, shards)
     for tool, commands in walk.TOOLS.items():
         with Broker(shards=shards) as broker:
