@@ -47,7 +47,8 @@ impl Delivery {
     }
 }
 
-/// Sends or queues a QoS 1 or 2 message.
+/// Sends or queues a QoS 1 or 2 message, also while its client is away [MQTT-4.5.0-1] [3.1.1: MQTT-3.1.2-5]
+/// [3.1.1: MQTT-4.5.0-1].
 pub fn deliver(session: &mut Session, delivered: Delivered, way: &mut Way<'_>) -> Queued {
     debug_assert!(delivered.qos > QoS::AtMostOnce);
     let may_go = session.delivery.queue_is_empty() && session.delivery.window_is_open();
@@ -61,7 +62,8 @@ pub fn deliver(session: &mut Session, delivered: Delivered, way: &mut Way<'_>) -
     queued
 }
 
-/// Fills the window, as far as the socket takes it: with what is to be sent again, then from the queue.
+/// Fills the window, as far as the socket takes it: with what is to be sent again, then from the queue. Where it is full
+/// nothing more with QoS 1 or 2 is sent [MQTT-4.9.0-2]; nothing else asks [MQTT-4.9.0-3] [MQTT-3.3.4-10].
 pub fn pump(session: &mut Session, way: &mut Way<'_>, send_room: impl Fn(&Vec<u8>) -> bool) {
     let Some(buffer) = way.buffer.as_deref_mut() else { return };
     while session.delivery.window_is_open() && send_room(buffer) {

@@ -31,9 +31,11 @@ pub struct Delivered {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
-    /// PUBLISH sent; PUBACK or PUBREC awaited.
+    /// PUBLISH sent; PUBACK or PUBREC awaited [MQTT-4.3.2-3] [MQTT-4.3.3-3] [3.1.1: MQTT-4.3.2-1] [3.1.1: MQTT-4.3.3-1]. It
+    /// no longer expires [MQTT-4.3.3-7].
     Published,
-    /// PUBREL sent; PUBCOMP awaited. The message itself is no longer needed.
+    /// PUBREL sent; PUBCOMP awaited [MQTT-4.3.3-5]; PUBLISH is not sent again [MQTT-4.3.3-6] [3.1.1: MQTT-4.3.3-1]:
+    /// the message itself is no longer needed.
     Released,
 }
 
@@ -181,7 +183,7 @@ impl Inflight {
         }
     }
 
-    /// PUBREC; with an error reason the delivery ends here, [MQTT-4.4.0-2].
+    /// PUBREC, answered at once [3.1.1: MQTT-4.6.0-4]; with an error reason the delivery ends here, [MQTT-4.4.0-2].
     pub fn pubrec(&mut self, packet_id: u16, refused: bool) -> Acked {
         let Some(index) = self.find(packet_id) else { return Acked::Unknown };
         let slot = &mut self.slots[index];

@@ -213,7 +213,8 @@ impl Shard {
         Flow::Gone
     }
 
-    /// A session loses its connection: it ends, or waits for its client.
+    /// A session loses its connection: it ends [3.1.1: MQTT-3.1.2-6], or waits for its client [MQTT-3.1.2-23]
+    /// [3.1.1: MQTT-3.1.2-4].
     pub(super) fn detach(&mut self, now: Now, key: SessionKey, wants_will: bool) {
         let Some(session) = self.home.sessions.get_mut(key) else { return };
         session.conn = None;
@@ -269,6 +270,7 @@ impl Shard {
         }
     }
 
+    /// Takes the will out of the session: it is published once [MQTT-3.1.2-10] [3.1.1: MQTT-3.1.2-10].
     fn queue_will(&mut self, key: SessionKey) {
         let Some(will) = self.home.sessions.get_mut(key).and_then(|session| session.will.take()) else { return };
         self.wills.push_back(DueWill { client: Client { home: self.me, session: key }, will });

@@ -380,8 +380,10 @@ impl Shard {
             match due.kind {
                 // When all owners have it [MQTT-4.3.2-4] [MQTT-4.3.3-8] [3.1.1: MQTT-4.3.2-2] [3.1.1: MQTT-4.3.3-2];
                 // by the identifier of its PUBLISH [MQTT-2.2.1-5] [3.1.1: MQTT-2.3.1-6]; never with a user property
-                // [MQTT-3.4.2-3] [MQTT-3.5.2-3].
+                // [MQTT-3.4.2-3] [MQTT-3.5.2-3]. PUBACK or PUBREC by its QoS [MQTT-3.3.4-1] [3.1.1: MQTT-3.3.4-1], one for
+                // each PUBLISH, whatever came by the same identifier before [MQTT-4.3.2-5] [3.1.1: MQTT-4.3.2-2].
                 OwedKind::Ack(kind) => {
+                    // MQTT 3.1.1 acknowledges what it refuses too [3.1.1: MQTT-3.3.5-2].
                     let reason = if version.is_v5() { due.reason } else { ReasonCode::Success };
                     encode_within(version, packet_bytes_max, properties.as_properties(), buffer, |properties| {
                         wire::Packet::Ack(Ack { kind, packet_id: due.packet_id, reason, properties }) // [MQTT-3.4.2-2] [MQTT-3.5.2-2]
@@ -396,6 +398,8 @@ impl Shard {
                     });
                     self.start_reading(key, &reading, out);
                 }
+                // By the identifier of its UNSUBSCRIBE [MQTT-2.2.1-6] [3.1.1: MQTT-2.3.1-7]; with words only where they fit
+                // [MQTT-3.11.2-1], never with a user property [MQTT-3.11.2-2].
                 OwedKind::Unsuback(codes) => {
                     encode_within(version, packet_bytes_max, properties.as_properties(), buffer, |properties| {
                         wire::Packet::Unsuback(wire::Unsuback { packet_id: due.packet_id, properties, reasons: &codes })

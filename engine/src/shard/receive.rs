@@ -191,6 +191,7 @@ impl Shard {
             }
             Packet::Disconnect(disconnect) => self.disconnect(now, conn, session, &disconnect, out),
             Packet::Connect(_) => self.protocol_error(now, conn, SECOND_CONNECT.what, out), // [MQTT-3.1.0-2]
+            // No connection has a method [MQTT-4.12.0-7], so none can use it anew [MQTT-4.12.1-2].
             Packet::Auth(_) => self.protocol_error(now, conn, "AUTH without an authentication method", out),
             Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
                 self.protocol_error(now, conn, "a packet that only a server sends", out)
@@ -289,8 +290,10 @@ impl Shard {
     }
 }
 
+/// [MQTT-3.2.2-15]
 const TOO_LARGE: Fault =
     Fault { code: ReasonCode::PacketTooLarge, what: "the packet is larger than the Maximum Packet Size" };
+/// [3.1.1: MQTT-3.1.0-2]
 const SECOND_CONNECT: Fault = Fault::protocol("a second CONNECT");
 const BEFORE_CONNECT: Fault = Fault::protocol("a packet before CONNECT");
 

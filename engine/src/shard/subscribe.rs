@@ -30,7 +30,7 @@ struct Asked<'a> {
     matches: &'a str,
 }
 
-/// Why a filter is refused.
+/// Why a filter is refused: what its code says instead of the granted QoS [MQTT-3.8.4-7].
 type Refusal = (ReasonCode, &'static str);
 
 /// A subscription that was made.
@@ -132,7 +132,8 @@ impl Shard {
         self.home.sessions.get(key)?.subscriptions.iter().find(|at| at.handle == handle).copied()
     }
 
-    /// Makes a subscription, or replaces the one to the same filter [MQTT-3.8.4-3].
+    /// Makes a subscription, or replaces the one to the same filter [MQTT-3.8.4-3] [3.1.1: MQTT-3.8.4-3]: messages go on
+    /// [MQTT-3.8.4-4].
     fn make_subscription(
         &mut self,
         key: SessionKey,
@@ -183,7 +184,7 @@ impl Shard {
         Made { handle, reads, waiting: owners.len() as u32 }
     }
 
-    /// SUBACK has left: retained rows follow.
+    /// SUBACK has left: retained rows follow [3.1.1: MQTT-3.3.1-6].
     pub(super) fn start_reading(&mut self, key: SessionKey, reading: &[FilterHandle], out: &mut Outbox) {
         for handle in reading {
             let Some(session) = self.home.sessions.get(key) else { return };
@@ -239,10 +240,12 @@ impl Shard {
             codes.push(code as u8);
         }
         // Nothing of it is delivered from here on, whatever is under way: UNSUBACK waits for no owner, [MQTT-3.10.4-2].
+        // There is always one [MQTT-3.10.4-4] [MQTT-3.10.4-5] [3.1.1: MQTT-3.10.4-4] [3.1.1: MQTT-3.10.4-5].
         self.answer_at_once(key, OwedKind::Unsuback(codes.into_boxed_slice()), packet_id, out)
     }
 
-    /// Removes one subscription of a session, and the filter from its owners with the last.
+    /// Removes one subscription of a session, and the filter from its owners with the last: nothing new is found through
+    /// it [3.1.1: MQTT-3.10.4-2], and what is in the window stays there [MQTT-3.10.4-3] [3.1.1: MQTT-3.10.4-3].
     pub(super) fn remove_subscription(&mut self, key: SessionKey, at: SubscriptionRef) {
         if self.home.filters.slot(at.handle).kind == Kind::Shared {
             self.home.cease_member(key, at.handle);

@@ -153,7 +153,9 @@ impl Subtree {
         self.retained.trim_tombstones(&mut self.interner, count_max, before_ms, trimmed_max);
     }
 
-    /// Whether the row changed anything.
+    /// What is empty clears [MQTT-3.3.1-6] [3.1.1: MQTT-3.3.1-10]. Keeps what is not empty [MQTT-3.3.1-5]
+    /// [3.1.1: MQTT-3.3.1-5] [3.1.1: MQTT-3.3.1-7], which belongs to no session [3.1.1: MQTT-3.1.2-7]. Whether the row
+    /// changed anything.
     fn keep_row(
         &mut self,
         now: Now,

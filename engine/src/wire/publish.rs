@@ -61,6 +61,8 @@ impl Publish<'_> {
 /// A PUBLISH up to its payload, for one subscriber. Before MQTT 5 everything that is a property is left out.
 #[derive(Clone, Copy, Debug)]
 pub struct PublishHead<'a> {
+    /// It is sent again [MQTT-3.3.1-1] [3.1.1: MQTT-3.3.1-1]; else false, whatever it came with [MQTT-3.3.1-3]
+    /// [MQTT-4.3.2-2] [MQTT-4.3.3-2] [3.1.1: MQTT-3.3.1-3].
     pub dup: bool,
     pub qos: QoS,
     pub retain: bool,
