@@ -247,6 +247,14 @@ impl World {
             .fold((0, 0), |(connections, sessions), stats| (connections + stats.connections, sessions + stats.sessions))
     }
 
+    /// Messages of share groups that left a member for another, that went back to their owner, and that were dropped.
+    pub fn share_counts(&self) -> (u64, u64, u64) {
+        let stats = self.nodes.iter().map(|node| node.shard.stats());
+        stats.fold((0, 0, 0), |(moved, returned, dropped), stats| {
+            (moved + stats.share_moved, returned + stats.share_returned, dropped + stats.share_dropped)
+        })
+    }
+
     /// Deleted rows that the shards remember.
     pub fn tombstones(&self) -> u64 {
         self.nodes.iter().map(|node| node.shard.stats().tombstones).sum()

@@ -148,8 +148,10 @@ impl Shard {
                 reach.local.items.push(DownItem::Applied { to: session, ticket });
             }
             Ask::Presence { handle } => {
-                let Some((share, counts)) = reach.home.presence_to_tell(handle, me) else { return };
+                let counts = reach.home.presence_to_tell(handle, me);
+                let share = std::mem::take(&mut reach.home.filters.slot_mut(handle).text);
                 subtree.tell_presence(me, &share, handle, counts, &mut reach);
+                reach.home.filters.slot_mut(handle).text = share;
             }
             Ask::Return(returned) => {
                 subtree.take_back(returned.batch.view(0), &returned.share, returned.returns, &mut reach);
@@ -183,8 +185,9 @@ fn send_ask(home: &mut Home, owner: ShardId, ask: Ask, out: &mut Outbox) {
             UpItem::Want { filter, kind: slot.kind, handle, session, ticket, counts: slot.counts() }
         }
         Ask::Presence { handle } => {
-            let Some((share, counts)) = home.presence_to_tell(handle, owner) else { return };
-            UpItem::Presence { share: up.batch.keep(share.as_bytes()), handle, counts }
+            let counts = home.presence_to_tell(handle, owner);
+            let share = up.batch.keep(home.filters.slot(handle).text.as_bytes());
+            UpItem::Presence { share, handle, counts }
         }
         Ask::Return(returned) => {
             let index = up.batch.copy_packet(returned.batch.view(0));

@@ -12,7 +12,7 @@
 use super::Shard;
 use super::fanout::Cast;
 use super::filters::{Slot, Subscriber};
-use super::home::{Ask, Home};
+use super::home::{Ask, Home, takes_more};
 use super::outbox::Outbox;
 use super::parcel::{Counts, Offer};
 use crate::clock::Now;
@@ -145,7 +145,8 @@ impl Home {
             return true;
         }
         let kept = |home: &mut Home| if offer.keep { home.pick_keeper(offer.handle) } else { None };
-        let Some(position) = self.pick_present(offer.handle).or_else(|| kept(self)) else { return false };
+        let present = self.pick_present(offer.handle, out);
+        let Some(position) = present.or_else(|| kept(self)) else { return false };
         let subscriber = self.filters.slot(offer.handle).subscribers[position as usize];
         let wish = subscriber.wish;
         cast.share = Some(ShareOf { handle: offer.handle, qos: cast.qos, retain: cast.retain });
@@ -155,7 +156,12 @@ impl Home {
         if let Some(message) = cast.message {
             self.messages.drop_unheld(message);
         }
-        self.look_at_member(subscriber.session);
+        let is_blocked = self.sessions.get(subscriber.session).is_some_and(|session| is_blocked(session, out));
+        if is_blocked {
+            self.set_standing(subscriber.session, Standing::Busy); // `Drained` looks again
+        } else {
+            self.look_at_member(subscriber.session);
+        }
         true
     }
 
@@ -194,13 +200,14 @@ impl Home {
     }
 
     /// The connected member with the least to do among those that the present look takes in; equals take turns.
-    fn pick_present(&mut self, handle: FilterHandle) -> Option<u32> {
+    fn pick_present(&mut self, handle: FilterHandle, out: &mut Outbox) -> Option<u32> {
         let Home { filters, sessions, .. } = self;
         let slot = filters.slot_mut(handle);
         let Slot { members: Some(members), subscribers, .. } = slot else { return None };
         let mut best: Option<(usize, usize, u32)> = None;
         for (step, position) in members.candidates().enumerate() {
-            let load = sessions.get(subscribers[position as usize].session).map_or(usize::MAX, load);
+            let session = sessions.get(subscribers[position as usize].session);
+            let load = session.filter(|session| !is_blocked(session, out)).map_or(usize::MAX, load);
             if best.is_none_or(|(least, ..)| load < least) {
                 best = Some((load, step, position));
             }
@@ -246,6 +253,11 @@ impl Home {
             return;
         }
         let standing = session.standing_now();
+        self.set_standing(key, standing);
+    }
+
+    fn set_standing(&mut self, key: SessionKey, standing: Standing) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
         if standing == session.standing {
             return;
         }
@@ -338,11 +350,12 @@ impl Home {
     }
 
     /// What `owner` is told now.
-    pub fn presence_to_tell(&mut self, handle: FilterHandle, owner: ShardId) -> Option<(Box<str>, Counts)> {
+    pub fn presence_to_tell(&mut self, handle: FilterHandle, owner: ShardId) -> Counts {
         let slot = self.filters.slot_mut(handle);
-        let members = slot.members.as_deref_mut()?;
-        members.untold &= !(1 << owner.index());
-        Some((slot.text.clone(), slot.counts()))
+        if let Some(members) = &mut slot.members {
+            members.untold &= !(1 << owner.index());
+        }
+        slot.counts()
     }
 }
 
@@ -378,6 +391,11 @@ impl Shard {
     }
 }
 
+/// Whether the socket of a connected member takes nothing that may be dropped; if so `Drained` tells when it does.
+fn is_blocked(session: &Session, out: &mut Outbox) -> bool {
+    session.conn.is_some() && !takes_more(session, out)
+}
+
 /// What a member has to do already.
 fn load(session: &Session) -> usize {
     let inflight = session.delivery.inflight.as_ref().map_or(0, |inflight| inflight.len());
@@ -404,4 +422,40 @@ fn batch_of(message: &Message, delivered: &Delivered) -> Batch {
         row_count: 1,
     });
     batch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::topic::Owners;
+
+    fn batch() -> Batch {
+        let mut batch = Batch::default();
+        let message = Message::new("t", b"m", b"", 0);
+        let key = crate::session::message::Messages::default().insert(Message::new("t", b"m", b"", 0));
+        let (qos, share) = (QoS::AtLeastOnce, None);
+        let delivered = Delivered { message: key, qos, retain: false, ids: Ids::new(), merged: None, share };
+        batch.copy_packet(batch_of(&message, &delivered).view(0));
+        batch
+    }
+
+    #[test]
+    fn what_nobody_takes_goes_back_so_often_and_no_more_and_never_to_a_full_lane() {
+        let mut home = Home::new(ShardId(0), 2, Config::default(), 1, 1);
+        let handle = home.filters.find_or_insert("$share/g/t", Kind::Shared, Owners::One(ShardId(1)));
+        let (mut out, batch) = (Outbox::new(2), batch());
+        let view = batch.view(0);
+        let mut offer = |home: &mut Home, returns| {
+            let offer = Offer { handle, keep: false, returns };
+            home.take_or_return(Now::default(), &view, &view.rows[0], (offer, ShardId(1)), &mut out);
+            (home.asks[1].len(), home.stats.share_dropped)
+        };
+        assert_eq!(offer(&mut home, 0), (1, 0));
+        assert_eq!(offer(&mut home, SHARE_RETURNS_MAX - 1), (2, 0));
+        assert_eq!(offer(&mut home, SHARE_RETURNS_MAX), (2, 1));
+        let drop = || Ask::Drop { handle };
+        home.asks[1].resize_with(SHARE_RETURNS_WAITING_MAX, drop);
+        assert_eq!(offer(&mut home, 0), (SHARE_RETURNS_WAITING_MAX, 2));
+    }
 }

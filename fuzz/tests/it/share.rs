@@ -199,6 +199,27 @@ fn who_does_not_acknowledge_gets_no_more_than_fits_its_window() {
 }
 
 #[test]
+fn at_qos_0_too_who_does_not_read_does_not_hold_messages_that_others_could_have() {
+    for shards in [1, 2, 4] {
+        let world = &mut World::new(Plan { piece_bytes_max: 65_536, ..Plan::new(shards as u64, shards) });
+        let (slow_id, fast_id) = apart(world);
+        let slow = subscriber(world, V311, &slow_id, "$share/g/t", Q0);
+        let fast = subscriber(world, V5, &fast_id, "$share/g/t", Q0);
+        world.stop_reading(slow);
+        let publisher = client(world, V5, "p");
+        let large = "x".repeat(200_000);
+        for _ in 0..40 {
+            publish(world, publisher, message("t", &large));
+        }
+        let fast = world.messages(fast).len();
+        world.read_again(slow);
+        world.run_until_quiet();
+        let slow = world.messages(slow).len();
+        assert!((1..=12).contains(&slow) && slow + fast == 40, "{slow} and {fast}");
+    }
+}
+
+#[test]
 fn what_a_member_leaves_goes_to_others_but_qos_2_that_began() {
     // MQTT 5 section 4.8.2, [MQTT-4.8.2-4]; the 3.1.1 client is treated alike
     both_versions(|world, version| {
@@ -414,87 +435,145 @@ fn client_ended(world: &mut World, version: Version, client_id: &str) -> Vec<Own
     packets
 }
 
-/// A member of the random test: its connection, while it has one, and what it acknowledges.
+/// A member of the random test.
 struct Player {
     client_id: String,
     version: Version,
+    /// Its session outlives its connection.
+    is_lasting: bool,
+    /// Its connection, while it has one.
     now: Option<ClientId>,
     is_member: bool,
 }
 
-/// Members that subscribe, unsubscribe, vanish and come back at any moment, while messages at QoS 1 are published.
-fn play(world: &mut World, filter: &str, topics: &[&str]) {
+impl Player {
+    fn new(index: usize, lasting: usize) -> Player {
+        let version = if index.is_multiple_of(2) { V5 } else { V311 };
+        let client_id = format!("player {index}");
+        Player { client_id, version, is_lasting: index < lasting, now: None, is_member: false }
+    }
+
+    fn connect(&mut self, world: &mut World) -> ClientId {
+        let lasting = ConnectOptions::lasting(self.version, &self.client_id);
+        let options = if self.is_lasting { lasting } else { ConnectOptions::new(self.version, &self.client_id) };
+        self.is_member &= self.is_lasting;
+        *self.now.get_or_insert_with(|| world.connect(options))
+    }
+}
+
+/// What the players received: by text, the player and whether it had DUP.
+#[derive(Default)]
+struct Seen {
+    by_text: BTreeMap<usize, Vec<(usize, bool)>>,
+}
+
+impl Seen {
+    fn read(&mut self, player: usize, messages: &[Message]) {
+        for message in messages {
+            self.by_text.entry(message.text().parse().unwrap()).or_default().push((player, message.dup));
+        }
+    }
+
+    fn missing(&self, published: usize) -> Vec<usize> {
+        (0..published).filter(|number| !self.by_text.contains_key(number)).collect()
+    }
+}
+
+/// Members subscribe, unsubscribe, vanish and come back at any moment, while messages are published. At the end
+/// everybody is back. Returns how many messages there were and what became of them.
+fn play(world: &mut World, filter: &str, topics: &[&str], qos: QoS, lasting: usize) -> (usize, Seen) {
     let mut rng = Rng::new(world.plan.seed * 31);
-    let keeper = silent(world, V5, "keeper", filter, Q1);
+    let keeper = silent(world, V5, "keeper", filter, qos);
     world.disconnect(keeper, ReasonCode::Success);
     world.run_until_quiet();
-    let mut got: BTreeMap<String, Vec<bool>> = BTreeMap::new();
-    let mut read = |messages: Vec<Message>| {
-        for message in messages {
-            got.entry(message.text()).or_default().push(message.dup);
-        }
-    };
-    let mut players: Vec<Player> = (0..MEMBERS)
-        .map(|index| {
-            let version = if index % 2 == 0 { V5 } else { V311 };
-            Player { client_id: format!("player {index}"), version, now: None, is_member: false }
-        })
-        .collect();
+    let mut seen = Seen::default();
+    let mut players: Vec<Player> = (0..MEMBERS).map(|index| Player::new(index, lasting)).collect();
     let publisher = client(world, V5, "p");
     let mut published = 0;
     for _ in 0..200 {
         for _ in 0..rng.below(4) {
             let topic = topics[rng.below(topics.len())];
-            world.publish(publisher, message(topic, &published.to_string()).qos(Q1));
+            world.publish(publisher, message(topic, &published.to_string()).qos(qos));
             published += 1;
         }
-        let player = rng.below(MEMBERS);
-        let player = &mut players[player];
-        match player.now {
-            None => player.now = Some(world.connect(ConnectOptions::lasting(player.version, &player.client_id))),
-            Some(now) => match rng.below(4) {
-                0 if player.is_member => {
-                    world.unsubscribe(now, filter);
-                    player.is_member = false;
-                }
-                0 | 1 => {
-                    world.subscribe(now, filter, Q1);
-                    player.is_member = true;
-                }
-                2 => {
-                    world.drop_client(now);
-                    read(world.messages(now));
-                    player.now = None;
-                }
-                _ => {}
-            },
+        let index = rng.below(MEMBERS);
+        let player = &mut players[index];
+        match (player.now, rng.below(4)) {
+            (None, _) => {
+                player.connect(world);
+            }
+            // What was sent to a member before it unsubscribed is its alone, and would end with its session.
+            (Some(now), 0) if player.is_member && player.is_lasting => {
+                world.unsubscribe(now, filter);
+                player.is_member = false;
+            }
+            (Some(now), 0 | 1) => {
+                world.subscribe(now, filter, qos);
+                player.is_member = true;
+            }
+            (Some(now), 2) => {
+                world.drop_client(now);
+                seen.read(index, &world.messages(now));
+                player.now = None;
+            }
+            _ => {}
         }
         let turns = rng.below(12);
         world.run_turns(turns);
     }
     world.run_until_quiet();
-    assert_eq!(acks(&world.received(publisher)).len(), published, "each publish is acknowledged");
-    for player in &players {
-        let now =
-            player.now.unwrap_or_else(|| world.connect(ConnectOptions::lasting(player.version, &player.client_id)));
+    let kind = if qos == Q2 { AckKind::Pubcomp } else { AckKind::Puback };
+    let answers = acks(&world.received(publisher));
+    assert_eq!(answers.iter().filter(|(of, _)| *of == kind).count(), published, "each publish is acknowledged");
+    for (index, player) in players.iter_mut().enumerate() {
+        let now = player.connect(world);
         world.run_until_quiet();
-        read(world.messages(now));
+        seen.read(index, &world.messages(now));
     }
     let keeper = world.connected(ConnectOptions::lasting(V5, "keeper"));
-    read(world.messages(keeper));
-    let missing: Vec<usize> = (0..published).filter(|number| !got.contains_key(&number.to_string())).collect();
-    assert_eq!(missing, [0; 0], "of {published}, in seed {}", world.plan.seed);
+    seen.read(MEMBERS, &world.messages(keeper));
+    (published, seen)
 }
 
-#[test]
-fn whoever_comes_and_goes_no_message_is_missed() {
+/// Plays in several worlds, and says how often messages moved and went back.
+fn plays(qos: QoS, lasting: usize, check: impl Fn(usize, &Seen, u64)) -> (u64, u64) {
+    let (mut all_moved, mut all_returned) = (0, 0);
     for (filter, topics) in [("$share/g/s/#", &["s/1"][..]), ("$share/g/#", &TOPICS[..])] {
-        for seed in 1..=12 {
+        for seed in 1..=9 {
             let shards = [1, 2, 4][seed as usize % 3];
             let lane_parcels = if seed % 2 == 0 { 1 } else { 8 };
             let mut plan = Plan { lane_parcels, piece_bytes_max: 64, ..Plan::new(seed, shards) };
             plan.broker.session.inflight_max = 2;
-            play(&mut World::new(plan), filter, topics);
+            let world = &mut World::new(plan);
+            let (published, seen) = play(world, filter, topics, qos, lasting);
+            let (moved, returned, dropped) = world.share_counts();
+            assert_eq!(dropped, 0);
+            assert_eq!(seen.missing(published), [0; 0], "of {published}, in seed {seed}");
+            check(published, &seen, moved);
+            (all_moved, all_returned) = (all_moved + moved, all_returned + returned);
         }
     }
+    (all_moved, all_returned)
+}
+
+#[test]
+fn whoever_comes_and_goes_no_qos_1_message_is_missed_and_none_comes_twice_that_did_not_move() {
+    let (moved, returned) = plays(Q1, MEMBERS / 2, |_, seen, moved| {
+        let firsts = |of: &Vec<(usize, bool)>| of.iter().filter(|(_, dup)| !dup).count();
+        let again: usize = seen.by_text.values().map(|of| firsts(of).saturating_sub(1)).sum();
+        assert!(again as u64 <= moved, "{again} came twice, {moved} moved");
+    });
+    assert!(moved > 200 && returned > 0, "{moved} moved, {returned} went back");
+}
+
+#[test]
+fn whoever_comes_and_goes_a_qos_2_message_is_had_by_one_member() {
+    // [MQTT-4.8.2-4]: where sessions last, exactly one, however often it goes
+    plays(Q2, MEMBERS, |_, seen, _| {
+        for (number, of) in &seen.by_text {
+            let first = of[0].0;
+            assert!(of.iter().all(|(player, _)| *player == first), "{number} came to {of:?}");
+            assert!(of[1..].iter().all(|(_, dup)| *dup), "{number} came to {of:?}");
+        }
+    });
 }
