@@ -82,6 +82,21 @@ impl Acks {
         ticket
     }
 
+    /// A QoS 2 publish that was received before is acknowledged again, in its turn, [MQTT-4.6.0-3].
+    pub fn owe_again(&mut self, packet_id: u16) {
+        let kind = OwedKind::Ack(AckKind::Pubrec);
+        self.owed.push_back(Owed { kind, packet_id, waiting: 0, matched: true, applied: 0, refused: None, what: None });
+    }
+
+    /// A subscription was replaced and what it reads follows a later SUBACK: no earlier one is to start it.
+    pub fn forget_reading(&mut self, handle: FilterHandle) {
+        for owed in &mut self.owed {
+            if let OwedKind::Suback { reading, .. } = &mut owed.kind {
+                reading.retain(|other| *other != handle);
+            }
+        }
+    }
+
     /// One owner answered.
     pub fn settle(&mut self, ticket: u32, matched: bool, refused: Option<ReasonCode>) {
         let index = ticket.wrapping_sub(self.first_ticket) as usize;

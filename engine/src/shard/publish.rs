@@ -14,7 +14,7 @@ use crate::row::batch::{Packet, Row, View};
 use crate::row::graft::{Bounds, Fault, graft};
 use crate::row::json::write_string;
 use crate::session::acks::{OwedKind, Received};
-use crate::session::deliver::{acknowledge, encode_within};
+use crate::session::deliver::encode_within;
 use crate::session::will::Will;
 use crate::topic::check_name;
 use crate::wire::{self, Ack, AckKind, Properties, Property, PropertyBuffer, Publish, PublishHead, QoS, ReasonCode};
@@ -139,7 +139,8 @@ impl Shard {
         }
         if publish.qos == QoS::ExactlyOnce && !session.acks.receive(publish.packet_id) {
             if !session.acks.is_owed(publish.packet_id) {
-                acknowledge(session.version, AckKind::Pubrec, publish.packet_id, out.sends.buffer(conn));
+                session.acks.owe_again(publish.packet_id);
+                self.flush_acks(key, out);
             }
             return Ok(false);
         }

@@ -38,6 +38,8 @@ struct Made {
     handle: FilterHandle,
     /// Retained rows follow the SUBACK.
     reads: bool,
+    /// It replaced one to the same filter.
+    is_again: bool,
     /// Merged: it is to learn that the SUBACK has left.
     waiting: u32,
 }
@@ -66,7 +68,9 @@ impl Shard {
                 Ok(made) => {
                     codes.push(options.qos as u8);
                     waiting += made.waiting;
-                    reading.extend(made.reads.then_some(made.handle));
+                    if made.reads && !(made.is_again && reading.contains(&made.handle)) {
+                        reading.push(made.handle);
+                    }
                 }
                 Err((code, why)) => {
                     codes.push(if version.is_v5() { code as u8 } else { 0x80 }); // [MQTT-3.9.3-2]
@@ -181,7 +185,14 @@ impl Shard {
             Kind::Shared => false, // no retained messages, MQTT 5 section 4.8.2
             Kind::Plain => retain_handling == 0 || retain_handling == 1 && existing.is_none(), // [MQTT-3.3.1-9..11]
         };
-        Made { handle, reads, waiting: owners.len() as u32 }
+        if reads && existing.is_some() {
+            // What the replaced one read or was to read begins again, behind this SUBACK.
+            if let Some(session) = self.home.sessions.get_mut(key) {
+                session.acks.forget_reading(handle);
+            }
+            self.home.cancel_plain_walks(key, handle);
+        }
+        Made { handle, reads, is_again: existing.is_some(), waiting: owners.len() as u32 }
     }
 
     /// SUBACK has left: retained rows follow [3.1.1: MQTT-3.3.1-6].
@@ -193,8 +204,6 @@ impl Shard {
                 self.home.announce_merged(index, out);
                 continue;
             }
-            // Subscribed anew while the retained messages of before were still coming: they begin again.
-            self.home.cancel_plain_walks(key, *handle);
             for owner in self.home.owner_list(*handle) {
                 let reader = Reader { session: key, owner, handle: *handle, merged: None, is_waiting: false };
                 let walk = self.home.start_walk(reader, Kind::Plain, Stand::NOTHING);

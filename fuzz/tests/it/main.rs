@@ -9,6 +9,7 @@ mod filters;
 mod greetings;
 mod inflight;
 mod merged;
+mod order;
 mod publish;
 mod refusals;
 mod retained;
