@@ -40,6 +40,14 @@ pub struct Config {
     pub limits: Limits,
     pub durability: Durability,
     pub tombstones: Tombstones,
+    pub sys: Sys,
+}
+
+/// What the broker publishes about itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sys {
+    /// Seconds between two publications of `$SYS`. 0: there is none.
+    pub interval_s: u32,
 }
 
 /// How long deleted rows are remembered; the oldest are forgotten first.
@@ -110,6 +118,7 @@ impl Default for Config {
             },
             durability: Durability::Memory,
             tombstones: Tombstones { keep_s: limits::TOMBSTONE_S_DEFAULT, max: limits::TOMBSTONES_MAX_DEFAULT },
+            sys: Sys { interval_s: limits::SYS_INTERVAL_S_DEFAULT },
         }
     }
 }

@@ -109,6 +109,11 @@ pub const SUBSCRIPTIONS_DEFAULT: usize = 10_000;
 /// Default of `limits.client_id_bytes`.
 pub const CLIENT_ID_BYTES_DEFAULT: usize = 1_024;
 
+/// Default of `sys.interval_s`, as Mosquitto's.
+pub const SYS_INTERVAL_S_DEFAULT: u32 = 10;
+/// Longest `sys.interval_s` that can be configured: a day.
+pub const SYS_INTERVAL_S_MAX: u32 = 86_400;
+
 /// Changes of a group that the store reserves numbers for ahead of their use.
 pub const VERSION_RESERVE: u64 = 1 << 21;
 /// A new bound is asked for when fewer numbers than this are left.

@@ -40,7 +40,7 @@ impl Twin {
             Change::Delete { topic, .. } => {
                 self.rows.remove(&text(topic.of(bytes)));
             }
-            Change::Reserve { .. } => {}
+            Change::Reserve { .. } | Change::Used { .. } => {}
         }
     }
 

@@ -16,7 +16,7 @@ use crate::rng::Rng;
 use crate::socket::{Place, Socket};
 use crate::twin::Twin;
 use engine::clock::Now;
-use engine::config::Config;
+use engine::config::{Config, Sys};
 use engine::key::ShardId;
 use engine::limits::STORE_PENDING_BYTES_DEFAULT;
 use engine::shard::parcel::{Down, Up};
@@ -49,13 +49,15 @@ pub struct Plan {
 
 impl Plan {
     pub fn new(seed: u64, shards: usize) -> Plan {
+        // What the broker says about itself is the subject of few conversations, and time passes slower with it.
+        let broker = Config { sys: Sys { interval_s: 0 }, ..Config::default() };
         Plan {
             seed,
             shards,
             lane_parcels: 64,
             piece_bytes_max: 4_096,
             store_pending_bytes: STORE_PENDING_BYTES_DEFAULT,
-            broker: Config::default(),
+            broker,
         }
     }
 }

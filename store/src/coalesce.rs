@@ -53,6 +53,7 @@ impl Coalesced {
                     self.replace(place);
                 }
                 Change::Reserve { group, bound } => self.number(group, 0, bound),
+                Change::Used { group, last } => self.number(group, last, 0),
             }
         }
     }
@@ -123,7 +124,10 @@ impl Coalesced {
 
 fn group_of(change: Change) -> GroupId {
     match change {
-        Change::Put { group, .. } | Change::Delete { group, .. } | Change::Reserve { group, .. } => group,
+        Change::Put { group, .. }
+        | Change::Delete { group, .. }
+        | Change::Reserve { group, .. }
+        | Change::Used { group, .. } => group,
     }
 }
 
@@ -131,6 +135,6 @@ fn topic_at(held: &[(usize, Changes)], place: Place) -> &[u8] {
     let changes = &held[place.held as usize].1;
     match changes.list[place.change as usize] {
         Change::Put { topic, .. } | Change::Delete { topic, .. } => topic.of(&changes.bytes),
-        Change::Reserve { .. } => &[],
+        Change::Reserve { .. } | Change::Used { .. } => &[],
     }
 }

@@ -185,7 +185,7 @@ impl Pen {
             Change::Delete { group, topic, version, wall_ms } => {
                 (group, RowRecord::Tombstone { topic: topic.text_of(bytes), version, wall_ms })
             }
-            Change::Reserve { .. } => return Ok(()),
+            Change::Reserve { .. } | Change::Used { .. } => return Ok(()),
         };
         let in_key = key::row(&mut self.key, group, record.topic().as_bytes());
         if !in_key {

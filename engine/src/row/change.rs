@@ -37,6 +37,8 @@ pub enum Change {
     Delete { group: GroupId, topic: Span, version: u64, wall_ms: u64 },
     /// The numbers of `group` up to `bound` are reserved from here on.
     Reserve { group: GroupId, bound: u64 },
+    /// The numbers of `group` up to `last` were used, some for rows that are not kept.
+    Used { group: GroupId, last: u64 },
 }
 
 /// Changes of one or more whole batches, in order.
@@ -77,6 +79,10 @@ impl Changes {
 
     pub fn reserve(&mut self, group: GroupId, bound: u64) {
         self.list.push(Change::Reserve { group, bound });
+    }
+
+    pub fn used(&mut self, group: GroupId, last: u64) {
+        self.list.push(Change::Used { group, last });
     }
 
     /// What these changes count against `store.pending_bytes`.

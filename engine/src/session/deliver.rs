@@ -28,6 +28,8 @@ pub struct Way<'a> {
     pub bounds: &'a Bounds,
     pub now: Now,
     pub stats: &'a mut Stats,
+    /// Packets that were appended to `buffer`.
+    pub sent: u32,
 }
 
 impl Delivery {
@@ -53,7 +55,7 @@ pub fn deliver(session: &mut Session, delivered: Delivered, way: &mut Way<'_>) -
     debug_assert!(delivered.qos > QoS::AtMostOnce);
     let may_go = session.delivery.queue_is_empty() && session.delivery.window_is_open();
     if let Some(buffer) = way.buffer.as_deref_mut().filter(|_| may_go) {
-        send_new(session, delivered, way.messages, buffer, way.now, way.stats);
+        way.sent += u32::from(send_new(session, delivered, way.messages, buffer, way.now, way.stats));
         return Queued::Kept;
     }
     let queue = session.delivery.queue.get_or_insert_default();
@@ -67,7 +69,8 @@ pub fn deliver(session: &mut Session, delivered: Delivered, way: &mut Way<'_>) -
 pub fn pump(session: &mut Session, way: &mut Way<'_>, send_room: impl Fn(&Vec<u8>) -> bool) {
     let Some(buffer) = way.buffer.as_deref_mut() else { return };
     while session.delivery.window_is_open() && send_room(buffer) {
-        if send_again(session, way.messages, way.now, buffer) {
+        if send_again(session, way.messages, way.now, buffer, way.stats) {
+            way.sent += 1;
             continue;
         }
         let Some(queue) = session.delivery.queue.as_deref_mut() else { return };
@@ -76,11 +79,12 @@ pub fn pump(session: &mut Session, way: &mut Way<'_>, send_room: impl Fn(&Vec<u8
             return;
         };
         let message = delivered.message;
-        send_new(session, delivered, way.messages, buffer, way.now, way.stats);
+        way.sent += u32::from(send_new(session, delivered, way.messages, buffer, way.now, way.stats));
         way.messages.release(message); // the queue's hold; the window took its own
     }
 }
 
+/// Whether it was sent; else it is dropped.
 fn send_new(
     session: &mut Session,
     delivered: Delivered,
@@ -88,15 +92,18 @@ fn send_new(
     buffer: &mut Vec<u8>,
     now: Now,
     stats: &mut Stats,
-) {
+) -> bool {
     let message = messages.get(delivered.message);
+    if is_expired(message.expires_at_ms, now) {
+        stats.expired_dropped += 1;
+        return false;
+    }
     let mut place = AliasProperty::default();
     let mut head = head_of(message, &delivered, now);
-    let is_expired = is_expired(message.expires_at_ms, now);
-    let named = if is_expired { Named::TooLarge } else { name_topic(session, &mut head, &mut place) };
+    let named = name_topic(session, &mut head, &mut place);
     if named == Named::TooLarge {
-        stats.oversize_dropped += u64::from(!is_expired); // [MQTT-3.1.2-25]
-        return;
+        stats.oversize_dropped += 1; // [MQTT-3.1.2-25]
+        return false;
     }
     let inflight = session.delivery.inflight.get_or_insert_default();
     head.packet_id = inflight.push(delivered.clone());
@@ -105,8 +112,10 @@ fn send_new(
     if let Named::Teaching(alias) = named {
         teach(session, alias, message.topic());
     }
-    messages.hold(delivered.message);
     stats.publishes_sent += 1;
+    stats.publish_bytes_sent += message.payload().len() as u64;
+    messages.hold(delivered.message);
+    true
 }
 
 /// A connection of the session begins: what was unacknowledged is to be sent again, as the window of this connection
@@ -128,7 +137,7 @@ pub fn begin_again(session: &mut Session, messages: &mut Messages, now: Now) -> 
 
 /// Sends the next delivery again, with its original packet identifier and in the original order, [MQTT-4.4.0-1],
 /// [3.1.1: MQTT-4.4.0-1] [3.1.1: MQTT-4.6.0-1]. False: there is none.
-fn send_again(session: &mut Session, messages: &Messages, now: Now, buffer: &mut Vec<u8>) -> bool {
+fn send_again(session: &mut Session, messages: &Messages, now: Now, buffer: &mut Vec<u8>, stats: &mut Stats) -> bool {
     let version = session.version;
     let Some(slot) = session.delivery.inflight.as_deref_mut().and_then(Inflight::next_again) else { return false };
     match slot.stage {
@@ -138,6 +147,8 @@ fn send_again(session: &mut Session, messages: &Messages, now: Now, buffer: &mut
             let head = head_of(message, &slot.delivered, now);
             PublishHead { dup: true, packet_id: slot.packet_id, ..head }.encode(version, buffer); // [MQTT-3.3.1-1]
             buffer.extend_from_slice(message.payload());
+            stats.publishes_sent += 1;
+            stats.publish_bytes_sent += message.payload().len() as u64;
         }
         // PUBREL and no longer the message [MQTT-4.3.3-5] [MQTT-4.3.3-6] [3.1.1: MQTT-4.3.3-1].
         Stage::Released => acknowledge(version, AckKind::Pubrel, slot.packet_id, buffer),

@@ -54,11 +54,13 @@ impl Message {
 pub struct Messages {
     slots: Vec<Option<Message>>,
     free: Vec<u32>,
+    bytes: usize,
 }
 
 impl Messages {
     /// Keeps a message that nobody refers to yet; `hold` it, or `drop_unheld` it.
     pub fn insert(&mut self, message: Message) -> MessageKey {
+        self.bytes += message.bytes.len();
         if let Some(index) = self.free.pop() {
             self.slots[index as usize] = Some(message);
             return MessageKey(index);
@@ -81,6 +83,7 @@ impl Messages {
         let message = slot.as_mut().expect("a message is released as often as it was held");
         message.references -= 1;
         if message.references == 0 {
+            self.bytes -= message.bytes.len();
             *slot = None;
             self.free.push(key.0);
         }
@@ -93,10 +96,16 @@ impl Messages {
     /// Forgets a message that nobody came to hold.
     pub fn drop_unheld(&mut self, key: MessageKey) {
         let slot = &mut self.slots[key.0 as usize];
-        if slot.as_ref().is_some_and(|message| message.references == 0) {
+        if let Some(message) = slot.as_ref().filter(|message| message.references == 0) {
+            self.bytes -= message.bytes.len();
             *slot = None;
             self.free.push(key.0);
         }
+    }
+
+    /// Topics, payloads and properties of the messages kept now.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Messages kept now.

@@ -26,6 +26,7 @@ impl Shard {
         self.home.conns.open(conn, now);
         out.sends.open(conn);
         self.home.stats.connections += 1;
+        self.home.stats.sockets += 1;
         let timeout_ms = u64::from(self.home.config.session.connect_timeout_s) * 1000;
         self.home.wheel.set(now.mono_ms + timeout_ms, Timer::Connect(conn));
     }
@@ -76,6 +77,9 @@ impl Shard {
         out.handovers.push(Handover { conn, home, bytes: bytes.to_vec() });
         self.home.conns.free(conn);
         self.home.stats.connections -= 1;
+        // Its home counts the socket and the bytes again.
+        self.home.stats.sockets -= 1;
+        self.home.stats.bytes_received -= bytes.len() as u64;
         out.sends.close(conn);
         Flow::Moved
     }
@@ -124,8 +128,8 @@ impl Shard {
         };
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [3.1.1: MQTT-3.2.2-1..3]
         let is_present = kept == Some(key);
+        self.home.conns.establish(conn, key);
         if let Some(this) = self.home.conns.get(conn) {
-            this.state = State::Live(key);
             this.version = granted.version;
             this.silence_max_ms = u32::from(granted.keep_alive_s) * 1500;
         }
@@ -259,6 +263,7 @@ impl Shard {
         if session.conn.is_none() && session.ends_at_ms <= now.mono_ms {
             self.queue_will(key);
             self.end_session(key);
+            self.home.stats.sessions_expired += 1;
         }
     }
 
@@ -342,6 +347,7 @@ impl Shard {
     /// Tells every client that the broker stops, and closes.
     pub(super) fn stop(&mut self, now: Now, out: &mut Outbox) {
         self.is_stopping = true;
+        self.subtree.unwritten_numbers(self.roots.group(super::sys::ROOT), out);
         for (conn, state, version) in self.home.conns.open_ids() {
             if let State::Live(key) = state {
                 if version.is_v5() {

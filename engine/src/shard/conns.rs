@@ -37,6 +37,8 @@ pub struct Conn {
 #[derive(Default)]
 pub struct Conns {
     slots: Vec<Conn>,
+    /// Connections of clients: their CONNECT was accepted.
+    live: usize,
 }
 
 impl Conns {
@@ -65,12 +67,26 @@ impl Conns {
         (slot.generation == conn.generation && slot.state != State::Free).then_some(slot)
     }
 
+    /// CONNECT was accepted.
+    pub fn establish(&mut self, conn: ConnId, session: SessionKey) {
+        let Some(slot) = self.get(conn) else { return };
+        debug_assert_eq!(slot.state, State::Fresh);
+        slot.state = State::Live(session);
+        self.live += 1;
+    }
+
+    /// Connections of clients.
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
     pub fn free(&mut self, conn: ConnId) {
-        if let Some(slot) = self.get(conn) {
-            slot.state = State::Free;
-            slot.carry = Vec::new();
-            slot.aliases = None; // [MQTT-3.3.2-7]
-        }
+        let Some(slot) = self.get(conn) else { return };
+        let was_live = matches!(slot.state, State::Live(_));
+        slot.state = State::Free;
+        slot.carry = Vec::new();
+        slot.aliases = None; // [MQTT-3.3.2-7]
+        self.live -= usize::from(was_live);
     }
 
     /// Every connection that is open, for `Stop`.

@@ -76,6 +76,7 @@ impl Home {
         let mut cast = Cast::new(view, row);
         self.encoded.clear();
         if is_expired(cast.expires_at_ms, now) {
+            self.stats.expired_dropped += 1;
             return;
         }
         if let [handle] = handles {
@@ -185,6 +186,7 @@ impl Home {
             }
         }
         self.stats.publishes_sent += 1;
+        self.stats.publish_bytes_sent += cast.payload.len() as u64;
     }
 
     fn encode_once(&mut self, now: Now, cast: &mut Cast<'_>, version: Version) -> (usize, usize) {

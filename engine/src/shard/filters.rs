@@ -43,11 +43,14 @@ pub struct Filters {
     free: Vec<u32>,
     by_text: HashTable<u32>,
     hasher: FixedState,
+    subscriptions: usize,
+    shared: usize,
 }
 
 impl Filters {
     pub fn new(seed: u64) -> Filters {
-        Filters { slots: Vec::new(), free: Vec::new(), by_text: HashTable::new(), hasher: FixedState::with_seed(seed) }
+        let hasher = FixedState::with_seed(seed);
+        Filters { slots: Vec::new(), free: Vec::new(), by_text: HashTable::new(), hasher, subscriptions: 0, shared: 0 }
     }
 
     pub fn slot(&self, handle: FilterHandle) -> &Slot {
@@ -124,6 +127,8 @@ impl Filters {
         let slot = &mut self.slots[handle.index()];
         slot.subscribers.push(subscriber);
         slot.count_keeping(0, u32::from(subscriber.wish.qos > QoS::AtMostOnce));
+        self.subscriptions += 1;
+        self.shared += usize::from(slot.kind == Kind::Shared);
         SubscriptionRef { handle, position: slot.subscribers.len() as u32 - 1 }
     }
 
@@ -145,6 +150,8 @@ impl Filters {
         let removed = slot.subscribers.swap_remove(at.position as usize);
         slot.count_keeping(u32::from(removed.wish.qos > QoS::AtMostOnce), 0);
         slot.stands_now_at(at.position);
+        self.subscriptions -= 1;
+        self.shared -= usize::from(slot.kind == Kind::Shared);
         (removed, slot.subscribers.get(at.position as usize).map(|moved| moved.session))
     }
 
@@ -152,6 +159,16 @@ impl Filters {
     pub fn merged_at(&self, at: SubscriptionRef) -> Option<u32> {
         let slot = self.slot(at.handle);
         (slot.kind == Kind::Merged).then(|| slot.subscribers[at.position as usize].merged)
+    }
+
+    /// Subscriptions of all sessions.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions
+    }
+
+    /// Those of them that are shared.
+    pub fn shared_subscriptions(&self) -> usize {
+        self.shared
     }
 
     /// Filters in use.

@@ -8,6 +8,7 @@ use super::merged::Mergeds;
 use super::outbox::Outbox;
 use super::parcel::{Stand, WalkStart};
 use super::sessions::Sessions;
+use super::sys::Report;
 use super::wheel::{Timer, Wheel};
 use crate::clock::Now;
 use crate::config::Config;
@@ -52,6 +53,8 @@ pub enum Ask {
     Cancel {
         walk: u32,
     },
+    /// The figures of this shard, for `$SYS`.
+    Report(Box<Report>),
 }
 
 /// A walk at an owner, seen from its reader.
@@ -162,6 +165,7 @@ impl Home {
             Timer::SessionExpiry(session) => {
                 sessions.get(session).is_some_and(|session| session.conn.is_none() && session.ends_at_ms == due_ms)
             }
+            Timer::Sys => true,
             Timer::Will(session) => sessions.get(session).is_some_and(|session| {
                 session.conn.is_none() && session.will.as_ref().is_some_and(|will| will.due_ms == due_ms)
             }),
@@ -263,8 +267,13 @@ pub fn with_way<T>(
     out: &mut Outbox,
     act: impl FnOnce(&mut Session, &mut Way<'_>) -> T,
 ) -> T {
-    let takes = takes_more(session, out);
-    let buffer = session.conn.filter(|_| takes).map(|conn| out.sends.buffer(conn));
-    let mut way = Way { messages, buffer, bounds, now, stats };
-    act(session, &mut way)
+    let conn = session.conn.filter(|_| takes_more(session, out));
+    let buffer = conn.map(|conn| out.sends.open_buffer(conn));
+    let mut way = Way { messages, buffer, bounds, now, stats, sent: 0 };
+    let outcome = act(session, &mut way);
+    let sent = way.sent;
+    if let Some(conn) = conn {
+        out.sends.count(conn, sent);
+    }
+    outcome
 }

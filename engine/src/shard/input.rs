@@ -25,6 +25,19 @@ pub enum Input<'a> {
     Committed { position: u64 },
     /// The links or the writer have room again, or simply a new turn began: continue what waits.
     Turn,
+    /// Figures of the process that only the loop knows. Given before a `Timer` that may publish them.
+    Process(Process),
     /// Stop: tell every client (MQTT 5: 0x8B), close all sockets, send what is owed.
     Stop,
+}
+
+/// See `Input::Process`.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Process {
+    /// Memory of the process that is not a file's.
+    pub heap_bytes: u64,
+    /// Share of the time since the last such input that the shard's thread was awake, in thousandths.
+    pub busy_permille: u64,
+    /// Parcels under way to other shards.
+    pub parcels: u64,
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 impl Shard {
     /// Work from a home for this owner.
     pub(super) fn take_up(&mut self, now: Now, from: ShardId, parcel: Up, out: &mut Outbox) {
-        let Up { items, batch } = parcel;
+        let Up { items, batch, reports } = parcel;
         let batch = Arc::new(batch);
         let text = |span: Span| span.text_of(&batch.bytes);
         for item in items {
@@ -48,6 +48,7 @@ impl Shard {
                 UpItem::Walk(start) => subtree.walk(from, start, text(start.filter), roots, &mut reach),
                 UpItem::More { walk } => subtree.continue_walk(from, walk, &mut reach),
                 UpItem::Cancel { walk } => subtree.cancel_walk(from, walk),
+                UpItem::Report { index } => self.sys.take(from, reports[index as usize]),
             }
         }
     }
@@ -172,6 +173,7 @@ impl Shard {
             }
             Ask::More { walk } => subtree.continue_walk(me, walk, &mut reach),
             Ask::Cancel { walk } => subtree.cancel_walk(me, walk),
+            Ask::Report(report) => self.sys.take(me, *report),
         }
     }
 }
@@ -204,6 +206,10 @@ fn send_ask(home: &mut Home, owner: ShardId, ask: Ask, out: &mut Outbox) {
         }
         Ask::More { walk } => UpItem::More { walk },
         Ask::Cancel { walk } => UpItem::Cancel { walk },
+        Ask::Report(report) => {
+            up.reports.push(*report);
+            UpItem::Report { index: up.reports.len() as u32 - 1 }
+        }
     };
     up.items.push(item);
 }

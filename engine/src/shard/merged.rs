@@ -460,6 +460,8 @@ impl Home {
             if let Named::Teaching(alias) = named {
                 teach(session, alias, &topic);
             }
+            self.stats.publishes_sent += 1;
+            self.stats.publish_bytes_sent += sending.body.len() as u64;
         } else {
             let message = self.messages.insert(Message::new(&topic, sending.body, &self.properties, 0));
             let delivered = Delivered {

@@ -10,7 +10,7 @@
 //! subscribe  filters of clients, wishes to owners      catchup    snapshots and retained messages (owner)
 //! fanout     a row to its plain subscribers            merged     frames to merged subscribers
 //! share      share groups (owner)                      members     the members of share groups at their home
-//! links      parcels from and to other shards
+//! links      parcels from and to other shards          sys        what the broker says about itself
 //! ```
 
 mod aliases;
@@ -32,6 +32,7 @@ mod sessions;
 mod share;
 mod subscribe;
 pub mod subtree;
+pub mod sys;
 mod wheel;
 
 pub use home::Note;
@@ -52,6 +53,7 @@ use home::Home;
 use parcel::{Down, Offer};
 use std::collections::VecDeque;
 use subtree::{Homes, Subtree};
+use sys::Sys;
 use wheel::Timer;
 
 /// What a shard is made of.
@@ -79,6 +81,7 @@ pub struct Shard {
     scratch: Batch,
     /// Wills that are due and wait for room.
     wills: VecDeque<DueWill>,
+    sys: Sys,
     is_stopping: bool,
     /// The moment of the last step.
     now: Now,
@@ -126,7 +129,11 @@ impl Shard {
         let waits_for_disk = config.durability == Durability::Disk;
         let tombstones = Tombstones { max: config.tombstones.max.div_ceil(u64::from(shards)), ..config.tombstones };
         let subtree = Subtree::new(me, seed, waits_for_disk, config.limits.frame_bytes, tombstones);
-        let home = Home::new(me, shards, config, seed.rotate_left(32), epoch);
+        let sys = Sys::new(shards, config.sys.interval_s);
+        let mut home = Home::new(me, shards, config, seed.rotate_left(32), epoch);
+        if home.config.sys.interval_s > 0 {
+            home.wheel.set(0, Timer::Sys);
+        }
         let (local, scratch) = (Down::default(), Batch::default());
         Shard {
             me,
@@ -136,6 +143,7 @@ impl Shard {
             local,
             scratch,
             wills: VecDeque::new(),
+            sys,
             is_stopping: false,
             now: Now::default(),
         }
@@ -169,6 +177,7 @@ impl Shard {
             Input::Timer => self.timers(now, out),
             Input::Committed { position } => self.subtree.committed(position),
             Input::Turn => self.go_on(now, out),
+            Input::Process(process) => self.note_process(process),
             Input::Stop => self.stop(now, out),
         }
         self.settle(now, out);
@@ -185,6 +194,7 @@ impl Shard {
         }
         let waits = !self.home.blocked.is_empty()
             || !self.wills.is_empty()
+            || self.sys.is_due()
             || self.home.has_asks()
             || self.home.share_work.waits()
             || self.subtree.has_verdicts();
@@ -198,7 +208,14 @@ impl Shard {
         Stats {
             sessions: self.home.sessions.len() as u64,
             timers: self.home.wheel.len() as u64,
-            rows_retained: self.subtree.retained.len() as u64,
+            clients: self.home.conns.live() as u64,
+            subscriptions: self.home.filters.subscriptions() as u64,
+            shared_subscriptions: self.home.filters.shared_subscriptions() as u64,
+            messages_waiting: self.home.messages.len() as u64,
+            message_bytes_waiting: self.home.messages.bytes() as u64,
+            publishes_unmatched: self.subtree.unmatched,
+            rows_retained: (self.subtree.retained.len() - self.subtree.unwritten) as u64,
+            row_bytes_retained: self.subtree.retained.body_bytes() as u64,
             tombstones: self.subtree.retained.tombstones() as u64,
             ..self.home.stats
         }
@@ -225,6 +242,7 @@ impl Shard {
             subtree.send_verdicts(&mut reach);
         }
         self.publish_wills(now, out);
+        self.publish_sys(now, out);
     }
 
     fn timers(&mut self, now: Now, out: &mut Outbox) {
@@ -234,6 +252,7 @@ impl Shard {
                 Some(Timer::KeepAlive(conn)) => self.look_at_keep_alive(now, conn, out),
                 Some(Timer::SessionExpiry(session)) => self.session_expired(now, session),
                 Some(Timer::Will(session)) => self.will_delay_passed(now, session),
+                Some(Timer::Sys) => self.report(now, out),
                 None => break,
             }
         }

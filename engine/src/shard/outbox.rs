@@ -122,6 +122,11 @@ pub struct Sends {
     /// Connections with new bytes since the loop last looked. May name one that closed since.
     dirty: Vec<ConnId>,
     spares: Spares,
+    /// Packets and bytes that have left.
+    pub packets_sent: u64,
+    pub bytes_sent: u64,
+    /// Packets that have not left yet.
+    pub packets_unsent: u64,
 }
 
 #[derive(Default)]
@@ -129,6 +134,9 @@ struct Slot {
     generation: u32,
     bytes: Vec<u8>,
     in_flight: usize,
+    /// Packets in `bytes`, and those in flight.
+    packets: u32,
+    packets_in_flight: u32,
     is_dirty: bool,
     is_watched: bool,
 }
@@ -143,8 +151,22 @@ impl Sends {
         self.slots[index] = Slot { generation: conn.generation, ..Slot::default() };
     }
 
-    /// Where to append what `conn` is sent. The connection must be open.
+    /// Where to append one packet for `conn`, which counts it. The connection must be open.
     pub fn buffer(&mut self, conn: ConnId) -> &mut Vec<u8> {
+        self.packets_unsent += 1;
+        self.slots[conn.index as usize].packets += 1;
+        self.open_buffer(conn)
+    }
+
+    /// `count` packets were appended to an `open_buffer`.
+    pub fn count(&mut self, conn: ConnId, count: u32) {
+        debug_assert!(self.slot(conn).is_some());
+        self.packets_unsent += u64::from(count);
+        self.slots[conn.index as usize].packets += count;
+    }
+
+    /// Where to append any number of packets, none as well, for `conn`; `Sends::count` is told how many they were.
+    pub fn open_buffer(&mut self, conn: ConnId) -> &mut Vec<u8> {
         let slot = &mut self.slots[conn.index as usize];
         debug_assert_eq!(slot.generation, conn.generation, "a buffer of a connection that is gone");
         if !slot.is_dirty {
@@ -160,6 +182,11 @@ impl Sends {
     /// Bytes that have not left yet, those in flight included.
     pub fn unsent(&self, conn: ConnId) -> usize {
         self.slot(conn).map_or(0, |slot| slot.bytes.len() + slot.in_flight)
+    }
+
+    /// Bytes of all connections that have not left yet. Looks at each.
+    pub fn unsent_in_all(&self) -> usize {
+        self.slots.iter().map(|slot| slot.bytes.len() + slot.in_flight).sum()
     }
 
     /// Asks for one `Input::Drained` when the unsent bytes fall below `SEND_LOW_BYTES`.
@@ -188,18 +215,24 @@ impl Sends {
             return None;
         }
         slot.in_flight = slot.bytes.len();
+        slot.packets_in_flight = std::mem::take(&mut slot.packets);
         Some(std::mem::replace(&mut slot.bytes, std::mem::take(spare)))
     }
 
     /// For the loop: `sent` bytes of those in flight have left. Says what to do next.
     pub fn sent(&mut self, conn: ConnId, sent: usize) -> Progress {
+        self.bytes_sent += sent as u64;
         let Some(slot) = self.slot_mut(conn) else { return Progress::default() };
         debug_assert!(sent <= slot.in_flight);
         slot.in_flight -= sent;
+        let left = if slot.in_flight == 0 { std::mem::take(&mut slot.packets_in_flight) } else { 0 };
         let unsent = slot.bytes.len() + slot.in_flight;
         let drained = slot.is_watched && unsent < SEND_LOW_BYTES;
         slot.is_watched &= !drained;
-        Progress { drained, more: slot.in_flight == 0 && !slot.bytes.is_empty() }
+        let more = slot.in_flight == 0 && !slot.bytes.is_empty();
+        self.packets_unsent -= u64::from(left);
+        self.packets_sent += u64::from(left);
+        Progress { drained, more }
     }
 
     /// For the loop: a buffer whose bytes have left. The next connection that has something to send gets it, so that
@@ -211,7 +244,9 @@ impl Sends {
     /// The connection is gone; its bytes are given back.
     pub fn close(&mut self, conn: ConnId) {
         if let Some(slot) = self.slot_mut(conn) {
+            let lost = slot.packets + slot.packets_in_flight;
             *slot = Slot { generation: conn.generation.wrapping_add(1), ..Slot::default() };
+            self.packets_unsent -= u64::from(lost);
         }
     }
 

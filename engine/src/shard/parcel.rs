@@ -1,5 +1,6 @@
 //! What crosses a link: one parcel per lane and turn, its items in order over shared arenas.
 
+use super::sys::Report;
 use crate::key::{Client, FilterHandle, SessionKey, Span};
 use crate::row::batch::Batch;
 pub use crate::topic::share::Counts;
@@ -13,6 +14,7 @@ pub struct Up {
     pub items: Vec<UpItem>,
     /// Arena of all items; its packets are the `Packet` items.
     pub batch: Batch,
+    pub reports: Vec<Report>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +59,10 @@ pub enum UpItem {
     /// The reader of `walk` is gone.
     Cancel {
         walk: u32,
+    },
+    /// The figures of the home: `reports[index]`.
+    Report {
+        index: u32,
     },
 }
 

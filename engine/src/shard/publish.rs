@@ -74,6 +74,7 @@ impl Shard {
             Err(()) => return Flow::Gone,
         }
         self.home.stats.publishes_received += 1;
+        self.home.stats.publish_bytes_received += publish.payload.len() as u64;
         let mut packet = Packet {
             publisher: Client { home: self.me, session: key },
             ticket: 0,
@@ -179,13 +180,15 @@ impl Shard {
             Parsed::Bad(what) => return Err(bad(what)),
         };
         let property = message.mote.map_err(bad)?.map_or(Ok(None), parse_property).map_err(bad)?;
+        let is_reserved = ["$error", "$conflict", "$SYS"].contains(&topic.split('/').next().unwrap_or_default());
+        let reserved = || Fault { code: ReasonCode::NotAuthorized, ..bad("only the broker publishes there") };
         let Some(intent) = combine(prefix, property).map_err(bad)? else {
             check_name(topic, levels_max).map_err(bad)?;
-            if ["$error", "$conflict", "$SYS"].contains(&topic.split('/').next().unwrap_or_default()) {
-                return Err(Fault { code: ReasonCode::NotAuthorized, ..bad("only the broker publishes there") });
-            }
-            return Ok(Target::Plain(topic));
+            return if is_reserved { Err(reserved()) } else { Ok(Target::Plain(topic)) };
         };
+        if is_reserved {
+            return Err(reserved());
+        }
         is_allowed(intent).map_err(bad)?;
         if intent.verb != Verb::Tree || !intent.options.is_empty() {
             let code = ReasonCode::ImplementationSpecificError;
@@ -363,6 +366,8 @@ impl Shard {
             let buffer = out.sends.buffer(conn);
             head.encode(version, buffer);
             buffer.extend_from_slice(&body);
+            self.home.stats.publishes_sent += 1;
+            self.home.stats.publish_bytes_sent += body.len() as u64;
         }
     }
 

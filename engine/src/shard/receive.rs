@@ -74,7 +74,7 @@ impl Shard {
                     }
                     Flow::Gone => return None,
                     Flow::Moved => {
-                        carry_along(rest, out);
+                        self.carry_along(rest, out);
                         return None;
                     }
                 }
@@ -99,7 +99,7 @@ impl Shard {
                 Flow::Next => (rest, is_fresh) = (after, false),
                 Flow::Blocked => return self.block(conn, &[rest], out),
                 Flow::Gone => return,
-                Flow::Moved => return carry_along(after, out),
+                Flow::Moved => return self.carry_along(after, out),
             }
         }
         if let Some(this) = self.home.conns.get(conn) {
@@ -111,6 +111,14 @@ impl Shard {
         let Some(this) = self.home.conns.get(conn) else { return };
         let bytes = std::mem::take(&mut this.carry);
         self.receive_all(now, conn, &bytes, out);
+    }
+
+    /// What follows a CONNECT goes with it to its home, and is counted there.
+    fn carry_along(&mut self, bytes: &[u8], out: &mut Outbox) {
+        if let Some(handover) = out.handovers.last_mut() {
+            handover.bytes.extend_from_slice(bytes);
+            self.home.stats.bytes_received -= bytes.len() as u64;
+        }
     }
 
     /// Keeps the bytes and stops reading.
@@ -142,7 +150,14 @@ impl Shard {
         }
     }
 
+    /// One packet, counted where it was taken.
     fn packet(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Outbox) -> Flow {
+        let flow = self.take_packet(now, conn, bytes, out);
+        self.home.stats.packets_received += u64::from(matches!(flow, Flow::Next | Flow::Gone));
+        flow
+    }
+
+    fn take_packet(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Outbox) -> Flow {
         let Some(this) = self.home.conns.get(conn) else { return Flow::Gone };
         let (state, version) = (this.state, this.version);
         if out.sends.unsent(conn) > SEND_STOP_READING_BYTES {
@@ -158,7 +173,11 @@ impl Shard {
         match state {
             // Nothing is answered before CONNECT [MQTT-3.2.0-1] [3.1.1: MQTT-3.2.0-1] [3.1.1: MQTT-3.1.0-1].
             State::Fresh => match packet {
-                Packet::Connect(connect) => self.connect(now, conn, &connect, bytes, out),
+                Packet::Connect(connect) => {
+                    let flow = self.connect(now, conn, &connect, bytes, out);
+                    self.home.stats.connects += u64::from(flow != Flow::Moved);
+                    flow
+                }
                 _ => self.protocol_error(now, conn, BEFORE_CONNECT.what, out),
             },
             State::Live(session) => self.packet_of_session(now, conn, session, bytes, packet, out),
@@ -219,7 +238,12 @@ impl Shard {
         if ack.reason == ReasonCode::NoMatchingSubscribers {
             return self.protocol_error(now, conn, "a reason that only a server has", out); // [MQTT-3.4.2-1] [MQTT-3.5.2-1]
         }
-        let merged = match acked(session, ack, &mut self.home.messages, out.sends.buffer(conn)) {
+        let buffer = out.sends.open_buffer(conn);
+        let before = buffer.len();
+        let acked = acked(session, ack, &mut self.home.messages, buffer);
+        let is_answered = buffer.len() > before;
+        out.sends.count(conn, u32::from(is_answered));
+        let merged = match acked {
             Ok(merged) => merged,
             Err(fault) => {
                 self.fail(now, conn, fault, out);
@@ -328,13 +352,6 @@ fn look_at_first(bytes: &[u8], packet_bytes_max: usize) -> Result<Option<Header>
     }
     let has_version = connect_version(bytes).is_some() || bytes.len() >= header.header_len + VERSION_BYTES_MAX;
     if has_version { Err(TOO_LARGE) } else { Ok(None) }
-}
-
-/// What follows a CONNECT goes with it to its home.
-fn carry_along(bytes: &[u8], out: &mut Outbox) {
-    if let Some(handover) = out.handovers.last_mut() {
-        handover.bytes.extend_from_slice(bytes);
-    }
 }
 
 /// Appends a DISCONNECT; `what` may be empty, and is left out where it does not fit, [MQTT-3.14.2-3].

@@ -42,6 +42,10 @@ pub struct Subtree {
     pub waits_for_disk: bool,
     pub frame_bytes_max: usize,
     tombstones: Tombstones,
+    /// Retained rows that are never written: those of `$SYS`.
+    pub unwritten: usize,
+    /// Packets that no filter matched.
+    pub unmatched: u64,
     pub(super) merge: Merge,
     /// Filters of the rows at hand, one row after the other, and where those of each end.
     matched: Vec<FilterId>,
@@ -93,6 +97,8 @@ impl Subtree {
             waits_for_disk,
             frame_bytes_max,
             tombstones,
+            unwritten: 0,
+            unmatched: 0,
             merge: Merge::new(),
             matched: Vec::new(),
             matched_ends: Vec::new(),
@@ -114,6 +120,7 @@ impl Subtree {
         self.without_effect.clear();
         let changed = if view.packet.retain { self.keep(now, &view, roots, homes.outbox()) } else { None };
         let matched = self.pass_on(&view, &origin, changed, roots, homes);
+        self.unmatched += u64::from(!matched);
         let verdict = Verdict::Applied { matched, version: changed.map(|(_, version)| version) };
         if changed.is_some() && self.waits_for_disk && view.packet.wants_verdict {
             homes.outbox().changes.is_awaited = true;
@@ -121,6 +128,29 @@ impl Subtree {
             return None;
         }
         Some(verdict)
+    }
+
+    /// Applies rows of the broker itself, all of one group: shown and retained as any others, never written, gone with
+    /// the process. Their number is one of the group's; `unwritten_numbers` says so at the end.
+    pub fn apply_unwritten(&mut self, view: View<'_>, roots: &Roots, homes: &mut impl Homes) {
+        self.without_effect.clear();
+        let group = roots.group(view.topic(&view.rows[0]));
+        let version = self.next_version(group, homes.outbox());
+        self.position += 1;
+        for row in view.rows {
+            let kept = kept_row(&view, row, version);
+            let written = self.retained.put(&mut self.interner, group, kept, self.position);
+            self.unwritten += usize::from(written.previous_version.is_none());
+        }
+        self.pass_on(&view, &Origin::Local, Some((group, version)), roots, homes);
+    }
+
+    /// Lets the writer know which numbers of a group were given to rows that it does not have: a group whose last end
+    /// was clean goes on after the last number that the store knows of.
+    pub fn unwritten_numbers(&self, group: GroupId, out: &mut Outbox) {
+        if self.unwritten > 0 {
+            out.changes.used(group, self.groups[group.index()].last);
+        }
     }
 
     /// Writes retained rows: one change of one group, all its rows with one version. `None`: nothing changed.
@@ -174,15 +204,7 @@ impl Subtree {
             }
             return removed.is_some();
         }
-        let kept = Kept {
-            topic,
-            payload: view.payload(row),
-            properties: view.properties(),
-            qos: view.packet.qos,
-            text: row.text,
-            expires_at_ms: view.packet.expires_at_ms,
-            version,
-        };
+        let kept = kept_row(view, row, version);
         self.retained.put(&mut self.interner, group, kept, self.position);
         out.changes.put(group, kept);
         true
@@ -444,5 +466,17 @@ impl Subtree {
         let is_merged = |id: &FilterId| !self.subscriptions.entry(*id).merged.is_empty();
         self.touched.extend(matched.iter().copied().filter(is_merged).map(|id| (id, 0)));
         self.merge_frames(&view, (group, version), homes);
+    }
+}
+
+fn kept_row<'a>(view: &View<'a>, row: &Row, version: u64) -> Kept<'a> {
+    Kept {
+        topic: view.topic(row),
+        payload: view.payload(row),
+        properties: view.properties(),
+        qos: view.packet.qos,
+        text: row.text,
+        expires_at_ms: view.packet.expires_at_ms,
+        version,
     }
 }

@@ -16,6 +16,8 @@ pub enum Timer {
     SessionExpiry(SessionKey),
     /// The Will Delay Interval has passed.
     Will(SessionKey),
+    /// The shard's figures are due at the owner of `$SYS`.
+    Sys,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -156,6 +156,9 @@ fn checked_splits(splits: &[Split]) -> Result<Vec<Split>, String> {
         if splits[..at].iter().any(|other| other.prefix == *prefix) {
             return Err(format!("shards.split: \"{prefix}\" is listed twice"));
         }
+        if begins_with(prefix, "$SYS") {
+            return Err(format!("shards.split: \"{prefix}\": what the broker says about itself lies in one group"));
+        }
         // At fewer levels, topics below a longer prefix would share the root of topics above it, and a filter
         // between the two would have one root with a gap in it.
         if *to < levels(prefix) || *to > TOPIC_LEVELS_MAX {

@@ -249,7 +249,9 @@ fn a_client_that_asks_more_than_it_reads_is_left_alone_until_it_reads() {
     use engine::limits::SEND_STOP_READING_BYTES;
     use engine::shard::outbox::Order;
     use engine::shard::{Input, Outbox, Setup, Shard};
-    let config = engine::config::Config::default();
+    // Without the regular look of `$SYS`.
+    let sys = engine::config::Sys { interval_s: 0 };
+    let config = engine::config::Config { sys, ..Default::default() };
     let roots = engine::topic::Roots::new([1, 2], &[], &[], 1).unwrap();
     let mut shard = Shard::new(Setup { me: ShardId(0), shards: 1, config, roots, seed: 3, epoch: 1 });
     let (mut out, now) = (Outbox::new(1), Now { mono_ms: 20_000, wall_ms: 0 });

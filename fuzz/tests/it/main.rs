@@ -17,6 +17,7 @@ mod session;
 mod share;
 mod subscribe;
 mod swarm;
+mod sys;
 mod tree;
 mod will;
 

@@ -251,6 +251,8 @@ pub static KEYS: &[Key] = &[
         1_000_000_000u64,
         "Deletions that are remembered at most; the oldest go first."
     ),
+    integer_key!("sys.interval_s", engine.sys.interval_s: u32, 0, limits::SYS_INTERVAL_S_MAX,
+        "Seconds between two publications of what the broker says about itself under $SYS. 0: it says nothing."),
     choice_key!("log.level", log.level,
         ["error" => Level::ERROR, "warn" => Level::WARN, "info" => Level::INFO, "debug" => Level::DEBUG, "trace" => Level::TRACE],
         "What is logged: this and everything more urgent."),

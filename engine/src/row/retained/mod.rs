@@ -151,6 +151,11 @@ impl Retained {
         self.tree.bytes() + self.records.bytes() + self.body_bytes + self.expiries.len() * size_of::<(u64, u32)>()
     }
 
+    /// What the rows hold beside their topics: payloads, properties and expiries.
+    pub fn body_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
     /// Position of the latest change; 0: none yet.
     pub fn position(&self) -> u64 {
         self.order.position()
