@@ -3,6 +3,7 @@
 import queue
 import signal
 import subprocess
+import tempfile
 import time
 import traceback
 import uuid
@@ -161,6 +162,40 @@ def external(report, name, command, limit=120):
         process.wait()
     if code != 0 or seen == 0:
         report.line(f"{name} ends well", f"exit {code}: {errors[-600:]}")
+
+
+def side_by_side(report, commands, limit=900):
+    """Suites of ours, each in a process of its own, at a time: label to command. Their lines come one suite after another."""
+    files = {label: tempfile.TemporaryFile("w+") for label in commands}
+    running = {label: subprocess.Popen(command, stdout=files[label], stderr=subprocess.STDOUT) for label, command in commands.items()}
+    try:
+        with Bound(limit):
+            for process in running.values():
+                process.wait()
+    except TimeoutError as fault:
+        report.line("suites side by side end", fault)
+    finally:
+        for label, process in running.items():
+            process.kill()
+            relay(report, label, files[label], process.wait())
+
+
+def relay(report, label, file, code):
+    """The checks of a suite that wrote this file, as if they were of this one; what else it wrote is printed as it is."""
+    print(f"== {label}, odd corners", flush=True)
+    failures, passed = len(report.failures), report.passed
+    file.seek(0)
+    for line in file:
+        word, _, rest = line.rstrip("\n").partition(" ")
+        if word == "ok":
+            report.line(f"{label}: {rest.strip()}")
+        elif word == "FAILED":
+            name, _, why = rest.strip().partition(": ")
+            report.line(f"{label}: {name}", why)
+        else:
+            print(line, end="", flush=True)
+    if report.passed == passed or (code != 0 and len(report.failures) == failures):
+        report.line(f"{label}: the suite ends well", f"exit {code}")
 
 
 def tell(report, name, line):

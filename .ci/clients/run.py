@@ -8,18 +8,13 @@ import argparse
 import shutil
 import sys
 
-import corners
 import crash
-import cuts
-import flows
 import idle
-import mosquitto_corners
 import mosquitto_suite
 import paho_suite
-import share
 import walk
 from broker import ROOT, Broker, binary
-from checks import GivenUp, Report, external, same
+from checks import GivenUp, Report, external, same, side_by_side
 
 HERE = ROOT / ".ci" / "clients"
 
@@ -42,14 +37,6 @@ def with_own_broker(report, shards):
         report.check(f"ready line names {shards} shards", same, broker.shards, shards)
         suites(report, address, False, f"{shards} shards")
         report.check("SIGTERM ends it with 0", lambda: same(broker.stop(), 0, "exit code"))
-    with Broker(shards=shards) as broker:
-        # the ways of a cut are shared out, so that each client meets all of them
-        cuts.run(report, (broker.host, broker.port), ("torn",) if shards == 1 else ("swallowed", "passed"))
-        corners.run(report, (broker.host, broker.port))
-        mosquitto_corners.run(report, (broker.host, broker.port))
-        share.run(report, (broker.host, broker.port))
-        report.check("SIGTERM ends it with 0 after cuts, corners and shares", lambda: same(broker.stop(), 0, "exit code"))
-    corners.with_one(report, shards)
     for tool, commands in walk.TOOLS.items():
         with Broker(shards=shards) as broker:
             report.check(f"README walk with {tool}", walk.walk, commands, (broker.host, broker.port))
@@ -62,7 +49,7 @@ def main():
     parser.add_argument("--address")
     parser.add_argument("--plain", action="store_true", help="no trees: for other brokers")
     parser.add_argument("--crash-rounds", type=int, default=5)
-    parser.add_argument("--flow-rounds", type=int, default=3)
+    parser.add_argument("--flow-rounds", type=int, default=3, help="0: nothing of odd.py")
     parser.add_argument("--idle", type=int, default=10_000, help="idle connections, 0 for none")
     arguments = parser.parse_args()
     report = Report()
@@ -84,12 +71,11 @@ def every(report, arguments):
         if arguments.crash_rounds:
             count = arguments.crash_rounds
             report.check(f"kill -9, {count} rounds, {shards} shards", crash.rounds, count, shards, limit=30 * count)
-        if arguments.flow_rounds:
-            count = arguments.flow_rounds
-            name = f"200 flows while connections end, {count} rounds, {shards} shards"
-            report.check(name, flows.flows, count, shards, 200, None, "loss", limit=flows.bound(count))
         if arguments.idle:
             report.check(f"{arguments.idle} idle connections, {shards} shards", idle.measure, arguments.idle, shards, limit=180)
+    if arguments.flow_rounds:
+        odd = [sys.executable, str(HERE / "odd.py"), "--flow-rounds", str(arguments.flow_rounds)]
+        side_by_side(report, {f"{shards} shards": [*odd, str(shards)] for shards in arguments.shards or [1, 4]})
 
 
 if __name__ == "__main__":

@@ -239,8 +239,7 @@ def churn(address, qos):
 def again(member):
     """The same client object, so the same session on its side, connects again."""
     count = len(member.presents)
-    member.over = False
-    member.task = stock.asyncio.run_coroutine_threadsafe(member.keep(), stock.strict.LOOP.started())
+    member.start()
     member.until(lambda: len(member.presents) > count, "CONNACK")
     same(member.presents[-1], True, "Session Present")
 

@@ -91,6 +91,10 @@ class Strict(Stock):
             topic_alias_maximum=self.aliases)
         self.client.on_message = lambda told: self.messages.append(
             Message(told.topic, told.payload, told.qos, told.retain, told.properties))
+        self.start()
+
+    def start(self):
+        """Connects and goes on connecting; after `drop` the same session again."""
         self.over = False
         self.task = asyncio.run_coroutine_threadsafe(self.keep(), strict.LOOP.started())
 
@@ -123,6 +127,7 @@ class Strict(Stock):
 
     def drop(self):
         self.over = True
+        self.task.cancel()
         strict.run(self._drop())
 
     async def _drop(self):
