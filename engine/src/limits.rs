@@ -106,6 +106,8 @@ pub const QUEUE_MESSAGES_DEFAULT: usize = 10_000;
 pub const QUEUE_BYTES_DEFAULT: usize = 16 * 1024 * 1024;
 /// Default of `limits.subscriptions`: filters of one session.
 pub const SUBSCRIPTIONS_DEFAULT: usize = 10_000;
+/// Subscriptions of one session that are looked through to find one; a session with more keeps an index.
+pub const SUBSCRIPTIONS_SEARCHED_MAX: usize = 32;
 /// Default of `limits.client_id_bytes`.
 pub const CLIENT_ID_BYTES_DEFAULT: usize = 1_024;
 

@@ -12,6 +12,7 @@ pub mod inflight;
 pub mod message;
 pub mod queue;
 pub mod share;
+pub mod subscriptions;
 pub mod will;
 
 use crate::key::{ConnId, FilterHandle};
@@ -20,6 +21,7 @@ use acks::Acks;
 use alias::ToClient;
 use deliver::Delivery;
 use smallvec::SmallVec;
+use subscriptions::Subscriptions;
 use will::Will;
 
 /// The Session Expiry Interval that means never, MQTT 5 section 3.1.2.11.2.
@@ -37,7 +39,7 @@ pub struct Session {
     pub packet_bytes_max: usize,
     /// Reason strings and user properties are wanted on every packet, [MQTT-3.1.2-29].
     pub problem_information: bool,
-    pub subscriptions: SmallVec<[SubscriptionRef; 2]>,
+    pub subscriptions: Subscriptions,
     pub delivery: Delivery,
     /// Aliases that the client was told on the present connection.
     pub aliases: Option<Box<ToClient>>,

@@ -368,7 +368,7 @@ fn new_session(client_id: &str) -> Session {
         expiry_s: 0,
         packet_bytes_max: usize::MAX,
         problem_information: true,
-        subscriptions: SmallVec::new(),
+        subscriptions: Default::default(),
         delivery: Delivery::default(),
         aliases: None,
         acks: Acks::default(),

@@ -255,7 +255,7 @@ impl Home {
 
     /// What a session asked of a filter, while it is subscribed to it.
     pub fn wish_of(&self, session: SessionKey, handle: FilterHandle) -> Option<Wish> {
-        let at = self.sessions.get(session)?.subscriptions.iter().find(|at| at.handle == handle)?;
+        let at = self.sessions.get(session)?.subscriptions.find(handle)?;
         Some(self.filters.slot(handle).subscribers[at.position as usize].wish)
     }
 }

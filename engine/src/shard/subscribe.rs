@@ -133,7 +133,7 @@ impl Shard {
 
     fn find_subscription(&self, key: SessionKey, filter: &str, kind: Kind) -> Option<SubscriptionRef> {
         let handle = self.home.filters.find(filter, kind)?;
-        self.home.sessions.get(key)?.subscriptions.iter().find(|at| at.handle == handle).copied()
+        self.home.sessions.get(key)?.subscriptions.find(handle)
     }
 
     /// Makes a subscription, or replaces the one to the same filter [MQTT-3.8.4-3] [3.1.1: MQTT-3.8.4-3]: messages go on
@@ -199,7 +199,7 @@ impl Shard {
     pub(super) fn start_reading(&mut self, key: SessionKey, reading: &[FilterHandle], out: &mut Outbox) {
         for handle in reading {
             let Some(session) = self.home.sessions.get(key) else { return };
-            let Some(at) = session.subscriptions.iter().find(|at| at.handle == *handle).copied() else { continue };
+            let Some(at) = session.subscriptions.find(*handle) else { continue };
             if let Some(index) = self.home.filters.merged_at(at) {
                 self.home.announce_merged(index, out);
                 continue;
@@ -262,13 +262,10 @@ impl Shard {
         let (removed, moved) = self.home.filters.unsubscribe(at);
         debug_assert_eq!(removed.session, key);
         if let Some(session) = self.home.sessions.get_mut(key) {
-            session.subscriptions.retain(|other| *other != at);
+            session.subscriptions.remove(at.handle);
         }
         if let Some(session) = moved.and_then(|moved| self.home.sessions.get_mut(moved)) {
-            let reference = session.subscriptions.iter_mut().find(|other| other.handle == at.handle);
-            if let Some(reference) = reference {
-                reference.position = at.position;
-            }
+            session.subscriptions.moved(at);
         }
         if self.home.filters.slot(at.handle).kind == Kind::Merged {
             self.home.remove_merged(removed.merged);

@@ -179,3 +179,38 @@ fn every_subscriber_of_a_popular_filter_gets_it() {
         }
     });
 }
+
+#[test]
+fn a_session_with_thousands_of_filters_keeps_each_apart() {
+    // More than are looked through one by one: each is found, replaced and removed by itself, in any order.
+    let world = &mut World::new(Plan { piece_bytes_max: 65_536, ..Plan::new(5, 2) });
+    let reader = client(world, V5, "r");
+    let neighbour = client(world, V5, "n");
+    let filters: Vec<String> = (0..3_000).map(|number| format!("many/{number}")).collect();
+    let wanted = |qos| SubscriptionOptions { qos, ..Default::default() };
+    let all: Vec<_> = filters.iter().map(|filter| (&**filter, wanted(Q0))).collect();
+    for client in [reader, neighbour] {
+        world.subscribe_with(client, &all, &[]);
+        world.subscribe_with(client, &all, &[]);
+    }
+    world.run_until_quiet();
+    world.received(reader);
+    let publisher = client(world, V5, "p");
+    for (number, filter) in filters.iter().enumerate().filter(|(number, _)| number % 3 > 0) {
+        world.unsubscribe(if number % 3 == 1 { reader } else { neighbour }, filter);
+    }
+    world.run_until_quiet();
+    let unsubacks = world.received(reader);
+    let went = |packet: &OwnedPacket| matches!(packet, OwnedPacket::Unsuback { reasons, .. } if reasons == &[0]);
+    assert!(unsubacks.len() == 1_000 && unsubacks.iter().all(went));
+    world.received(neighbour);
+    for filter in &filters {
+        world.publish(publisher, message(filter, "m"));
+    }
+    world.run_until_quiet();
+    assert_eq!((world.messages(reader).len(), world.messages(neighbour).len()), (2_000, 2_000));
+    world.drop_client(reader);
+    world.run_until_quiet();
+    publish(world, publisher, message("many/0", "m"));
+    assert_eq!(world.lines(neighbour), ["many/0 m"]);
+}
