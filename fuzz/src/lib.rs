@@ -13,6 +13,7 @@ pub mod swarm;
 mod turn;
 pub mod twin;
 mod watch;
+mod workers;
 pub mod world;
 
 pub use client::{ConnectOptions, PublishOptions, WillOptions};

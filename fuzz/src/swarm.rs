@@ -4,12 +4,14 @@
 //! rest, then all of them publish at once and the world comes to rest again. Then everybody has what the oracle owes:
 //! plain subscribers every message once, with its QoS, in the order of its publisher; merged subscribers, whose
 //! frames are folded, the retained tree; the store the same. In some rounds a reader is cut off in the middle and
-//! comes back: it may have a message twice, and none with QoS 0, but misses no other.
+//! comes back: it may have a message twice, and none with QoS 0, but misses no other. Beside them workers share
+//! subscriptions (`workers`).
 
 use crate::client::{ConnectOptions, PublishOptions};
 use crate::oracle::{Oracle, Published, Wanted};
 use crate::packet::{Message, OwnedPacket};
 use crate::rng::Rng;
+use crate::workers::Group;
 use crate::world::{ClientId, Plan, World};
 use engine::row::fold::State;
 use engine::wire::{Property, QoS, ReasonCode, SubscriptionOptions, Version};
@@ -63,6 +65,7 @@ pub struct Looked {
     pub messages: usize,
     pub replays: usize,
     pub frames: usize,
+    pub shared: usize,
 }
 
 impl std::ops::AddAssign for Looked {
@@ -70,6 +73,7 @@ impl std::ops::AddAssign for Looked {
         self.messages += other.messages;
         self.replays += other.replays;
         self.frames += other.frames;
+        self.shared += other.shared;
     }
 }
 
@@ -78,6 +82,7 @@ struct Swarm {
     world: World,
     oracle: Oracle,
     actors: Vec<Actor>,
+    groups: Vec<Group>,
     rng: Rng,
     published: usize,
     /// The lowest QoS of this round: above 0 where a frame may be lost with its connection.
@@ -105,11 +110,13 @@ pub fn run(seed: u64) -> Looked {
     let actors: Vec<Actor> = actors.collect();
     let clients = actors.iter().map(|_| Wanted::default()).collect();
     let oracle = Oracle { clients, ..Oracle::default() };
+    let groups = Group::some(&mut rng);
     let mut swarm = Swarm {
         looked: Looked::default(),
         world: World::new(plan),
         oracle,
         actors,
+        groups,
         rng,
         published: 0,
         lowest: QoS::AtMostOnce,
@@ -125,8 +132,10 @@ impl Swarm {
         for actor in 0..self.actors.len() {
             self.come_or_go(actor);
         }
+        self.groups.iter_mut().for_each(|group| group.come_or_go(&mut self.world, &mut self.rng));
         self.world.run_until_quiet();
         self.check();
+        self.groups.iter_mut().for_each(|group| group.change(&mut self.world, &mut self.rng));
         for actor in 0..self.actors.len() {
             self.change_subscriptions(actor);
         }
@@ -226,6 +235,9 @@ impl Swarm {
     /// After subscriptions: only retained messages arrive, each as the oracle has it.
     fn check_replays(&mut self) {
         self.world.run_until_quiet();
+        for group in &mut self.groups {
+            self.looked.shared += group.check(&mut self.world);
+        }
         for index in 0..self.actors.len() {
             for message in self.take_plain(index) {
                 let kept = self.oracle.retained.get(&message.topic).map(String::as_str);
@@ -251,6 +263,7 @@ impl Swarm {
             if retain && self.rng.once_in(4) { String::new() } else { (1_000_000 + self.published).to_string() };
         let qos = (*self.rng.pick(&QOS)).max(self.lowest);
         let published = Published { publisher: index, topic, payload, qos };
+        self.groups.iter_mut().for_each(|group| group.publish(&published));
         self.oracle.publish(&published, retain);
         let options = PublishOptions { retain, ..PublishOptions::new(&published.topic, published.payload.as_bytes()) };
         self.world.publish(client, options.qos(qos));
@@ -271,7 +284,9 @@ impl Swarm {
             let payload = if self.rng.once_in(4) { String::new() } else { number };
             fields.push(format!("\"{key}\":{}", if payload.is_empty() { "null" } else { &payload }));
             let topic = format!("{level}/w{index}/{key}");
-            self.oracle.publish(&Published { publisher: index, topic, payload, qos }, true);
+            let published = Published { publisher: index, topic, payload, qos };
+            self.groups.iter_mut().for_each(|group| group.publish(&published));
+            self.oracle.publish(&published, true);
         }
         let topic = format!("$tree/{level}/w{index}");
         let payload = format!("{{{}}}", fields.join(","));
@@ -307,6 +322,9 @@ impl Swarm {
 
     /// Everybody who is connected has what it is owed.
     fn check(&mut self) {
+        for group in &mut self.groups {
+            self.looked.shared += group.check(&mut self.world);
+        }
         for index in 0..self.actors.len() {
             if self.actors[index].conn.is_none() {
                 // Nobody keeps QoS 0 for who is away.

@@ -11,7 +11,7 @@ fn random_clients_get_what_the_oracle_owes() {
     }
     println!("{looked:?}");
     assert!(
-        looked.messages > 4_000 && looked.replays > 400 && looked.frames > 1_000,
+        looked.messages > 4_000 && looked.replays > 400 && looked.frames > 1_000 && looked.shared > 2_000,
         "it looked at little: {looked:?}"
     );
 }
