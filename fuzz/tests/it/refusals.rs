@@ -2,6 +2,7 @@
 //! byte, by clients that want reasons in words and by clients that do not. After each the others are served as before.
 
 use super::*;
+use engine::limits::STRING_BYTES_MAX;
 use engine::wire::{self, Packet};
 use table::{Case, Given, cases, connect};
 
@@ -39,6 +40,48 @@ fn byte_by_byte() {
 #[test]
 fn with_reasons_in_words() {
     hold(4, 65_536, true);
+}
+
+#[test]
+fn the_largest_connect_is_read_and_a_larger_one_is_refused() {
+    // Every text and binary that may stand in it at its longest, but for the identifier and for a method, which are
+    // refused for themselves. Beyond CONNECT_BYTES_MAX nothing is gathered: 0x95.
+    let world = &mut World::new(Plan { piece_bytes_max: 65_536, ..Plan::new(1, 4) });
+    let long = "x".repeat(STRING_BYTES_MAX);
+    let mut will = wire::PropertyBuffer::new();
+    [Property::ContentType(&long), Property::ResponseTopic(&long), Property::CorrelationData(long.as_bytes())]
+        .iter()
+        .for_each(|property| will.push(property));
+    let mut properties = wire::PropertyBuffer::new();
+    for (user_properties, code) in [(0, 0), (10, 0x95)] {
+        (0..user_properties).for_each(|_| properties.push(&Property::UserProperty("n", &long)));
+        let connect = wire::Connect {
+            version: V5,
+            clean_start: true,
+            keep_alive: 0,
+            properties: properties.as_properties(),
+            client_id: "large",
+            will: Some(wire::Will {
+                qos: Q0,
+                retain: false,
+                properties: will.as_properties(),
+                topic: &long,
+                payload: long.as_bytes(),
+            }),
+            user_name: Some(&long),
+            password: Some(long.as_bytes()),
+        };
+        let mut bytes = Vec::new();
+        wire::encode(V5, &Packet::Connect(connect), &mut bytes);
+        let socket = world.socket();
+        world.send(socket, &bytes);
+        world.run_until_quiet();
+        let answer = world.received_bytes(socket);
+        assert_eq!((answer[0], answer[3]), (0x20, code), "{} bytes", bytes.len());
+        assert_eq!(world.is_closed(socket), code != 0);
+        world.drop_client(socket);
+        world.run_until_quiet();
+    }
 }
 
 /// Prints all cases that are answered otherwise than the table says, then fails.

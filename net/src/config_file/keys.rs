@@ -210,7 +210,7 @@ pub static KEYS: &[Key] = &[
     integer_key!("session.keep_alive_max_s", engine.session.keep_alive_max_s: u16, 0, u16::MAX,
         "Seconds; the longest Keep Alive, told to MQTT 5 clients that ask for more or for none. 0: no bound."),
     integer_key!("limits.packet_bytes", engine.limits.packet_bytes: usize, 1_024, limits::REMAINING_LENGTH_MAX + limits::FIXED_HEADER_BYTES_MAX,
-        "Bytes of the largest packet that is read (Maximum Packet Size)."),
+        "Bytes of the largest packet that is read (Maximum Packet Size). A CONNECT has at most 720918, before which nobody is known."),
     integer_key!("limits.frame_bytes", engine.limits.frame_bytes: usize, 1_024, limits::REMAINING_LENGTH_MAX,
         "Bytes of the largest merged frame; a larger one is sent in parts."),
     integer_key!("limits.frames_unacked", engine.limits.frames_unacked: u16, 1, u16::MAX,

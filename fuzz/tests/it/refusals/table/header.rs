@@ -335,4 +335,42 @@ a second CONNECT
 PINGREQ with a byte
   > c0 01 00
   closed
+
+@ MQTT 5, and good and bad packets come in one segment
+
+what goes before the bad one is answered
+  > c0 00 c1 00
+  < d0 00 e0 01 81
+  closed
+
+what follows the bad one is not [MQTT-4.13.1-1]
+  > c1 00 c0 00
+  < e0 01 81
+  closed
+
+what follows DISCONNECT is not read [MQTT-3.14.4-1]
+  > e0 00 c0 00
+  closed
+
+@ nothing, and good and bad packets come in one segment
+
+CONNECT and a bad packet, which travel to the home together [3.1.1: MQTT-4.8.0-1]
+  > 10 14 0004 'MQTT' 04 02 003c 0008 'traveler' c0 00 c1 00
+  < 20 02 0000 d0 00
+  closed
+
+two CONNECTs [3.1.1: MQTT-3.1.0-2]
+  > 10 0f 0004 'MQTT' 04 02 003c 0003 'two' 10 0f 0004 'MQTT' 04 02 003c 0003 'two'
+  < 20 02 0000
+  closed
+
+what follows a CONNECT that is refused is not read
+  > 10 0c 0004 'MQTT' 04 00 003c 0000 c0 00
+  < 20 02 00 02
+  closed
+
+CONNECT and DISCONNECT: the shortest visit
+  > 10 11 0004 'MQTT' 04 02 003c 0005 'short' e0 00
+  < 20 02 0000
+  closed
 "#;

@@ -168,6 +168,16 @@ Topic Alias above what the broker takes, without topic [MQTT-3.3.2-9]
   < e0 01 94
   closed
 
+Topic Alias that was never given a topic, section 3.3.2.1: a topic is missing
+  > 30 07 0000  03 23 0001 'a'
+  < e0 01 82
+  closed
+
+Topic Alias of another connection: it stands for nothing here [MQTT-3.3.2-7]
+  > 32 09 0000 0001 03 23 0002 'a'
+  < e0 01 82
+  closed
+
 Payload Format Indicator twice, section 3.3.2.3
   > 30 09 0001 't'  04 01 01 01 01 'a'
   < e0 01 82
