@@ -41,6 +41,8 @@ pub struct Config {
     pub durability: Durability,
     pub tombstones: Tombstones,
     pub sys: Sys,
+    /// Messages may be retained. What already is stays and is sent.
+    pub retain_available: bool,
 }
 
 /// What the broker publishes about itself.
@@ -75,6 +77,8 @@ pub struct Session {
     pub queue_messages: usize,
     pub queue_bytes: usize,
     pub overflow: Overflow,
+    /// What a client that asks for Response Information is told; empty: nothing.
+    pub response_information: String,
     /// Seconds from accept to CONNECT.
     pub connect_timeout_s: u32,
     /// Seconds; the longest Keep Alive, told to the client as Server Keep Alive. 0: none is forced.
@@ -90,6 +94,10 @@ pub struct Limits {
     pub tree_rows: usize,
     pub subscriptions: usize,
     pub client_id_bytes: usize,
+    /// Retained rows, and the bytes of their topics, payloads and properties; of the whole process: each shard
+    /// takes its part of them.
+    pub retained_rows: u64,
+    pub retained_bytes: u64,
 }
 
 impl Default for Config {
@@ -104,6 +112,7 @@ impl Default for Config {
                 queue_messages: limits::QUEUE_MESSAGES_DEFAULT,
                 queue_bytes: limits::QUEUE_BYTES_DEFAULT,
                 overflow: Overflow::DropNewest,
+                response_information: String::new(),
                 connect_timeout_s: 10,
                 keep_alive_max_s: 0,
             },
@@ -115,10 +124,13 @@ impl Default for Config {
                 tree_rows: limits::TREE_ROWS_DEFAULT,
                 subscriptions: limits::SUBSCRIPTIONS_DEFAULT,
                 client_id_bytes: limits::CLIENT_ID_BYTES_DEFAULT,
+                retained_rows: limits::RETAINED_ROWS_DEFAULT,
+                retained_bytes: limits::RETAINED_BYTES_DEFAULT,
             },
             durability: Durability::Memory,
             tombstones: Tombstones { keep_s: limits::TOMBSTONE_S_DEFAULT, max: limits::TOMBSTONES_MAX_DEFAULT },
             sys: Sys { interval_s: limits::SYS_INTERVAL_S_DEFAULT },
+            retain_available: true,
         }
     }
 }

@@ -68,6 +68,13 @@ pub const TOMBSTONE_S_DEFAULT: u64 = 172_800;
 pub const TOMBSTONES_MAX_DEFAULT: u64 = 1_000_000;
 /// Tombstones that each change forgets beside twice as many as it may have made, so that an excess shrinks.
 pub const TOMBSTONES_TRIMMED_PER_CHANGE: usize = 16;
+/// Default of `limits.retained_rows`: retained rows of the whole process.
+pub const RETAINED_ROWS_DEFAULT: u64 = 10_000_000;
+/// Default of `limits.retained_bytes`: topics, payloads and properties of all retained rows.
+pub const RETAINED_BYTES_DEFAULT: u64 = 4 << 30;
+/// Walks of one session that bring retained messages to plain subscriptions at the same time; the others wait for
+/// them. What one session may be sent beside its queue is a slice of each.
+pub const PLAIN_WALKS_MAX: usize = 4;
 /// Rows whose matching filters are held at once.
 pub const MATCHED_ROWS_MAX: usize = 256;
 /// Timers that one turn handles.
@@ -100,6 +107,8 @@ pub const TOPIC_ALIAS_SEEN: usize = 32;
 pub const TOPIC_ALIAS_TOPIC_BYTES_MIN: usize = 6;
 /// So are longer ones, which the broker would have to keep.
 pub const TOPIC_ALIAS_TOPIC_BYTES_MAX: usize = 1_024;
+/// Longest `session.response_information`: it is part of every CONNACK that tells it.
+pub const RESPONSE_INFORMATION_BYTES_MAX: usize = 1_024;
 /// Default of `session.queue_messages`.
 pub const QUEUE_MESSAGES_DEFAULT: usize = 10_000;
 /// Default of `session.queue_bytes`.

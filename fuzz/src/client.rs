@@ -21,6 +21,8 @@ pub struct ConnectOptions<'a> {
     pub properties: Vec<Property<'a>>,
     /// Answer QoS 1 and 2 as the specification wants. False: the test does it.
     pub acknowledges: bool,
+    /// Give topics aliases and use them, as far as the broker takes them.
+    pub by_alias: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -44,6 +46,7 @@ impl<'a> ConnectOptions<'a> {
             will: None,
             properties: Vec::new(),
             acknowledges: true,
+            by_alias: false,
         }
     }
 
@@ -101,6 +104,10 @@ pub struct Client {
     /// Topic Aliases that the client said it takes, and what they stand for.
     alias_max: u16,
     aliases: HashMap<u16, String>,
+    by_alias: bool,
+    /// Topic Aliases that the broker said it takes, and topics that have one, from 1 on.
+    own_alias_max: usize,
+    own_aliases: Vec<String>,
     watch: Watch,
     pub(crate) received: Vec<OwnedPacket>,
     /// Of a bare socket, which understands nothing: what it received.
@@ -128,6 +135,9 @@ impl Client {
             carry: Vec::new(),
             alias_max: alias_max.unwrap_or(0),
             aliases: HashMap::new(),
+            by_alias: options.by_alias,
+            own_alias_max: 0,
+            own_aliases: Vec::new(),
             watch: Watch::new(options),
             received: Vec::new(),
             received_bytes: None,
@@ -147,6 +157,9 @@ impl Client {
             let packet = wire::decode_patterns(self.version, bytes).expect("the broker sends valid packets");
             self.watch.see(&packet, bytes.len());
             let mut owned = OwnedPacket::of(&packet);
+            if let OwnedPacket::Connack { properties, .. } = &owned {
+                self.own_alias_max = properties.read().topic_alias_maximum().unwrap_or(0).into();
+            }
             if let OwnedPacket::Publish(message) = &mut owned {
                 self.resolve(message);
             }
@@ -201,18 +214,32 @@ impl Client {
         self.last_packet_id
     }
 
+    /// The topic, or nothing where its alias is known; a topic without one gets it while there are any.
+    fn named<'a>(&mut self, topic: &'a str, properties: &mut PropertyBuffer) -> &'a str {
+        let known = self.own_aliases.iter().position(|other| other == topic);
+        let has_room = self.own_aliases.len() < self.own_alias_max;
+        let Some(index) = known.or(has_room.then_some(self.own_aliases.len())) else { return topic };
+        properties.push(&Property::TopicAlias(index as u16 + 1));
+        if known.is_some() {
+            return "";
+        }
+        self.own_aliases.push(topic.to_owned());
+        topic
+    }
+
     pub(crate) fn publish(&mut self, publish: &PublishOptions<'_>, out: &mut Vec<u8>) -> u16 {
         let packet_id = match (publish.qos, publish.packet_id) {
             (QoS::AtMostOnce, _) => 0,
             (_, 0) => self.next_packet_id(),
             (_, given) => given,
         };
-        let properties = buffer(&publish.properties);
+        let mut properties = buffer(&publish.properties);
+        let topic = if self.by_alias { self.named(publish.topic, &mut properties) } else { publish.topic };
         let packet = Packet::Publish(Publish {
             dup: publish.dup,
             qos: publish.qos,
             retain: publish.retain,
-            topic: publish.topic,
+            topic,
             packet_id,
             properties: properties.as_properties(),
             payload: publish.payload,

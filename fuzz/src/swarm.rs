@@ -44,6 +44,7 @@ impl Actor {
         let mut options = options(self.version, &self.name);
         if self.version.is_v5() && self.alias_max > 0 {
             options.properties.push(Property::TopicAliasMaximum(self.alias_max));
+            options.by_alias = true;
         }
         options
     }

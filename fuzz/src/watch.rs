@@ -41,7 +41,7 @@ impl Watch {
         for property in properties {
             match property {
                 Property::ReceiveMaximum(receive_max) => watch.receive_max = usize::from(*receive_max),
-                Property::MaximumPacketSize(bytes) => watch.packet_bytes_max = *bytes as usize,
+                Property::MaximumPacketSize(bytes @ 1..) => watch.packet_bytes_max = *bytes as usize,
                 Property::RequestProblemInformation(wanted) => watch.wants_problems = *wanted != 0,
                 Property::AuthenticationMethod(_) => watch.has_method = true,
                 _ => {}

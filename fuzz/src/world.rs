@@ -262,6 +262,11 @@ impl World {
         self.nodes.iter().map(|node| node.shard.stats().tombstones).sum()
     }
 
+    /// PUBLISH packets that left sessions for their sockets, read or not.
+    pub fn publishes_sent(&self) -> u64 {
+        self.nodes.iter().map(|node| node.shard.stats().publishes_sent).sum()
+    }
+
     // The store.
 
     pub fn stall_store(&mut self) {

@@ -35,6 +35,9 @@ pub struct Packet {
     pub retain: bool,
     /// The sender waits for a verdict (QoS above 0).
     pub wants_verdict: bool,
+    /// The topic or pattern, without its intent, that a message about a refusal names. Empty where the publisher gets
+    /// no such message: the acknowledgement says it, or there is nobody to be told.
+    pub named: Span,
     /// MQTT 5 properties that go on to subscribers, encoded, in their order: Payload Format Indicator,
     /// Content Type, Response Topic, Correlation Data, User Property. Never Message Expiry Interval,
     /// Topic Alias or Subscription Identifier.
@@ -77,13 +80,14 @@ impl Batch {
     pub fn copy_rows(&mut self, view: View<'_>, rows: impl Iterator<Item = Row>) -> u32 {
         let first_row = self.rows.len() as u32;
         let properties = self.keep(view.packet.properties.of(view.bytes));
+        let named = self.keep(view.packet.named.of(view.bytes));
         for row in rows {
             let topic = self.keep(row.topic.of(view.bytes));
             let payload = self.keep(row.payload.of(view.bytes));
             self.rows.push(Row { topic, payload, text: row.text });
         }
         let row_count = self.rows.len() as u32 - first_row;
-        self.packets.push(Packet { properties, first_row, row_count, ..*view.packet });
+        self.packets.push(Packet { properties, named, first_row, row_count, ..*view.packet });
         self.packets.len() as u32 - 1
     }
 

@@ -20,6 +20,13 @@ pub struct Kept<'a> {
     pub version: u64,
 }
 
+impl Kept<'_> {
+    /// What it counts against `limits.retained_bytes`.
+    pub fn cost_bytes(&self) -> usize {
+        self.topic.len() + self.payload.len() + self.properties.len()
+    }
+}
+
 /// One change; spans point into [`Changes::bytes`].
 #[derive(Clone, Copy, Debug)]
 pub enum Change {

@@ -19,6 +19,8 @@ pub struct Owed {
     /// An owner had a subscriber for it.
     matched: bool,
     applied: u32,
+    /// Owners that refused.
+    refusals: u32,
     refused: Option<ReasonCode>,
     /// What the Reason String says.
     what: Option<Box<str>>,
@@ -43,6 +45,9 @@ pub struct Due {
     pub packet_id: u16,
     pub reason: ReasonCode,
     pub what: Option<Box<str>>,
+    /// Groups that applied their part, and that refused it.
+    pub applied: u32,
+    pub refused: u32,
 }
 
 /// See the module.
@@ -78,14 +83,32 @@ impl Acks {
     pub fn owe(&mut self, kind: OwedKind, packet_id: u16, waiting: u32) -> u32 {
         let ticket = self.next_ticket();
         self.pubacks += u32::from(matches!(kind, OwedKind::Ack(AckKind::Puback)));
-        self.owed.push_back(Owed { kind, packet_id, waiting, matched: false, applied: 0, refused: None, what: None });
+        self.owed.push_back(Owed {
+            kind,
+            packet_id,
+            waiting,
+            matched: false,
+            applied: 0,
+            refusals: 0,
+            refused: None,
+            what: None,
+        });
         ticket
     }
 
     /// A QoS 2 publish that was received before is acknowledged again, in its turn, [MQTT-4.6.0-3].
     pub fn owe_again(&mut self, packet_id: u16) {
         let kind = OwedKind::Ack(AckKind::Pubrec);
-        self.owed.push_back(Owed { kind, packet_id, waiting: 0, matched: true, applied: 0, refused: None, what: None });
+        self.owed.push_back(Owed {
+            kind,
+            packet_id,
+            waiting: 0,
+            matched: true,
+            applied: 0,
+            refusals: 0,
+            refused: None,
+            what: None,
+        });
     }
 
     /// A subscription was replaced and what it reads follows a later SUBACK: no earlier one is to start it.
@@ -105,7 +128,10 @@ impl Acks {
         owed.waiting = owed.waiting.saturating_sub(1);
         owed.matched |= matched;
         match refused {
-            Some(code) => owed.refused = owed.refused.or(Some(code)),
+            Some(code) => {
+                owed.refusals += 1;
+                owed.refused = owed.refused.or(Some(code));
+            }
             None => owed.applied += 1,
         }
     }
@@ -147,7 +173,14 @@ impl Acks {
             // Who subscribed may only listen from now on; who publishes keeps the memory.
             self.owed = VecDeque::new();
         }
-        Some(Due { kind: owed.kind, packet_id: owed.packet_id, reason, what: owed.what })
+        Some(Due {
+            kind: owed.kind,
+            packet_id: owed.packet_id,
+            reason,
+            what: owed.what,
+            applied: owed.applied,
+            refused: owed.refusals,
+        })
     }
 
     /// The connection is gone: what was owed on it will not be sent. Verdicts that still come find nothing.

@@ -18,6 +18,8 @@ pub struct Granted {
     pub alias_max: u16,
     pub packet_bytes_max: usize,
     pub problem_information: bool,
+    /// Request Response Information is 1.
+    pub wants_response_information: bool,
     /// The CONNECT has a user property `mote`.
     pub knows_mote: bool,
     /// The grant differs from what was asked, so CONNACK says it.
@@ -65,6 +67,7 @@ pub fn judge(connect: &Connect<'_>, config: &Config) -> Result<Granted, ReasonCo
         alias_max: properties.topic_alias_maximum().unwrap_or(0),
         packet_bytes_max: properties.maximum_packet_size().map_or(usize::MAX, |bytes| bytes as usize),
         problem_information: properties.request_problem_information() != Some(false),
+        wants_response_information: properties.request_response_information() == Some(true),
         knows_mote: properties.user_property("mote").is_some(),
         tell_expiry: expiry_s != asked,
         tell_keep_alive: keep_alive_s != connect.keep_alive,
@@ -81,6 +84,9 @@ pub fn accept(granted: &Granted, session_present: bool, assigned: Option<&str>, 
         }
         properties.push(&Property::ReceiveMaximum(config.session.receive_max));
         properties.push(&Property::MaximumPacketSize(config.limits.packet_bytes as u32));
+        if !config.retain_available {
+            properties.push(&Property::RetainAvailable(0));
+        }
         if config.session.topic_alias_max > 0 {
             properties.push(&Property::TopicAliasMaximum(config.session.topic_alias_max));
         }
@@ -93,6 +99,10 @@ pub fn accept(granted: &Granted, session_present: bool, assigned: Option<&str>, 
     }
     let start = out.len();
     let plain = properties.clone();
+    let response_information = &*config.session.response_information;
+    if granted.wants_response_information && !response_information.is_empty() {
+        properties.push(&Property::ResponseInformation(response_information)); // [MQTT-3.1.2-28]
+    }
     if granted.version.is_v5() && granted.knows_mote {
         properties.push(&Property::UserProperty("mote", crate::dialect::ADVERTISED));
     }

@@ -96,7 +96,7 @@ fn send_new(
     let message = messages.get(delivered.message);
     if is_expired(message.expires_at_ms, now) {
         stats.expired_dropped += 1;
-        return false;
+        return false; // [MQTT-3.3.2-5]
     }
     let mut place = AliasProperty::default();
     let mut head = head_of(message, &delivered, now);

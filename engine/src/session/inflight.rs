@@ -27,6 +27,8 @@ pub struct Delivered {
     pub merged: Option<FrameOf>,
     /// The share group whose message this is: another member may get it.
     pub share: Option<ShareOf>,
+    /// It came by a walk, which waits for its reader: the bounds of the queue are not for it.
+    pub is_paced: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -238,7 +240,7 @@ mod tests {
 
     fn delivered(messages: &mut Messages, qos: QoS) -> Delivered {
         let message = messages.insert(Message::new("t", b"", b"", 0));
-        Delivered { message, qos, retain: false, ids: Ids::new(), merged: None, share: None }
+        Delivered { message, qos, retain: false, ids: Ids::new(), merged: None, share: None, is_paced: false }
     }
 
     #[test]

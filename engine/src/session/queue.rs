@@ -5,10 +5,13 @@ use super::message::Messages;
 use crate::config::Overflow;
 use std::collections::VecDeque;
 
-/// See the module. Bounded by messages and bytes.
+/// See the module. Bounded by messages and bytes, beside what walks bring: of those a session gets the next slice when
+/// this is empty, so they are bounded by their slices (`PLAIN_WALKS_MAX`).
 #[derive(Default, Debug)]
 pub struct Queue {
     waiting: VecDeque<Delivered>,
+    /// Of what walks did not bring.
+    messages: usize,
     bytes: usize,
 }
 
@@ -45,7 +48,7 @@ impl Queue {
     pub fn push(&mut self, delivered: Delivered, messages: &mut Messages, bounds: &Bounds) -> Queued {
         let cost = messages.get(delivered.message).cost_bytes();
         let mut outcome = Queued::Kept;
-        while self.waiting.len() >= bounds.messages || self.bytes + cost > bounds.bytes {
+        while !delivered.is_paced && (self.messages >= bounds.messages || self.bytes + cost > bounds.bytes) {
             match bounds.overflow {
                 Overflow::Disconnect => return Queued::Disconnect,
                 Overflow::DropNewest => return Queued::Dropped,
@@ -54,15 +57,20 @@ impl Queue {
             }
         }
         messages.hold(delivered.message);
-        self.bytes += cost;
+        if !delivered.is_paced {
+            self.messages += 1;
+            self.bytes += cost;
+        }
         self.waiting.push_back(delivered);
         outcome
     }
 
     /// Drops the oldest message. Frames stay: a merged subscription has few of them, and awaits their acknowledgement.
+    /// So do retained messages: who subscribed gets them all.
     fn drop_oldest(&mut self, messages: &mut Messages) -> bool {
-        let oldest = self.waiting.iter().position(|delivered| delivered.merged.is_none());
+        let oldest = self.waiting.iter().position(|delivered| delivered.merged.is_none() && !delivered.is_paced);
         let Some(oldest) = oldest.and_then(|at| self.waiting.remove(at)) else { return false };
+        self.messages -= 1;
         self.bytes -= messages.get(oldest.message).cost_bytes();
         messages.release(oldest.message);
         true
@@ -75,14 +83,20 @@ impl Queue {
         }
         let (taken, kept) = self.waiting.drain(..).partition::<VecDeque<Delivered>, _>(is_wanted);
         self.waiting = kept;
-        self.bytes -= taken.iter().map(|delivered| messages.get(delivered.message).cost_bytes()).sum::<usize>();
+        for delivered in taken.iter().filter(|delivered| !delivered.is_paced) {
+            self.messages -= 1;
+            self.bytes -= messages.get(delivered.message).cost_bytes();
+        }
         taken.into()
     }
 
     /// The oldest, still held: whoever takes it releases it.
     pub fn pop(&mut self, messages: &Messages) -> Option<Delivered> {
         let delivered = self.waiting.pop_front()?;
-        self.bytes -= messages.get(delivered.message).cost_bytes();
+        if !delivered.is_paced {
+            self.messages -= 1;
+            self.bytes -= messages.get(delivered.message).cost_bytes();
+        }
         Some(delivered)
     }
 }
@@ -100,8 +114,15 @@ mod tests {
         let bounds = Bounds { messages: 3, bytes: 1_000, overflow: Overflow::DropOldest };
         let mut push = |queue: &mut Queue, payload: &[u8], merged| {
             let message = messages.insert(Message::new("t", payload, b"", 0));
-            let delivered =
-                Delivered { message, qos: QoS::AtLeastOnce, retain: false, ids: Ids::new(), merged, share: None };
+            let delivered = Delivered {
+                message,
+                qos: QoS::AtLeastOnce,
+                retain: false,
+                ids: Ids::new(),
+                merged,
+                share: None,
+                is_paced: false,
+            };
             let queued = queue.push(delivered, &mut messages, &bounds);
             messages.drop_unheld(message);
             (queued, messages.len())

@@ -63,8 +63,8 @@ impl Shard {
             self.end(now, conn, ReasonCode::TopicNameInvalid, "a wildcard in a Will Topic", out);
             return Flow::Gone;
         }
-        if let Err(what) = connect.will.map_or(Ok(()), |will| self.judge_will(&will)) {
-            self.refuse_connect(conn, connect.version, ReasonCode::TopicNameInvalid, what, out);
+        if let Err((reason, what)) = connect.will.map_or(Ok(()), |will| self.judge_will(&will)) {
+            self.refuse_connect(conn, connect.version, reason, what, out);
             return Flow::Gone;
         }
         let key = self.attach(now, conn, client_id, &granted, connect, told, out);

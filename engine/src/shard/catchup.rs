@@ -9,7 +9,7 @@
 
 use super::parcel::{DownItem, Frame, Part, Stand, WalkStart};
 use super::subtree::{Homes, Subtree};
-use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId};
+use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
 use crate::limits::{WALK_BYTES_PER_TURN_MAX, WALK_ROWS_PER_TURN_MAX};
 use crate::row::batch::{Batch, Packet, Row};
 use crate::row::change::Kept;
@@ -105,7 +105,9 @@ impl Subtree {
             complete_at: None,
         };
         self.walks.open.insert((home, start.walk), open);
-        self.continue_walk(home, start.walk, homes);
+        if !start.waits {
+            self.continue_walk(home, start.walk, homes);
+        }
     }
 
     pub fn cancel_walk(&mut self, home: ShardId, walk: u32) {
@@ -249,6 +251,7 @@ fn copy_kept(batch: &mut Batch, kept: Kept<'_>) {
         qos: kept.qos,
         retain: true,
         wants_verdict: false,
+        named: Span::EMPTY,
         properties,
         expires_at_ms: kept.expires_at_ms,
         first_row,

@@ -80,6 +80,11 @@ impl Conns {
         self.live
     }
 
+    /// Whether it speaks MQTT 5.
+    pub fn is_v5(&mut self, conn: ConnId) -> bool {
+        self.get(conn).is_some_and(|this| this.version.is_v5())
+    }
+
     pub fn free(&mut self, conn: ConnId) {
         let Some(slot) = self.get(conn) else { return };
         let was_live = matches!(slot.state, State::Live(_));

@@ -218,7 +218,15 @@ impl Home {
         let message = *cast.message.get_or_insert_with(|| {
             messages.insert(Message::new(cast.topic, cast.payload, cast.properties, cast.expires_at_ms))
         });
-        let delivered = Delivered { message, qos, retain, ids: Ids::from_slice(ids), merged: None, share: cast.share };
+        let delivered = Delivered {
+            message,
+            qos,
+            retain,
+            ids: Ids::from_slice(ids),
+            merged: None,
+            share: cast.share,
+            is_paced: cast.is_paced,
+        };
         let queued =
             with_way(session, messages, bounds, stats, now, out, |session, way| deliver(session, delivered, way));
         if queued == Queued::Disconnect {

@@ -14,7 +14,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::dialect::safe_topic;
 use crate::key::{ConnId, FilterHandle, SessionKey, ShardId};
-use crate::limits::{ASKS_WAITING_MAX, SEND_HIGH_BYTES};
+use crate::limits::{ASKS_WAITING_MAX, PLAIN_WALKS_MAX, SEND_HIGH_BYTES};
 use crate::session::Session;
 use crate::session::deliver::{Way, pump};
 use crate::session::message::Messages;
@@ -202,7 +202,8 @@ impl Home {
         self.next_walk = self.next_walk.wrapping_add(1);
         let body_bytes_max = self.body_bytes_max(&reader);
         self.readers.insert(walk, reader);
-        let start = WalkStart { walk, filter: Default::default(), kind, stand, body_bytes_max };
+        let waits = reader.is_waiting;
+        let start = WalkStart { walk, filter: Default::default(), kind, stand, waits, body_bytes_max };
         self.ask(reader.owner, Ask::Walk { handle: reader.handle, start });
         walk
     }
@@ -210,6 +211,23 @@ impl Home {
     pub fn cancel_walk(&mut self, walk: u32) {
         if let Some(reader) = self.readers.remove(&walk) {
             self.ask(reader.owner, Ask::Cancel { walk });
+        }
+    }
+
+    /// Whether one more walk that brings retained messages to a session is among the first, and the session ready.
+    pub fn may_begin_walk(&self, session: SessionKey, out: &mut Outbox) -> bool {
+        let is_first = self.sessions.get(session).is_some_and(|this| this.walks.len() < PLAIN_WALKS_MAX);
+        is_first && self.is_plain_ready(session, out)
+    }
+
+    /// The first walks of a session that brings retained messages take their next slices, as far as it is ready.
+    pub fn go_on_walks(&mut self, session: SessionKey, out: &mut Outbox) {
+        let Some(this) = self.sessions.get(session) else { return };
+        let walks: SmallVec<[u32; PLAIN_WALKS_MAX]> = this.walks.iter().take(PLAIN_WALKS_MAX).copied().collect();
+        for walk in walks {
+            if self.readers.get(&walk).is_some_and(|reader| reader.is_waiting) {
+                self.ask_for_next_slice(walk, out);
+            }
         }
     }
 

@@ -22,8 +22,16 @@ impl Shard {
                     let view = batch.view(index);
                     let origin = Origin::Parcel(&batch, index);
                     let verdict = subtree.apply(now, view, origin, roots, &mut reach);
+                    let to = view.packet.publisher.session;
+                    if let Some(Verdict::Refused(code)) = verdict
+                        && !view.packet.named.is_empty()
+                    {
+                        let down = reach.down_to(from);
+                        let named = down.batch.keep(view.packet.named.of(view.bytes));
+                        down.items.push(DownItem::Refused { to, code, named });
+                    }
                     if let Some(verdict) = verdict.filter(|_| view.packet.wants_verdict) {
-                        let (to, ticket) = (view.packet.publisher.session, view.packet.ticket);
+                        let ticket = view.packet.ticket;
                         reach.down_to(from).items.push(DownItem::Verdict { to, ticket, verdict });
                     }
                 }
@@ -82,6 +90,9 @@ impl Shard {
                 }
                 DownItem::Applied { to, ticket } => self.settle_ticket(to, ticket, None, out),
                 DownItem::Dropped { handle } => self.home.filters.dropped(handle),
+                DownItem::Refused { to, code, named } => {
+                    self.say_refused(to, code, named.text_of(&parcel.batch.bytes), out);
+                }
                 DownItem::Verdict { to, ticket, verdict } => {
                     self.settle_ticket(to, ticket, Some(verdict), out);
                 }
@@ -119,6 +130,7 @@ impl Shard {
         if let Some(session) = self.home.sessions.get_mut(reader.session) {
             session.walks.retain(|other| *other != walk);
         }
+        self.home.go_on_walks(reader.session, out); // one of those behind the first may begin
     }
 
     /// Passes asks on to owners as far as their lanes have room. Returns whether the owner is this shard for any.

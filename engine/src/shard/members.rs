@@ -416,6 +416,7 @@ fn batch_of(message: &Message, delivered: &Delivered) -> Batch {
         qos,
         retain,
         wants_verdict: false,
+        named: Default::default(),
         properties,
         expires_at_ms: message.expires_at_ms,
         first_row: 0,
@@ -435,7 +436,8 @@ mod tests {
         let message = Message::new("t", b"m", b"", 0);
         let key = crate::session::message::Messages::default().insert(Message::new("t", b"m", b"", 0));
         let (qos, share) = (QoS::AtLeastOnce, None);
-        let delivered = Delivered { message: key, qos, retain: false, ids: Ids::new(), merged: None, share };
+        let delivered =
+            Delivered { message: key, qos, retain: false, ids: Ids::new(), merged: None, share, is_paced: false };
         batch.copy_packet(batch_of(&message, &delivered).view(0));
         batch
     }

@@ -320,15 +320,10 @@ impl Home {
 
     /// The session's socket or window takes more: its merged subscriptions catch up, its walks go on.
     pub fn catch_up(&mut self, session: SessionKey, out: &mut Outbox) {
+        self.go_on_walks(session, out);
         let Some(this) = self.sessions.get(session) else { return };
-        let walks = this.walks.clone();
         let merged: SmallVec<[u32; 4]> =
             this.subscriptions.iter().filter_map(|at| self.filters.merged_at(*at)).collect();
-        for walk in walks {
-            if self.readers.get(&walk).is_some_and(|reader| reader.is_waiting) {
-                self.ask_for_next_slice(walk, out);
-            }
-        }
         for index in merged {
             self.catch_up_one(index, out);
         }
@@ -377,7 +372,7 @@ impl Home {
         }
     }
 
-    fn is_plain_ready(&self, session: SessionKey, out: &mut Outbox) -> bool {
+    pub fn is_plain_ready(&self, session: SessionKey, out: &mut Outbox) -> bool {
         let Some(session) = self.sessions.get(session) else { return false };
         session.delivery.queue_is_empty() && takes_more(session, out)
     }
@@ -471,6 +466,7 @@ impl Home {
                 ids,
                 merged: Some(FrameOf { index, serial: merged.serial }),
                 share: None,
+                is_paced: false,
             };
             let Home { messages, bounds, stats, .. } = self;
             let send = |session: &mut Session, way: &mut Way<'_>| deliver(session, delivered, way);

@@ -10,6 +10,7 @@
 //! subscribe  filters of clients, wishes to owners      catchup    snapshots and retained messages (owner)
 //! fanout     a row to its plain subscribers            merged     frames to merged subscribers
 //! share      share groups (owner)                      members     the members of share groups at their home
+//! retain     how much an owner retains (owner)
 //! links      parcels from and to other shards          sys        what the broker says about itself
 //! ```
 
@@ -28,6 +29,7 @@ pub mod outbox;
 pub mod parcel;
 mod publish;
 mod receive;
+mod retain;
 mod sessions;
 mod share;
 mod subscribe;
@@ -128,7 +130,8 @@ impl Shard {
         let Setup { me, shards, config, roots, seed, epoch } = setup;
         let waits_for_disk = config.durability == Durability::Disk;
         let tombstones = Tombstones { max: config.tombstones.max.div_ceil(u64::from(shards)), ..config.tombstones };
-        let subtree = Subtree::new(me, seed, waits_for_disk, config.limits.frame_bytes, tombstones);
+        let bounds = retain::RetainBounds::of_shard(&config.limits, shards);
+        let subtree = Subtree::new(me, seed, waits_for_disk, config.limits.frame_bytes, tombstones, bounds);
         let sys = Sys::new(shards, config.sys.interval_s);
         let mut home = Home::new(me, shards, config, seed.rotate_left(32), epoch);
         if home.config.sys.interval_s > 0 {

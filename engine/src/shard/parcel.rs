@@ -74,6 +74,8 @@ pub struct WalkStart {
     pub filter: Span,
     pub kind: Kind,
     pub stand: Stand,
+    /// The first slice is asked for by `More` like the others; what it brings is decided now all the same.
+    pub waits: bool,
     /// Largest frame body that the reader takes.
     pub body_bytes_max: u32,
 }
@@ -184,6 +186,13 @@ pub enum DownItem {
     /// The `Drop` of `handle` is applied: nothing with it follows.
     Dropped {
         handle: FilterHandle,
+    },
+    /// A publish was refused, and no acknowledgement says so: a message to its publisher does. `named`: its topic, in
+    /// the `batch` of the parcel. Precedes the `Verdict`, if there is one.
+    Refused {
+        to: SessionKey,
+        code: crate::wire::ReasonCode,
+        named: Span,
     },
     /// What became of a publish.
     Verdict {

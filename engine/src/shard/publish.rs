@@ -1,5 +1,6 @@
 //! A PUBLISH at the publisher's home: intent, rows, owners, and what the publisher is answered.
 
+use super::home::takes_more;
 use super::outbox::Outbox;
 use super::parcel::{UpItem, Verdict};
 use super::receive::Flow;
@@ -13,7 +14,7 @@ use crate::limits::STRING_BYTES_MAX;
 use crate::row::batch::{Packet, Row, View};
 use crate::row::graft::{Bounds, Fault, graft};
 use crate::row::json::write_string;
-use crate::session::acks::{OwedKind, Received};
+use crate::session::acks::{Due, OwedKind, Received};
 use crate::session::deliver::encode_within;
 use crate::session::will::Will;
 use crate::topic::check_name;
@@ -49,7 +50,7 @@ impl Shard {
         out: &mut Outbox,
     ) -> Flow {
         let properties = publish.properties;
-        if let Some((code, what)) = forbidden_property(properties) {
+        if let Some((code, what)) = self.forbidden(conn, publish) {
             self.end(now, conn, code, what, out);
             return Flow::Gone;
         }
@@ -60,6 +61,7 @@ impl Shard {
             is_text: properties.content_type().is_some_and(|content| content.starts_with("text/")),
         };
         let target = self.takes_id(key, publish).and_then(|()| self.target(&message, allowed_on_publish));
+        let target = target.and_then(|target| self.judge(publish, target));
         if publish.has_wildcard() && !carries_intent(&message) {
             let what = "a wildcard in a Topic Name"; // [MQTT-3.3.2-2]
             self.end(now, conn, ReasonCode::TopicNameInvalid, what, out);
@@ -75,17 +77,7 @@ impl Shard {
         }
         self.home.stats.publishes_received += 1;
         self.home.stats.publish_bytes_received += publish.payload.len() as u64;
-        let mut packet = Packet {
-            publisher: Client { home: self.me, session: key },
-            ticket: 0,
-            qos: publish.qos,
-            retain: publish.retain,
-            wants_verdict: publish.qos > QoS::AtMostOnce,
-            properties: Span::EMPTY,
-            expires_at_ms: expires_at_ms(now, properties.message_expiry()),
-            first_row: 0,
-            row_count: 1,
-        };
+        let mut packet = client_packet(Client { home: self.me, session: key }, publish, now);
         match target {
             // What every message is: the row lies in the receive buffer and nothing is copied.
             Ok(Target::Plain(topic)) if properties.is_empty() => {
@@ -94,17 +86,24 @@ impl Shard {
                     payload: span_in(bytes, publish.payload),
                     text: false,
                 }];
+                if publish.retain && !self.is_told_by_ack(conn, publish.qos) {
+                    packet.named = rows[0].topic;
+                }
                 packet.ticket = self.owe(key, publish, 1);
                 self.send_to_owner(now, View { bytes, packet: &packet, rows: &rows }, out);
             }
             Ok(target) => {
                 let rows = self.spread(&target, &message, properties, &mut packet);
+                if publish.retain && !self.is_told_by_ack(conn, publish.qos) {
+                    let (Target::Plain(named) | Target::Tree(named)) = target;
+                    packet.named = self.scratch.keep(named.as_bytes());
+                }
                 match rows {
                     Ok(()) => self.send_scratch(now, packet, |shard, parts| shard.owe(key, publish, parts), out),
-                    Err(fault) => self.refuse_publish(conn, key, publish, &fault, out),
+                    Err(fault) => self.refuse_publish(key, publish, &fault, out),
                 }
             }
-            Err(fault) => self.refuse_publish(conn, key, publish, &fault, out),
+            Err(fault) => self.refuse_publish(key, publish, &fault, out),
         }
         self.flush_acks(key, out);
         Flow::Next
@@ -160,6 +159,34 @@ impl Shard {
             return Err(Fault { code: ReasonCode::PacketIdentifierInUse, at: None, what });
         }
         Ok(())
+    }
+
+    /// What closes the connection.
+    fn forbidden(&mut self, conn: ConnId, publish: &Publish<'_>) -> Option<(ReasonCode, &'static str)> {
+        if publish.retain && !self.home.config.retain_available && self.home.conns.is_v5(conn) {
+            return Some((ReasonCode::RetainNotSupported, "RETAIN 1, but Retain Available is 0")); // [MQTT-3.2.2-14]
+        }
+        let properties = publish.properties;
+        let has_id = !properties.is_empty() && properties.subscription_identifier().is_some(); // [MQTT-3.3.4-6]
+        has_id.then_some((ReasonCode::ProtocolError, "a client sent a subscription identifier"))
+    }
+
+    /// Whether the acknowledgement can say that a publish was refused.
+    fn is_told_by_ack(&mut self, conn: ConnId, qos: QoS) -> bool {
+        qos > QoS::AtMostOnce && self.home.conns.is_v5(conn)
+    }
+
+    /// What is refused and leaves the connection open.
+    fn judge<'a>(&self, publish: &Publish<'_>, target: Target<'a>) -> Result<Target<'a>, Fault> {
+        if publish.retain && !self.home.config.retain_available {
+            let what = "messages are not retained here".to_owned(); // MQTT 3.1.1, which was not told
+            return Err(Fault { code: ReasonCode::RetainNotSupported, at: None, what });
+        }
+        // A tree is judged as JSON.
+        if matches!(target, Target::Plain(_)) && !publish.properties.is_empty() {
+            judge_format(publish.properties, publish.payload)?;
+        }
+        Ok(target)
     }
 
     /// Reads the intent off a message and judges its topic.
@@ -306,6 +333,12 @@ impl Shard {
         }
         let (subtree, roots, mut reach) = owner_side!(self, now, out);
         let verdict = subtree.apply(now, view, Origin::Local, roots, &mut reach);
+        if let Some(Verdict::Refused(code)) = verdict
+            && !view.packet.named.is_empty()
+        {
+            let named = view.packet.named.text_of(view.bytes);
+            self.say_refused(view.packet.publisher.session, code, named, out);
+        }
         if !view.packet.wants_verdict {
             return;
         }
@@ -329,25 +362,31 @@ impl Shard {
     }
 
     /// A publish that changes nothing: MQTT 5 says so in the acknowledgement; else a message to the publisher alone.
-    fn refuse_publish(
-        &mut self,
-        conn: ConnId,
-        key: SessionKey,
-        publish: &Publish<'_>,
-        fault: &Fault,
-        out: &mut Outbox,
-    ) {
+    fn refuse_publish(&mut self, key: SessionKey, publish: &Publish<'_>, fault: &Fault, out: &mut Outbox) {
         let ticket = self.owe(key, publish, 0);
         let Some(session) = self.home.sessions.get_mut(key) else { return };
         if session.version.is_v5() && publish.qos > QoS::AtMostOnce {
             session.acks.refuse(ticket, fault.code, &fault.what);
             return;
         }
-        let version = session.version;
         let topic = match parse_prefix(publish.topic) {
             Parsed::Intent(_, topic) | Parsed::Plain(topic) => topic,
             Parsed::Bad(_) => publish.topic.split_once('/').map_or("", |(_, rest)| rest),
         };
+        self.say_error(key, fault, topic, out);
+    }
+
+    /// An owner refused a publish whose acknowledgement, if it has one, cannot say so.
+    pub(super) fn say_refused(&mut self, key: SessionKey, code: ReasonCode, topic: &str, out: &mut Outbox) {
+        let fault = Fault { code, at: None, what: refused_by_owner(code).to_owned() };
+        self.say_error(key, &fault, topic, out);
+    }
+
+    /// The message to a publisher alone that says what is wrong with its publish. Who does not read gets none.
+    fn say_error(&mut self, key: SessionKey, fault: &Fault, topic: &str, out: &mut Outbox) {
+        let Some(session) = self.home.sessions.get_mut(key) else { return };
+        let Some(conn) = session.conn.filter(|_| takes_more(session, out)) else { return };
+        let version = session.version;
         let body = error_body(fault, topic);
         let error_topic = error_topic(topic);
         let head = PublishHead {
@@ -378,8 +417,8 @@ impl Shard {
             let Some(due) = session.acks.pop_due() else { return };
             let version = session.version;
             let mut properties = PropertyBuffer::new();
-            if let Some(what) = due.what.as_deref().filter(|_| session.problem_information && version.is_v5()) {
-                properties.push(&Property::ReasonString(what)); // [MQTT-3.1.2-29]
+            if session.problem_information && version.is_v5() {
+                explain(&due, &mut properties); // [MQTT-3.1.2-29]
             }
             let packet_bytes_max = session.packet_bytes_max;
             let buffer = out.sends.buffer(conn);
@@ -416,10 +455,18 @@ impl Shard {
     }
 
     /// The syntax of a will's intent and topic, judged at CONNECT.
-    pub(super) fn judge_will(&self, will: &wire::Will<'_>) -> Result<(), &'static str> {
+    pub(super) fn judge_will(&self, will: &wire::Will<'_>) -> Result<(), (ReasonCode, &'static str)> {
+        if will.retain && !self.home.config.retain_available {
+            return Err((ReasonCode::RetainNotSupported, "a retained Will, but Retain Available is 0")); // [MQTT-3.2.2-13]
+        }
         let mote = find_property(will.properties.user_properties());
         let message = Message { topic: will.topic, payload: will.payload, mote, is_text: false };
-        self.target(&message, allowed_on_will).map(|_| ()).map_err(|_| "the Will has a bad topic or intent")
+        let bad_topic = |_| (ReasonCode::TopicNameInvalid, "the Will has a bad topic or intent");
+        if let Target::Plain(_) = self.target(&message, allowed_on_will).map_err(bad_topic)? {
+            let bad_format = |_| (ReasonCode::PayloadFormatInvalid, "the Will is said to be UTF-8 and is not");
+            judge_format(will.properties, will.payload).map_err(bad_format)?;
+        }
+        Ok(())
     }
 
     /// Whether the topic of a will is no Topic Name and asks for none of the extras either.
@@ -456,18 +503,54 @@ impl Shard {
     }
 }
 
-/// A property that a client may not send here.
-fn forbidden_property(properties: Properties<'_>) -> Option<(ReasonCode, &'static str)> {
-    if properties.is_empty() {
-        return None;
+/// Payload Format Indicator 1 says that the payload is UTF-8, MQTT 5 section 3.3.2.3.2.
+fn judge_format(properties: Properties<'_>, payload: &[u8]) -> Result<(), Fault> {
+    if properties.payload_format_indicator() != Some(1) {
+        return Ok(());
     }
-    let has_id = properties.subscription_identifier().is_some(); // [MQTT-3.3.4-6]
-    has_id.then_some((ReasonCode::ProtocolError, "a client sent a subscription identifier"))
+    let Err(error) = std::str::from_utf8(payload) else { return Ok(()) };
+    let (at, what) = (Some(error.valid_up_to()), "Payload Format Indicator 1, but the payload is not UTF-8".to_owned());
+    Err(Fault { code: ReasonCode::PayloadFormatInvalid, at, what })
+}
+
+/// Writes what a client that wants problem information is told with an acknowledgement.
+fn explain(due: &Due, properties: &mut PropertyBuffer) {
+    let by_owner = || (due.refused > 0).then(|| refused_by_owner(due.reason));
+    if let Some(what) = due.what.as_deref().or_else(by_owner) {
+        properties.push(&Property::ReasonString(what));
+    }
+    if due.refused > 0 && due.applied + due.refused > 1 {
+        let partial = format!("partial;applied={};refused={}", due.applied, due.refused);
+        properties.push(&Property::UserProperty("mote", &partial));
+    }
+}
+
+/// Why an owner refuses, in words.
+fn refused_by_owner(code: ReasonCode) -> &'static str {
+    match code {
+        ReasonCode::QuotaExceeded => "no more messages can be retained",
+        _ => "the owner of the topic refused it",
+    }
 }
 
 /// Whether the message asks for one of the extras, rightly or wrongly: then its topic may be a pattern.
 fn carries_intent(message: &Message<'_>) -> bool {
     message.mote != Ok(None) || !matches!(parse_prefix(message.topic), Parsed::Plain(_))
+}
+
+fn client_packet(publisher: Client, publish: &Publish<'_>, now: Now) -> Packet {
+    Packet {
+        publisher,
+        ticket: 0,
+        qos: publish.qos,
+        retain: publish.retain,
+        wants_verdict: publish.qos > QoS::AtMostOnce,
+        named: Span::EMPTY,
+        properties: Span::EMPTY,
+        expires_at_ms: expires_at_ms(now, publish.properties.message_expiry()),
+        first_row: 0,
+        row_count: 1,
+    }
 }
 
 fn will_packet(publisher: Client, will: &Will, now: Now) -> Packet {
@@ -478,6 +561,7 @@ fn will_packet(publisher: Client, will: &Will, now: Now) -> Packet {
         qos: will.qos,
         retain: will.retain,
         wants_verdict: false,
+        named: Span::EMPTY,
         properties: Span::EMPTY,
         expires_at_ms: expires_at_ms(now, will.expiry_s),
         first_row: 0,

@@ -205,13 +205,15 @@ impl Shard {
                 continue;
             }
             for owner in self.home.owner_list(*handle) {
-                let reader = Reader { session: key, owner, handle: *handle, merged: None, is_waiting: false };
+                let is_waiting = !self.home.may_begin_walk(key, out);
+                let reader = Reader { session: key, owner, handle: *handle, merged: None, is_waiting };
                 let walk = self.home.start_walk(reader, Kind::Plain, Stand::NOTHING);
                 if let Some(session) = self.home.sessions.get_mut(key) {
                     session.walks.push(walk);
                 }
             }
         }
+        self.home.go_on_walks(key, out);
     }
 
     pub(super) fn unsubscribe(&mut self, key: SessionKey, unsubscribe: &Unsubscribe<'_>, out: &mut Outbox) -> Flow {
@@ -248,6 +250,7 @@ impl Shard {
             };
             codes.push(code as u8);
         }
+        self.home.go_on_walks(key, out); // those behind the walks that ended
         // Nothing of it is delivered from here on, whatever is under way: UNSUBACK waits for no owner, [MQTT-3.10.4-2].
         // There is always one [MQTT-3.10.4-4] [MQTT-3.10.4-5] [3.1.1: MQTT-3.10.4-4] [3.1.1: MQTT-3.10.4-5].
         self.answer_at_once(key, OwedKind::Unsuback(codes.into_boxed_slice()), packet_id, out)

@@ -4,6 +4,7 @@
 use super::catchup::Walks;
 use super::outbox::Outbox;
 use super::parcel::{Down, DownItem, Frame, Offer, Source, Verdict};
+use super::retain::RetainBounds;
 use crate::clock::Now;
 use crate::config::Tombstones;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
@@ -13,6 +14,7 @@ use crate::row::change::Kept;
 use crate::row::merge::Merge;
 use crate::row::retained::Retained;
 use crate::topic::{FilterId, Interner, Kind, Roots, Subscriptions, is_wildcard};
+use crate::wire::ReasonCode;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -44,8 +46,10 @@ pub struct Subtree {
     tombstones: Tombstones,
     /// Retained rows that are never written: those of `$SYS`.
     pub unwritten: usize,
+    pub(super) unwritten_bytes: usize,
     /// Packets that no filter matched.
     pub unmatched: u64,
+    pub(super) retain_bounds: RetainBounds,
     pub(super) merge: Merge,
     /// Filters of the rows at hand, one row after the other, and where those of each end.
     matched: Vec<FilterId>,
@@ -83,6 +87,7 @@ impl Subtree {
         waits_for_disk: bool,
         frame_bytes_max: usize,
         tombstones: Tombstones,
+        retain_bounds: RetainBounds,
     ) -> Subtree {
         Subtree {
             me,
@@ -98,7 +103,9 @@ impl Subtree {
             frame_bytes_max,
             tombstones,
             unwritten: 0,
+            unwritten_bytes: 0,
             unmatched: 0,
+            retain_bounds,
             merge: Merge::new(),
             matched: Vec::new(),
             matched_ends: Vec::new(),
@@ -118,6 +125,9 @@ impl Subtree {
         homes: &mut impl Homes,
     ) -> Option<Verdict> {
         self.without_effect.clear();
+        if view.packet.retain && !self.takes(&view) {
+            return Some(Verdict::Refused(ReasonCode::QuotaExceeded));
+        }
         let changed = if view.packet.retain { self.keep(now, &view, roots, homes.outbox()) } else { None };
         let matched = self.pass_on(&view, &origin, changed, roots, homes);
         self.unmatched += u64::from(!matched);
@@ -137,11 +147,13 @@ impl Subtree {
         let group = roots.group(view.topic(&view.rows[0]));
         let version = self.next_version(group, homes.outbox());
         self.position += 1;
+        let written_bytes = self.retained.cost_bytes() - self.unwritten_bytes;
         for row in view.rows {
             let kept = kept_row(&view, row, version);
             let written = self.retained.put(&mut self.interner, group, kept, self.position);
             self.unwritten += usize::from(written.previous_version.is_none());
         }
+        self.unwritten_bytes = self.retained.cost_bytes() - written_bytes;
         self.pass_on(&view, &Origin::Local, Some((group, version)), roots, homes);
     }
 
@@ -452,6 +464,7 @@ impl Subtree {
             qos: crate::wire::QoS::ExactlyOnce,
             retain: true,
             wants_verdict: false,
+            named: Span::EMPTY,
             properties: Span::EMPTY,
             expires_at_ms: 0,
             first_row: 0,

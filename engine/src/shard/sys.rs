@@ -300,6 +300,7 @@ impl Shard {
             qos: QoS::ExactlyOnce,
             retain: true,
             wants_verdict: false,
+            named: Span::EMPTY,
             properties: Span::EMPTY,
             expires_at_ms: 0,
             first_row: 0,

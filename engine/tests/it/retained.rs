@@ -207,6 +207,8 @@ impl World {
         self.changed(&topic);
         self.tombstones.remove(&topic);
         self.rows.insert(topic, row);
+        let cost = |(topic, row): (&String, &Row)| topic.len() + row.payload.len() + row.properties.len();
+        assert_eq!(self.retained.cost_bytes(), self.rows.iter().map(cost).sum::<usize>());
     }
 
     fn remove(&mut self) {
@@ -402,6 +404,7 @@ impl World {
             self.delete(&topic);
         }
         assert!(self.retained.is_empty());
+        assert_eq!(self.retained.cost_bytes(), 0);
         let nodes = self.retained.nodes();
         assert!(nodes >= self.tombstones.len());
         self.retained.trim_tombstones(&mut self.interner, 0, 0, usize::MAX);

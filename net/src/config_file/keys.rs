@@ -25,6 +25,10 @@ pub enum Kind {
     Bool,
     Choice(&'static [&'static str]),
     Text,
+    /// Text that goes into a packet as it is; empty: none.
+    TextOrNone {
+        bytes_max: usize,
+    },
     /// A table from names, chosen by the user, to integers.
     Counts {
         min: u64,
@@ -205,6 +209,13 @@ pub static KEYS: &[Key] = &[
     choice_key!("session.overflow", engine.session.overflow,
         ["drop-newest" => Overflow::DropNewest, "drop-oldest" => Overflow::DropOldest, "disconnect" => Overflow::Disconnect],
         "What happens to a QoS 1 or 2 message that finds that queue full.\n\"drop-newest\": it is dropped. \"drop-oldest\": the oldest is. \"disconnect\": the client is."),
+    Key {
+        name: "session.response_information",
+        kind: Kind::TextOrNone { bytes_max: limits::RESPONSE_INFORMATION_BYTES_MAX },
+        doc: "What an MQTT 5 client that asks for Response Information is told, by convention the beginning of the topics\nthat it should have answers sent to, as \"answers/\". Empty: nothing.",
+        set: |settings, value| settings.engine.session.response_information = word(value),
+        get: |settings| Value::Word(settings.engine.session.response_information.clone()),
+    },
     integer_key!("session.connect_timeout_s", engine.session.connect_timeout_s: u32, 1, 3_600,
         "Seconds that a new connection has for its CONNECT."),
     integer_key!("session.keep_alive_max_s", engine.session.keep_alive_max_s: u16, 0, u16::MAX,
@@ -223,6 +234,15 @@ pub static KEYS: &[Key] = &[
         "Subscriptions of one session."),
     integer_key!("limits.client_id_bytes", engine.limits.client_id_bytes: usize, 23, limits::STRING_BYTES_MAX,
         "Bytes of a client identifier."),
+    integer_key!("limits.retained_rows", engine.limits.retained_rows: u64, 0, 1_000_000_000u64,
+        "Retained messages of the whole process. Each shard takes its part of them: what would be more is refused (0x97)."),
+    integer_key!("limits.retained_bytes", engine.limits.retained_bytes: u64, 0, 1u64 << 46,
+        "Bytes of the topics, payloads and properties of all retained messages. Each shard takes its part of them."),
+    bool_key!(
+        "retain.available",
+        engine.retain_available,
+        "Messages may be retained. false: CONNACK says so and RETAIN 1 is refused; what is retained already stays and is sent."
+    ),
     bool_key!("store.memory", store.memory, "Keep nothing on disk: what is retained ends with the process."),
     Key {
         name: "store.folder",
@@ -331,6 +351,7 @@ pub fn range(kind: &Kind) -> String {
         Kind::Bool => "true or false".to_owned(),
         Kind::Choice(words) => words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" or "),
         Kind::Text => "text".to_owned(),
+        Kind::TextOrNone { bytes_max } => format!("text of at most {bytes_max} bytes, without control characters"),
         Kind::Counts { min, max } => format!("a table of integers from {min} to {max}"),
         Kind::Listeners => "an array of tables, [[listener]]".to_owned(),
     }

@@ -104,6 +104,11 @@ fn simple(kind: &Kind, value: &DeValue<'_>) -> Option<Value> {
         (Kind::Choice(words), DeValue::String(text)) if words.contains(&text.as_ref()) => {
             Some(Value::Word(text.to_string()))
         }
+        (Kind::TextOrNone { bytes_max }, DeValue::String(text))
+            if text.len() <= *bytes_max && !text.contains(char::is_control) =>
+        {
+            Some(Value::Word(text.to_string()))
+        }
         (Kind::Text, DeValue::String(text)) if !text.is_empty() => Some(Value::Word(text.to_string())),
         _ => None,
     }
@@ -269,7 +274,7 @@ mod tests {
                 }
                 Kind::Bool => Value::Bool((key.get)(&settings) == Value::Bool(false)),
                 Kind::Choice(words) => Value::Word(words[words.len() - 1].to_owned()),
-                Kind::Text => Value::Word("elsewhere".to_owned()),
+                Kind::Text | Kind::TextOrNone { .. } => Value::Word("elsewhere".to_owned()),
                 Kind::Counts { min, .. } => Value::Counts(vec![("a/b".to_owned(), *min)]),
                 Kind::Listeners => Value::Listeners(vec![Listener { address: "[::1]:0".parse().unwrap() }]),
             };

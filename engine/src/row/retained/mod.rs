@@ -44,6 +44,8 @@ pub struct Retained {
     order: Order,
     tally: Tally,
     body_bytes: usize,
+    /// Of the rows, see `Kept::cost_bytes`.
+    cost_bytes: usize,
     forgotten: u64,
 }
 
@@ -65,6 +67,7 @@ impl Retained {
             order: Order::FIRST,
             tally: Tally::new(),
             body_bytes: 0,
+            cost_bytes: 0,
             forgotten: 0,
         }
     }
@@ -76,6 +79,8 @@ impl Retained {
         let record = self.record_of(node, group);
         let previous_version = self.take_from_lists(record);
         let this = &mut self.records[record];
+        self.cost_bytes -= this.kept(row.topic).map_or(0, |before| before.cost_bytes());
+        self.cost_bytes += row.cost_bytes();
         self.body_bytes -= this.body_bytes();
         this.write(row);
         self.body_bytes += this.body_bytes();
@@ -97,6 +102,7 @@ impl Retained {
         wall_ms: u64,
     ) -> Option<u64> {
         let record = self.find_row(interner, topic)?;
+        self.cost_bytes -= self.records[record].kept(topic).map_or(0, |before| before.cost_bytes());
         let previous_version = self.take_from_lists(record);
         self.become_tombstone(record, version, position, wall_ms);
         previous_version
@@ -114,6 +120,7 @@ impl Retained {
     ) {
         let node = self.tree.find_or_make(interner, topic);
         let record = self.record_of(node, group);
+        self.cost_bytes -= self.records[record].kept(topic).map_or(0, |before| before.cost_bytes());
         self.take_from_lists(record);
         self.become_tombstone(record, version, position, wall_ms);
     }
@@ -154,6 +161,11 @@ impl Retained {
     /// What the rows hold beside their topics: payloads, properties and expiries.
     pub fn body_bytes(&self) -> usize {
         self.body_bytes
+    }
+
+    /// What the rows count against `limits.retained_bytes`.
+    pub fn cost_bytes(&self) -> usize {
+        self.cost_bytes
     }
 
     /// Position of the latest change; 0: none yet.

@@ -1,0 +1,62 @@
+//! How much an owner retains, judged for the whole of a packet before any of it is applied (PROTOCOL: all or nothing).
+
+use super::subtree::Subtree;
+use crate::config::Limits;
+use crate::row::batch::{Row, View};
+
+/// What one shard may retain: its part of what the process may.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RetainBounds {
+    pub rows: usize,
+    /// Topics, payloads and properties.
+    pub bytes: usize,
+}
+
+impl RetainBounds {
+    pub fn of_shard(limits: &Limits, shards: u16) -> RetainBounds {
+        let part = |whole: u64| usize::try_from(whole.div_ceil(u64::from(shards))).unwrap_or(usize::MAX);
+        RetainBounds { rows: part(limits.retained_rows), bytes: part(limits.retained_bytes) }
+    }
+}
+
+impl Subtree {
+    /// Whether these rows may be retained. What makes the whole no larger always may: deletions, smaller payloads.
+    pub(super) fn takes(&self, view: &View<'_>) -> bool {
+        // What the broker says about itself is not of those who publish.
+        let (rows, bytes) = (self.retained.len() - self.unwritten, self.retained.cost_bytes() - self.unwritten_bytes);
+        let room_rows = self.retain_bounds.rows.saturating_sub(rows);
+        let room_bytes = self.retain_bounds.bytes.saturating_sub(bytes);
+        let bytes: usize = view.rows.iter().map(|row| cost_bytes(view, row)).sum();
+        // As if all of them were new; what is replaced is looked up only where this is too much.
+        if view.rows.len() <= room_rows && bytes <= room_bytes {
+            return true;
+        }
+        let (added_rows, removed_rows, added_bytes, removed_bytes) = self.difference(view);
+        let fits = |added: usize, removed: usize, room: usize| added <= removed || added - removed <= room;
+        fits(added_rows, removed_rows, room_rows) && fits(added_bytes, removed_bytes, room_bytes)
+    }
+
+    /// Rows and bytes that the rows add, and those that go for them.
+    fn difference(&self, view: &View<'_>) -> (usize, usize, usize, usize) {
+        // Of a topic that comes twice the last row wins, so no other may count.
+        let mut rows: Vec<&Row> = view.rows.iter().collect();
+        rows.sort_by_key(|row| view.topic(row));
+        let (mut added_rows, mut removed_rows, mut added_bytes, mut removed_bytes) = (0, 0, 0, 0);
+        for of_topic in rows.chunk_by(|a, b| view.topic(a) == view.topic(b)) {
+            let Some(row) = of_topic.last() else { continue };
+            if let Some(before) = self.retained.get(&self.interner, view.topic(row)) {
+                removed_rows += 1;
+                removed_bytes += before.cost_bytes();
+            }
+            if !row.payload.is_empty() {
+                added_rows += 1;
+                added_bytes += cost_bytes(view, row);
+            }
+        }
+        (added_rows, removed_rows, added_bytes, removed_bytes)
+    }
+}
+
+fn cost_bytes(view: &View<'_>, row: &Row) -> usize {
+    view.topic(row).len() + view.payload(row).len() + view.properties().len()
+}
