@@ -5,10 +5,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Connections that the kernel completes before a shard has accepted them; the kernel lowers it to
 /// `net.core.somaxconn`.
 const BACKLOG: i32 = 4_096;
+/// How long an address that is in use is tried again, and the pause between.
+const IN_USE_WAIT: Duration = Duration::from_millis(500);
+const IN_USE_PAUSE: Duration = Duration::from_millis(5);
 /// Milliseconds without accepting after the process ran out of descriptors or the kernel of memory.
 const ACCEPT_PAUSE_MS: u64 = 100;
 
@@ -29,7 +34,7 @@ fn bind_address(address: SocketAddr, all: &[SocketAddr], by_shard: &mut [Vec<Own
     // Sockets that share a port share it with every process of this user: another mote on the same port would
     // silently take half of the connections. One that does not share finds out.
     if address.port() != 0 {
-        drop(listen(address, all, false)?);
+        drop(listen_when_free(address, all)?);
     }
     let mut address = address;
     for sockets in by_shard {
@@ -40,6 +45,20 @@ fn bind_address(address: SocketAddr, all: &[SocketAddr], by_shard: &mut [Vec<Own
         sockets.push(socket.into());
     }
     Ok(address)
+}
+
+/// A process that was killed leaves its rings to the kernel, which lets go of them, and so of the sockets that they accept
+/// on, some milliseconds after the process has ended: who starts the next one at once shall not be told that the port is taken.
+fn listen_when_free(address: SocketAddr, all: &[SocketAddr]) -> io::Result<Socket> {
+    let until = Instant::now() + IN_USE_WAIT;
+    loop {
+        match listen(address, all, false) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                thread::sleep(IN_USE_PAUSE)
+            }
+            result => return result,
+        }
+    }
 }
 
 /// TCP: ordered and lossless [MQTT-4.2.0-1] [3.1.1: MQTT-7.1.1-1].
@@ -152,6 +171,17 @@ mod tests {
         let error = bind_all(&bound, 2).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         assert!(error.to_string().contains(&bound[0].to_string()), "{error}");
+    }
+
+    #[test]
+    fn a_port_that_is_let_go_of_a_moment_later_is_waited_for() {
+        let (bound, sockets) = bind_all(&[SocketAddr::from(([127, 0, 0, 1], 0))], 2).unwrap();
+        let lets_go = thread::spawn(move || {
+            thread::sleep(IN_USE_WAIT / 10);
+            drop(sockets);
+        });
+        assert_eq!(bind_all(&bound, 2).unwrap().0, bound);
+        lets_go.join().unwrap();
     }
 
     #[test]
