@@ -151,7 +151,10 @@ impl Shard {
     /// MQTT 5 nobody could be told, and one who lost the memory of its session would never be heard again. A QoS 2
     /// PUBLISH with it is the same again, [MQTT-4.3.3-10].
     fn takes_id(&self, key: SessionKey, publish: &Publish<'_>) -> Result<(), Fault> {
-        let session = self.home.sessions.get(key).filter(|_| publish.qos == QoS::AtLeastOnce);
+        if publish.qos != QoS::AtLeastOnce {
+            return Ok(());
+        }
+        let session = self.home.sessions.get(key);
         let is_in_use =
             session.is_some_and(|session| session.version.is_v5() && session.acks.is_unreleased(publish.packet_id));
         if is_in_use {
