@@ -193,6 +193,26 @@ def lines_and_repeats(address):
             reader.take(*[f"{qos} {number}" for number in range(200)])
 
 
+def sys_topics(address):
+    """What the broker tells of itself is retained; a wildcard at the root does not match it [MQTT-4.7.2-1]; clients do not
+    write it."""
+    ask = ("-C", "1", "-q", "1", "-t", "$SYS/broker/version", "-F", "%r %p")
+    told = once(TOOL, address, VERSION, *ask)
+    same(told.startswith(b"1 mote"), True, f"version {told}")
+    pub(TOOL, address, VERSION, "-q", "0", "-r", "-t", "$SYS/broker/version", "-m", "mine")
+    same(once(TOOL, address, VERSION, *ask), told, "version after a client wrote it")
+    marker = unique()
+    with sub(address, "-v", "-q", "1", "-t", "+/broker/version", "-t", "+/broker/#", "-t", f"+/{marker}") as reader, \
+            sub(address, "-F", "%t", "-t", "$SYS/#") as all_:
+        refused = subprocess.run(["mosquitto_pub", "-h", address[0], "-p", str(address[1]), "-V", VERSION, "-q", "1", "-t", f"$SYS/{marker}",
+                                  "-m", "not there"], capture_output=True, check=False, timeout=WAIT_S)
+        same(b"Not authorized" in refused.stderr, True, f"what mosquitto_pub says, {refused.stderr}")
+        send(address, f"a/{marker}", "there")
+        reader.take(f"a/{marker} there")
+        eventually(lambda: len(all_.lines) > 50, f"$SYS topics, got {len(all_.lines)}")
+        same([line for line in all_.lines if not line.startswith("$SYS/broker/")], [], "topics under $SYS")
+
+
 def request_response(address):
     """mosquitto_rr asks, paho answers; for MQTT 3.1.1 it only knows the topic."""
     root = unique()
@@ -217,7 +237,7 @@ def request_response(address):
 
 
 CHECKS = (properties, connect_properties, session_expiry, resumed, message_expiry, will_delay, retain_as_published,
-          remove_retained, retained_only, unsubscribed, lines_and_repeats, request_response)
+          remove_retained, retained_only, unsubscribed, lines_and_repeats, sys_topics, request_response)
 
 
 def run(report, address):
