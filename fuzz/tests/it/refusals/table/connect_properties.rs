@@ -323,6 +323,11 @@ a Response Topic with a wildcard in the Will Properties [MQTT-3.3.2-14]
   < 20 03 00 82 00
   closed
 
+a Will that is said to be UTF-8 and is not, section 3.1.3.2.3
+  > 10 17 0004 'MQTT' 05 06 003c 00 0001 'x' 02 01 01 0001 'w' 0001 ff
+  < 20 03 00 99 00
+  closed
+
 Will Properties longer than the packet
   > 10 15 0004 'MQTT' 05 06 003c 00 0001 'x' 7f 0001 'w' 0001 'p'
   < 20 03 00 81 00

@@ -555,6 +555,16 @@ a tree that is no JSON
   < 40 03 0007 99
   open
 
+a payload that is said to be UTF-8 and is not, section 3.3.2.3.2
+  > 32 09 0001 't' 0007 02 01 01 ff
+  < 40 03 0007 99
+  open
+
+a payload with a surrogate that is said to be UTF-8, at QoS 2
+  > 34 0b 0001 't' 0007 02 01 01 eda080
+  < 50 03 0007 99
+  open
+
 a property `mote` that is no intent
   > 32 19 0001 't' 0007 12 26 0004 'mote' 0009 'tree;what' 'a'
   < 40 03 0007 90
