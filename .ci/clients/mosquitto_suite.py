@@ -18,6 +18,27 @@ PROGRAMS = {
 }
 
 
+# What Mosquitto 2.1 publishes below $SYS/broker/ (its src/sys_tree.c; heap with its memory tracking).
+SYS = {
+    "version", "uptime", "messages/stored", "subscriptions/count", "shared_subscriptions/count", "retained messages/count",
+    "connections/socket/count",
+    *(f"clients/{what}" for what in ("total", "maximum", "disconnected", "inactive", "connected", "active", "expired")),
+    *(f"store/messages/{what}" for what in ("count", "bytes")),
+    *(f"heap/{what}" for what in ("current", "maximum")),
+    *(f"{what}/{way}" for what in ("messages", "bytes", "publish/messages", "publish/bytes") for way in ("received", "sent")),
+    "publish/messages/dropped",
+    *(f"packet/out/{what}" for what in ("count", "bytes")),
+    *(
+        f"load/{what}/{span}"
+        for what in (
+            "messages/received", "messages/sent", "publish/dropped", "publish/received", "publish/sent", "bytes/received",
+            "bytes/sent", "sockets", "connections",
+        )
+        for span in ("1min", "5min", "15min")
+    ),
+}
+
+
 class Sub:
     """A running subscriber and the lines that it printed. It is ready when its debug output shows the SUBACK."""
 
@@ -173,9 +194,24 @@ def trees(tool, address, version):
         sub.take(f'$tree/{root}/%2B/is_on {{"bedroom":1}}')
 
 
+def sys_topics(tool, address, version):
+    """Whoever reads Mosquitto's $SYS finds all of it here, retained."""
+    command = [*PROGRAMS[tool][0], "-h", address[0], "-p", str(address[1]), "-V", version, "-v", "-t", "$SYS/#", "-W", "1"]
+    lines = subprocess.run(command, capture_output=True, timeout=WAIT_S).stdout.decode().splitlines()
+    missing = {name for name in SYS if not any(line.startswith(f"$SYS/broker/{name} ") for line in lines)}
+    same(missing, set(), "topics of Mosquitto that are not there")
+    # what a dashboard computes with is a number
+    words = ("version", "uptime")
+    for line in lines:
+        value = line.rsplit(" ", 1)[1]
+        if not line.startswith(tuple(f"$SYS/broker/{word} " for word in words)):
+            float(value)
+    same([line for line in lines if not line.startswith("$SYS/broker/")], [], "other topics")
+
+
 def run(report, address, plain=False):
     basic = [publish_and_wildcards, retained, will, takeover, resumed, large_packets, long_topics]
     for tool in PROGRAMS:
         for version in VERSIONS:
-            for check in basic if plain else basic + [trees]:
+            for check in basic if plain else basic + [trees, sys_topics]:
                 report.check(f"{tool} sub and pub {version} {check.__name__}", check, tool, address, version)

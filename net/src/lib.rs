@@ -12,6 +12,7 @@ pub mod shard_loop;
 pub mod signal;
 
 mod connection;
+mod figures;
 mod handoff;
 mod listener;
 mod uring;

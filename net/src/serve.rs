@@ -124,6 +124,10 @@ impl Step for Broking {
     fn deadline(&self) -> Option<u64> {
         self.0.deadline()
     }
+
+    fn wants_process(&self, now: Now) -> bool {
+        self.0.wants_process(now)
+    }
 }
 
 /// The store's inlet, as the loop drives it.

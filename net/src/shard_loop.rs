@@ -11,6 +11,7 @@
 
 use crate::clock::Clock;
 use crate::connection::Connections;
+use crate::figures::Figures;
 use crate::handoff::{self, Doors, Handoff, Moving};
 use crate::listener::Listeners;
 use crate::plan::Plan;
@@ -44,6 +45,10 @@ pub trait Step {
     /// When `Input::Timer` is due, as `Now::mono_ms`. A shard that has more to do in its next turn, and no input to
     /// wait for, names a moment that has passed.
     fn deadline(&self) -> Option<u64>;
+    /// Whether the `Input::Timer` that is due wants an `Input::Process` before it.
+    fn wants_process(&self, _now: Now) -> bool {
+        false
+    }
 }
 
 /// The way to the writer, as the loop drives it.
@@ -132,6 +137,7 @@ struct Loop<S, K> {
     first: usize,
     /// Parcels taken from each shard since its bell was rung for room, by sender.
     taken: Vec<usize>,
+    figures: Figures,
     /// Something of the turn may have made work for the next.
     is_busy: bool,
     // Memory that is used again every turn.
@@ -181,6 +187,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
             committed: parts.keep.committed(),
             first: 0,
             taken: vec![0; shards],
+            figures: Figures::new(parts.id == ShardId(0)),
             is_busy: false,
             completions: Vec::with_capacity(COMPLETION_BURST_MAX),
             dirty: Vec::new(),
@@ -256,8 +263,21 @@ impl<S: Step, K: Keep> Loop<S, K> {
         self.conns.expire(self.now.mono_ms);
         if self.parts.shard.deadline().is_some_and(|deadline| deadline <= self.now.mono_ms) {
             self.is_busy = true;
+            if self.parts.shard.wants_process(self.now) {
+                let figures = self.figures.take(self.parcels_under_way());
+                self.step(Input::Process(figures));
+            }
             self.step(Input::Timer);
         }
+    }
+
+    /// Parcels that other shards have not taken yet.
+    fn parcels_under_way(&self) -> usize {
+        let (ports, capacity) = (&self.parts.ports, self.parts.plan.link_parcels);
+        let to =
+            |shard: usize| 2 * capacity - ports.up.free(ShardId(shard as u16)) - ports.down.free(ShardId(shard as u16));
+        let waiting = |shard: usize| self.out.up[shard].len() + self.out.down[shard].len();
+        (0..self.parts.plan.shards).map(|shard| to(shard) + waiting(shard)).sum()
     }
 
     fn take_down(&mut self) -> io::Result<()> {
@@ -554,6 +574,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
     async fn sleep(&mut self, sleeper: &mut Sleeper) -> io::Result<()> {
         self.ring.listen_to(self.parts.waker.rung(self.parts.id))?;
         self.parts.ports.bell.announce_sleep();
+        let from = Instant::now();
         let mut is_over = self.has_work();
         let at_most = self.until_next();
         let nap = at_most.min(Duration::from_micros(self.parts.plan.nap_us.into()));
@@ -570,6 +591,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
             self.ring.disarm_event();
         }
         self.parts.ports.bell.awake();
+        self.figures.slept(from.elapsed());
         Ok(())
     }
 

@@ -142,6 +142,7 @@ impl Home {
     pub fn take_offer(&mut self, now: Now, view: &View<'_>, row: &Row, offer: Offer, out: &mut Outbox) -> bool {
         let mut cast = Cast::new(view, row);
         if is_expired(cast.expires_at_ms, now) {
+            self.stats.expired_dropped += 1;
             return true;
         }
         let kept = |home: &mut Home| if offer.keep { home.pick_keeper(offer.handle) } else { None };

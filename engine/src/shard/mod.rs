@@ -207,6 +207,11 @@ impl Shard {
         [look_again, expiry, self.home.wheel.next_ms()].into_iter().flatten().min()
     }
 
+    /// Whether this shard reports to `$SYS` at its next `Timer`, and takes an `Input::Process` for it.
+    pub fn wants_process(&self, now: Now) -> bool {
+        self.sys.next_ms <= now.mono_ms
+    }
+
     pub fn stats(&self) -> Stats {
         Stats {
             sessions: self.home.sessions.len() as u64,

@@ -44,7 +44,7 @@ pub struct Whole {
 pub type Figure<T> = (&'static str, fn(&T) -> u64);
 
 /// Figures of the broker, below `$SYS/broker/`.
-pub const BROKER: [Figure<Whole>; 40] = [
+pub const BROKER: [Figure<Whole>; 43] = [
     ("clients/total", |w| w.sum.sessions),
     ("clients/maximum", |w| w.clients_max),
     ("clients/connected", |w| w.sum.clients),
@@ -56,6 +56,8 @@ pub const BROKER: [Figure<Whole>; 40] = [
     ("connections/socket/count", |w| w.sum.sockets),
     ("subscriptions/count", |w| w.sum.subscriptions),
     ("shared_subscriptions/count", |w| w.sum.shared_subscriptions),
+    ("shared_subscriptions/messages/moved", |w| w.sum.share_moved),
+    ("shared_subscriptions/messages/returned", |w| w.sum.share_returned),
     ("retained messages/count", |w| w.sum.rows_retained),
     ("retained messages/tombstones", |w| w.sum.tombstones),
     ("messages/stored", |w| w.sum.rows_retained + w.sum.messages_waiting),
@@ -75,6 +77,7 @@ pub const BROKER: [Figure<Whole>; 40] = [
     ("publish/messages/dropped", |w| w.sum.dropped()),
     ("publish/messages/dropped/slow", |w| w.sum.publishes_dropped),
     ("publish/messages/dropped/queue", |w| w.sum.queue_overflows),
+    ("publish/messages/dropped/share", |w| w.sum.share_dropped),
     ("publish/messages/dropped/oversize", |w| w.sum.oversize_dropped),
     ("publish/messages/dropped/expired", |w| w.sum.expired_dropped),
     ("publish/bytes/received", |w| w.sum.publish_bytes_received),
@@ -135,6 +138,8 @@ pub struct Report {
 /// See the module. Of use at the owner of `$SYS`; the others have it idle.
 pub struct Sys {
     interval_ms: u64,
+    /// When this shard reports next.
+    pub next_ms: u64,
     /// What each shard reported last.
     latest: Vec<Stats>,
     /// Who reported since the last publication: a bit per shard.
@@ -163,6 +168,7 @@ impl Sys {
     pub fn new(shards: u16, interval_s: u32) -> Sys {
         Sys {
             interval_ms: u64::from(interval_s) * 1_000,
+            next_ms: if interval_s > 0 { 0 } else { u64::MAX },
             latest: vec![Stats::default(); usize::from(shards)],
             reported: 0,
             tick: 0,
@@ -262,10 +268,12 @@ impl Shard {
     /// The moment has come for this shard to report.
     pub(super) fn report(&mut self, now: Now, out: &Outbox) {
         if self.is_stopping {
+            self.sys.next_ms = u64::MAX;
             return;
         }
         let tick = now.mono_ms / self.sys.interval_ms;
-        self.home.wheel.set((tick + 1) * self.sys.interval_ms, Timer::Sys);
+        self.sys.next_ms = (tick + 1) * self.sys.interval_ms;
+        self.home.wheel.set(self.sys.next_ms, Timer::Sys);
         let owner = self.roots.owner(ROOT);
         let is_waiting = |ask: &Ask| matches!(ask, Ask::Report(_));
         if !self.home.asks[owner.index()].iter().any(is_waiting) {

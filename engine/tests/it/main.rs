@@ -8,6 +8,7 @@ mod merge;
 mod mesh;
 mod retained;
 mod statements;
+mod sys;
 mod tidy;
 mod topic;
 mod wire;

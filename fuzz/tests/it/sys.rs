@@ -312,3 +312,102 @@ fn with_an_interval_of_0_there_is_none() {
         assert_eq!(figures(world), BTreeMap::new());
     });
 }
+
+#[test]
+fn numbers_that_it_took_are_told_to_the_writer_at_the_end() {
+    use engine::clock::Now;
+    use engine::key::ShardId;
+    use engine::row::change::Change;
+    use engine::shard::{Input, Numbers, Outbox, Setup, Shard};
+    let config = engine::config::Config { sys: Sys { interval_s: 10 }, ..Default::default() };
+    let roots = engine::topic::Roots::new([1, 2], &[], &[], 1).unwrap();
+    let group = roots.group("$SYS");
+    let mut shard = Shard::new(Setup { me: ShardId(0), shards: 1, config, roots, seed: 3, epoch: 1 });
+    shard.restore_numbers(group, Numbers { last: 7, bound: u64::MAX });
+    let mut out = Outbox::new(1);
+    out.down_credit[0] = 1;
+    for second in 0..30 {
+        let now = Now { mono_ms: second * 1_000, wall_ms: 0 };
+        shard.step(now, Input::Timer, &mut out);
+        shard.step(now, Input::Turn, &mut out);
+    }
+    assert!(out.changes.is_empty(), "nothing of it is written: {:?}", out.changes.list);
+    shard.step(Now { mono_ms: 30_000, wall_ms: 0 }, Input::Stop, &mut out);
+    // At 0, 10 and 20 seconds.
+    let [Change::Used { group: told, last: 10 }] = out.changes.list[..] else { panic!("{:?}", out.changes.list) };
+    assert_eq!(told, group);
+}
+
+#[test]
+fn what_does_not_reach_a_subscriber_is_counted_by_its_reason() {
+    let set = |plan: &mut Plan| {
+        plan.broker.sys = Sys { interval_s: 10 };
+        plan.broker.session.queue_messages = 2;
+    };
+    worlds_with(set, |world| {
+        // Three for a queue of two while its client is away, one of which expires there.
+        let away = world.connected(ConnectOptions::lasting(V5, "away"));
+        world.subscribe(away, "queue", Q1);
+        world.run_until_quiet();
+        world.drop_client(away);
+        world.run_until_quiet();
+        // Too large for its reader.
+        let narrow =
+            ConnectOptions { properties: vec![Property::MaximumPacketSize(60)], ..ConnectOptions::new(V5, "narrow") };
+        let narrow = world.connected(narrow);
+        world.subscribe(narrow, "large", Q0);
+        world.run_until_quiet();
+        let sender = client(world, V5, "sender");
+        let soon = vec![Property::MessageExpiryInterval(3)];
+        world.publish(sender, PublishOptions { properties: soon, ..message("queue", "1").qos(Q1) });
+        world.publish(sender, message("queue", "2").qos(Q1));
+        world.publish(sender, message("queue", "3").qos(Q1));
+        world.publish(sender, message("large", &"x".repeat(100)));
+        world.publish(sender, message("nobody", "1"));
+        world.run_until_quiet();
+        world.advance_ms(4_000);
+        let back = world.connected(ConnectOptions::lasting(V5, "away"));
+        assert_eq!(world.lines(back), ["queue 2"]);
+        next_publication(world);
+        expect(
+            &figures(world),
+            &[
+                ("publish/messages/dropped", "3"),
+                ("publish/messages/dropped/queue", "1"),
+                ("publish/messages/dropped/expired", "1"),
+                ("publish/messages/dropped/oversize", "1"),
+                ("publish/messages/dropped/slow", "0"),
+                ("publish/messages/unmatched", "1"),
+            ],
+        );
+    });
+}
+
+#[test]
+fn qos_0_for_a_reader_that_does_not_read_is_dropped_and_counted() {
+    // Millions of bytes: not in crumbs.
+    let set = |plan: &mut Plan| {
+        plan.broker.sys = Sys { interval_s: 10 };
+        plan.piece_bytes_max = 65_536;
+    };
+    worlds_with(set, |world| {
+        let slow = subscriber(world, V311, "slow", "flood", Q0);
+        world.stop_reading(slow);
+        let sender = client(world, V311, "sender");
+        let payload = "x".repeat(200_000);
+        for _ in 0..12 {
+            publish(world, sender, message("flood", &payload));
+        }
+        next_publication(world);
+        let found = figures(world);
+        let number = |topic: &str| found[topic].parse::<u64>().unwrap();
+        let (dropped, waiting) = (number("publish/messages/dropped/slow"), number("packet/out/count"));
+        assert!(dropped > 0 && waiting > 0, "{dropped} dropped, {waiting} waiting");
+        assert!(number("packet/out/bytes") > waiting.saturating_sub(1) * 200_000);
+        world.read_again(slow);
+        world.run_until_quiet();
+        assert_eq!(world.messages(slow).len() as u64, 12 - dropped);
+        next_publication(world);
+        expect(&figures(world), &[("packet/out/count", "0"), ("packet/out/bytes", "0")]);
+    });
+}

@@ -16,4 +16,5 @@ mod refusals;
 mod rumqttc;
 mod scripted;
 mod stop;
+mod sys;
 mod whole;

@@ -11,8 +11,14 @@ pub struct Broker {
 impl Broker {
     /// Starts `mote serve` in memory and waits for its ready line.
     pub fn start(shards: usize) -> Broker {
+        Broker::start_with(shards, &[])
+    }
+
+    /// The same with more on its command line.
+    pub fn start_with(shards: usize, arguments: &[&str]) -> Broker {
         let mut process = Command::new(env!("CARGO_BIN_EXE_mote"))
             .args(["serve", "--listen", "127.0.0.1:0", "--memory", "--shards", &shards.to_string()])
+            .args(arguments)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -35,6 +35,20 @@ fn after_a_clean_end_a_group_continues_at_its_last_number() {
 }
 
 #[test]
+fn a_number_that_was_used_for_what_is_not_kept_is_not_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (inlets, writer) = open(&settings(folder.path()), &[]).unwrap().start(1, no_wakes(1)).unwrap();
+    inlets[0].push(put(1, GroupId(4), row("a", b"1", 55)));
+    let mut used = Changes { last: 1, ..Changes::default() };
+    used.used(GroupId(4), 90);
+    inlets[0].push(used);
+    writer.stop().unwrap();
+    let opened = open(&settings(folder.path()), &[]).unwrap();
+    assert!(opened.clean);
+    assert_eq!((opened.groups[4].last_version, opened.groups[4].bound), (90, 90 + VERSION_RESERVE));
+}
+
+#[test]
 fn after_an_unclean_end_every_group_continues_above_what_was_reserved() {
     let folder = tempfile::tempdir().unwrap();
     let opened = open(&settings(folder.path()), &[]).unwrap();
