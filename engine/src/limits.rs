@@ -113,6 +113,10 @@ pub const RESPONSE_INFORMATION_BYTES_MAX: usize = 1_024;
 pub const QUEUE_MESSAGES_DEFAULT: usize = 10_000;
 /// Default of `session.queue_bytes`.
 pub const QUEUE_BYTES_DEFAULT: usize = 16 * 1024 * 1024;
+/// Milliseconds that a session that changed waits to be written with others, unless somebody waits for the disk.
+pub const SESSIONS_WRITTEN_EVERY_MS: u64 = 20;
+/// Sessions that are written in one turn, unless somebody waits for the disk.
+pub const SESSIONS_WRITTEN_PER_TURN_MAX: usize = 1_024;
 /// Default of `limits.subscriptions`: filters of one session.
 pub const SUBSCRIPTIONS_DEFAULT: usize = 10_000;
 /// Subscriptions of one session that are looked through to find one; a session with more keeps an index.

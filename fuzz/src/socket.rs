@@ -102,6 +102,15 @@ impl Socket {
         }
     }
 
+    /// The broker's end is gone with its process; what had left it still arrives.
+    pub fn end(&mut self) {
+        self.place = Place::Closed;
+        self.to_broker.clear();
+        self.carried.clear();
+        self.sending.clear();
+        self.sending_from = 0;
+    }
+
     pub fn is_sending(&self) -> bool {
         !self.sending.is_empty()
     }

@@ -1,8 +1,14 @@
-//! The store's twin: keeps in memory what the store would keep on disk, and commits late.
+//! The store's twin: keeps in memory what the store would keep on disk, and commits late. A world that is to be started
+//! again has the store itself, on a disk in memory.
 
+use engine::clock::Now;
 use engine::key::ShardId;
 use engine::row::change::{Change, Changes};
+use engine::shard::{Numbers, Restoring, Shard};
+use engine::topic::Roots;
 use std::collections::{BTreeMap, VecDeque};
+use store::memory::Disk;
+use store::{ByHand, Inlet, Opened, Restored, Settings};
 
 /// See the module.
 #[derive(Default)]
@@ -12,23 +18,80 @@ pub struct Twin {
     rows: BTreeMap<String, Vec<u8>>,
     /// Nothing commits.
     pub is_stalled: bool,
+    /// The store, where the world has one.
+    store: Option<Store>,
+}
+
+struct Store {
+    disk: Disk,
+    inlets: Vec<Inlet>,
+    by_hand: ByHand,
+}
+
+/// The store on `disk`, before it is written to.
+fn open(disk: &Disk, roots: &Roots) -> Opened {
+    let rule = |_| -> Box<dyn Fn(&str) -> engine::key::GroupId> {
+        let roots = roots.clone();
+        Box::new(move |topic| roots.group(topic))
+    };
+    store::open_on(Box::new(disk.table()), &Settings::default(), &[], &rule).expect("the store opens")
 }
 
 impl Twin {
+    /// With a store: a new one, or the one that `before` left. Its rows and sessions go to `shards`.
+    pub fn with_store(before: Option<Twin>, shards: &mut [Shard], roots: &Roots, now: Now) -> Twin {
+        let (disk, rows) = match before {
+            Some(Twin { store: Some(store), rows, .. }) => (store.disk, rows),
+            _ => (Disk::default(), BTreeMap::new()),
+        };
+        let mut opened = open(&disk, roots);
+        for state in &opened.groups {
+            let numbers = Numbers { last: state.last_version, bound: state.bound };
+            shards[roots.shard_of_group(state.group).index()].restore_numbers(state.group, numbers);
+        }
+        let restored = opened.restore(|restored| match restored {
+            Restored::Row(group, row) => shards[roots.shard_of_group(group).index()].restore(group, row),
+            Restored::Tombstone { group, topic, version, wall_ms } => {
+                shards[roots.shard_of_group(group).index()].restore_tombstone(group, topic, version, wall_ms);
+            }
+        });
+        restored.expect("rows are read back");
+        let mut restoring = Restoring::new(shards, now);
+        opened.restore_sessions(|key, record| restoring.take(key, record)).expect("sessions are read back");
+        restoring.end();
+        let wakes = shards.iter().map(|_| Box::new(|| {}) as store::Wake).collect();
+        let (inlets, by_hand) = opened.start_by_hand(shards.len(), wakes).expect("the store starts");
+        Twin { rows, store: Some(Store { disk, inlets, by_hand }), ..Twin::default() }
+    }
+
+    /// The process ends by itself: what waits is written, and the mark of a clean end.
+    pub fn end(&mut self) {
+        while !self.waiting.is_empty() {
+            self.commit();
+        }
+        if let Some(store) = &mut self.store {
+            store.by_hand.end().expect("the last commit");
+        }
+    }
+
     pub fn take(&mut self, shard: ShardId, changes: Changes) {
         self.waiting.push_back((shard, changes));
     }
 
-    /// Commits the oldest changes: whose, and up to which position.
-    pub fn commit(&mut self) -> Option<(ShardId, u64)> {
+    /// Commits the oldest changes, if nothing hinders: whose are durable, and up to which position.
+    pub fn commit(&mut self) -> Vec<(ShardId, u64)> {
         if self.is_stalled {
-            return None;
+            return Vec::new();
         }
-        let (shard, changes) = self.waiting.pop_front()?;
+        let Some((shard, changes)) = self.waiting.pop_front() else { return Vec::new() };
         for change in &changes.list {
             self.apply(change, &changes.bytes);
         }
-        Some((shard, changes.last))
+        let Some(store) = &mut self.store else { return vec![(shard, changes.last)] };
+        store.inlets[shard.index()].push(changes);
+        store.by_hand.commit().expect("a commit");
+        let ids = (0..store.inlets.len() as u16).map(ShardId);
+        ids.zip(&store.inlets).map(|(shard, inlet)| (shard, inlet.committed())).collect()
     }
 
     fn apply(&mut self, change: &Change, bytes: &[u8]) {
@@ -40,7 +103,7 @@ impl Twin {
             Change::Delete { topic, .. } => {
                 self.rows.remove(&text(topic.of(bytes)));
             }
-            Change::Reserve { .. } | Change::Used { .. } => {}
+            _ => {}
         }
     }
 
@@ -55,5 +118,14 @@ impl Twin {
 
     pub fn rows(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.rows
+    }
+
+    /// Records in the store whose keys begin with a letter, where the world has one.
+    pub fn records(&self, letter: u8) -> usize {
+        let mut count = 0;
+        if let Some(store) = &self.store {
+            store.disk.tamper(|pages| count = pages.keys().filter(|key| key.first() == Some(&letter)).count());
+        }
+        count
     }
 }

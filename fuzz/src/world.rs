@@ -44,6 +44,8 @@ pub struct Plan {
     /// Longest piece that a socket delivers at once.
     pub piece_bytes_max: usize,
     pub store_pending_bytes: usize,
+    /// The world has the store itself on a disk in memory, and can be started again.
+    pub has_store: bool,
     pub broker: Config,
 }
 
@@ -57,6 +59,7 @@ impl Plan {
             lane_parcels: 64,
             piece_bytes_max: 4_096,
             store_pending_bytes: STORE_PENDING_BYTES_DEFAULT,
+            has_store: false,
             broker,
         }
     }
@@ -88,21 +91,17 @@ pub struct World {
 impl World {
     pub fn new(plan: Plan) -> World {
         let shards = plan.shards;
-        let roots = Roots::new(GROUPS_SEED, &plan.broker.shards.split, &plan.broker.shards.pin, shards as u16)
-            .expect("a plan has valid splits and pins");
-        let nodes = (0..shards).map(|index| {
-            let id = ShardId(index as u16);
-            Node::new(id, Shard::new(setup(&plan, id, &roots)), shards)
-        });
+        let now = Now { mono_ms: 1_000, wall_ms: WALL_MS };
+        let (roots, nodes, twin) = begin(&plan, None, now);
         World {
             rng: Rng::new(plan.seed),
-            now: Now { mono_ms: 1_000, wall_ms: WALL_MS },
-            nodes: nodes.collect(),
+            now,
+            nodes,
             up: lanes(shards),
             down: lanes(shards),
             sockets: Vec::new(),
             clients: Vec::new(),
-            twin: Twin::default(),
+            twin,
             committed: vec![None; shards],
             turns: 0,
             roots,
@@ -277,6 +276,29 @@ impl World {
         self.twin.is_stalled = false;
     }
 
+    /// The process ends, by itself or killed at this very moment, and another begins on the same disk. Every connection
+    /// is gone.
+    pub fn restart(&mut self, is_clean: bool) {
+        self.restart_with(is_clean, self.plan.shards);
+    }
+
+    /// The same with another number of shards.
+    pub fn restart_with(&mut self, is_clean: bool, shards: usize) {
+        assert!(self.plan.has_store, "only what was stored comes back");
+        if is_clean {
+            self.stop();
+            self.run_until_quiet();
+            self.twin.end();
+        }
+        for socket in &mut self.sockets {
+            socket.end();
+        }
+        self.plan.shards = shards;
+        let before = std::mem::take(&mut self.twin);
+        (self.roots, self.nodes, self.twin) = begin(&self.plan, Some(before), self.now);
+        (self.up, self.down, self.committed) = (lanes(shards), lanes(shards), vec![None; shards]);
+    }
+
     /// Tells every shard to stop.
     pub fn stop(&mut self) {
         for shard in 0..self.plan.shards {
@@ -350,11 +372,12 @@ impl World {
         moved
     }
 
-    fn commit(&mut self) -> bool {
-        if self.rng.once_in(2)
-            && let Some((shard, position)) = self.twin.commit()
-        {
-            self.committed[shard.index()] = Some(position);
+    /// Lets the store commit, or not. Whether there is more.
+    pub fn commit(&mut self) -> bool {
+        if self.rng.once_in(2) {
+            for (shard, position) in self.twin.commit() {
+                self.committed[shard.index()] = Some(position);
+            }
         }
         !self.twin.is_idle() || self.committed.iter().any(Option::is_some)
     }
@@ -381,6 +404,17 @@ impl Drop for World {
 
 fn lanes<T>(shards: usize) -> Vec<Vec<VecDeque<T>>> {
     (0..shards).map(|_| (0..shards).map(|_| VecDeque::new()).collect()).collect()
+}
+
+/// Shards, and the store that they keep things in.
+fn begin(plan: &Plan, before: Option<Twin>, now: Now) -> (Roots, Vec<Node>, Twin) {
+    let roots = Roots::new(GROUPS_SEED, &plan.broker.shards.split, &plan.broker.shards.pin, plan.shards as u16)
+        .expect("a plan has valid splits and pins");
+    let ids = (0..plan.shards as u16).map(ShardId);
+    let mut shards: Vec<Shard> = ids.clone().map(|id| Shard::new(setup(plan, id, &roots))).collect();
+    let twin = if plan.has_store { Twin::with_store(before, &mut shards, &roots, now) } else { Twin::default() };
+    let nodes = ids.zip(shards).map(|(id, shard)| Node::new(id, shard, plan.shards)).collect();
+    (roots, nodes, twin)
 }
 
 fn setup(plan: &Plan, me: ShardId, roots: &Roots) -> Setup {

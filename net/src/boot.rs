@@ -13,6 +13,7 @@ use crate::signal::Stop;
 use crate::uring;
 pub use crate::uring::KernelError;
 use crate::wake::Waker;
+use engine::clock::Now;
 use engine::key::ShardId;
 use engine::limits::SHARDS_MAX;
 use engine::mesh;
@@ -123,11 +124,11 @@ enum Report {
 }
 
 /// Runs the process until `stop` is asked for. `make` builds the shards in order, each with its way to the writer, on
-/// the calling thread; `ready` is called once, when every listener listens and every shard turns.
+/// the calling thread, and is told the moment on the clock that they will be driven by; `ready` is called once, when every listener listens and every shard turns.
 pub fn run_with<S, K>(
     plan: &Plan,
     stop: &Stop,
-    make: impl FnOnce(&WakeShard) -> Result<Vec<(S, K)>, BootError>,
+    make: impl FnOnce(&WakeShard, Now) -> Result<Vec<(S, K)>, BootError>,
     ready: impl FnOnce(&Ready),
 ) -> Result<(), BootError>
 where
@@ -149,7 +150,7 @@ where
     let clock = Clock::start();
     let wake = WakeShard(waker.clone());
 
-    let shards = make(&wake)?;
+    let shards = make(&wake, clock.now())?;
     assert_eq!(shards.len(), plan.shards, "as many shards as planned");
     let (reports, inbox) = channel();
     let mut threads = Vec::new();

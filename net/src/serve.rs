@@ -9,7 +9,7 @@ use engine::clock::Now;
 use engine::config::Config;
 use engine::key::{GroupId, ShardId};
 use engine::row::change::Changes;
-use engine::shard::{Input, Numbers, Outbox, Setup, Shard};
+use engine::shard::{Input, Numbers, Outbox, Restoring, Setup, Shard};
 use engine::topic::Roots;
 use std::hash::{BuildHasher, RandomState};
 use store::{Inlet, Opened, Restored, Wake, Writer};
@@ -42,8 +42,8 @@ impl Broker {
         report_opening(&opened);
         let roots = roots_of(opened.identity.hash_seed).map_err(BootError::Store)?;
         let mut writer = None;
-        let make = |wake: &WakeShard| {
-            let (made, started) = self.make_shards(opened, &roots, wake)?;
+        let make = |wake: &WakeShard, now: Now| {
+            let (made, started) = self.make_shards(opened, &roots, wake, now)?;
             writer = Some(started);
             Ok(made)
         };
@@ -57,6 +57,7 @@ impl Broker {
         mut opened: Opened,
         roots: &Roots,
         wake: &WakeShard,
+        now: Now,
     ) -> Result<(Vec<(Broking, Way)>, Writer), BootError> {
         let ids = (0..self.plan.shards as u16).map(ShardId);
         let mut shards: Vec<Shard> = ids.clone().map(|me| self.make_shard(me, roots, opened.identity.epoch)).collect();
@@ -73,7 +74,11 @@ impl Broker {
                 }
             })
             .map_err(store_error)?;
-        tracing::debug!(rows = report.rows, tombstones = report.tombstones, "restored");
+        let mut restoring = Restoring::new(&mut shards, now);
+        let records = opened.restore_sessions(|key, record| restoring.take(key, record)).map_err(store_error)?;
+        let sessions = restoring.end();
+        tracing::debug!(rows = report.rows, tombstones = report.tombstones, sessions, records, "restored");
+        report_set_aside(&opened);
         let wakes = ids.map(|id| {
             let wake = wake.clone();
             Box::new(move || wake.wake(id)) as Wake
@@ -105,6 +110,9 @@ fn report_opening(opened: &Opened) {
     if let Some(aside) = &opened.moved_aside {
         tracing::warn!(folder = %aside.folder.display(), records = aside.records, damaged = aside.damaged, "the store could not be read and was moved aside");
     }
+}
+
+fn report_set_aside(opened: &Opened) {
     if opened.records_set_aside > 0 {
         tracing::warn!(records = opened.records_set_aside, "records that cannot be read were set aside");
     }

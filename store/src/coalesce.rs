@@ -6,9 +6,11 @@ use crate::record::GroupState;
 use engine::key::GroupId;
 use engine::limits::GROUPS;
 use engine::row::change::{Change, Changes};
+use engine::row::lasting::RecordKey;
+use foldhash::HashMap;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 
 /// Which change of which [`Changes`].
@@ -24,6 +26,10 @@ pub struct Coalesced {
     pub held: Vec<(usize, Changes)>,
     newest: HashTable<Place>,
     hashes: RandomState,
+    /// Of each record of a session the newest change.
+    records: HashMap<RecordKey, Place>,
+    /// Sessions that have ended.
+    pub ended: BTreeSet<u64>,
     /// Groups whose numbers changed, and those numbers.
     numbers: Vec<Option<Numbers>>,
 }
@@ -54,6 +60,12 @@ impl Coalesced {
                 }
                 Change::Reserve { group, bound } => self.number(group, 0, bound),
                 Change::Used { group, last } => self.number(group, last, 0),
+                Change::Keep { key, .. } | Change::Forget { key } => {
+                    self.records.insert(key, place);
+                }
+                Change::End { session } => {
+                    self.ended.insert(session);
+                }
             }
         }
     }
@@ -100,6 +112,15 @@ impl Coalesced {
         into.sort_unstable_by_key(|&place| (group_of(self.change(place)), self.topic(place)));
     }
 
+    /// The newest change of every record of a session that has not ended, in the order of their keys.
+    pub fn sorted_records(&self, into: &mut Vec<Place>) {
+        let has_ended = |key: &RecordKey| key.session().is_some_and(|session| self.ended.contains(&session));
+        let mut records: Vec<_> = self.records.iter().filter(|(key, _)| !has_ended(key)).collect();
+        records.sort_unstable_by_key(|(key, _)| **key);
+        into.clear();
+        into.extend(records.iter().map(|(_, place)| **place));
+    }
+
     /// The groups whose numbers changed, with what their records say then.
     pub fn groups(&self, now: &[GroupState], changed: &mut BTreeMap<GroupId, GroupState>) {
         changed.clear();
@@ -115,6 +136,8 @@ impl Coalesced {
     /// Forgets everything and gives back what was held.
     pub fn clear(&mut self, mut give_back: impl FnMut(usize, Changes)) {
         self.newest.clear();
+        self.records.clear();
+        self.ended.clear();
         self.numbers.fill(None);
         for (shard, changes) in self.held.drain(..) {
             give_back(shard, changes);
@@ -122,12 +145,13 @@ impl Coalesced {
     }
 }
 
-fn group_of(change: Change) -> GroupId {
+fn group_of(change: Change) -> Option<GroupId> {
     match change {
         Change::Put { group, .. }
         | Change::Delete { group, .. }
         | Change::Reserve { group, .. }
-        | Change::Used { group, .. } => group,
+        | Change::Used { group, .. } => Some(group),
+        Change::Keep { .. } | Change::Forget { .. } | Change::End { .. } => None,
     }
 }
 
@@ -135,6 +159,6 @@ fn topic_at(held: &[(usize, Changes)], place: Place) -> &[u8] {
     let changes = &held[place.held as usize].1;
     match changes.list[place.change as usize] {
         Change::Put { topic, .. } | Change::Delete { topic, .. } => topic.of(&changes.bytes),
-        Change::Reserve { .. } | Change::Used { .. } => &[],
+        _ => &[],
     }
 }

@@ -30,8 +30,7 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub fn give_back(&self, mut changes: Changes) {
-        changes.bytes.clear();
-        changes.list.clear();
+        changes.clear();
         if changes.bytes.capacity() <= SPARE_BYTES_MAX {
             // A full queue of spares drops it.
             let _ = self.spares.push(changes);

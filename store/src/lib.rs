@@ -14,7 +14,9 @@
 mod coalesce;
 mod folder;
 mod inlet;
+mod joined;
 mod key;
+mod lasting;
 mod lmdb;
 pub mod memory;
 mod pages;

@@ -78,7 +78,7 @@ impl<'a> RowRecord<'a> {
 /// Writes records into a buffer that it keeps.
 #[derive(Default)]
 pub struct Scribe {
-    builder: FlatBufferBuilder<'static>,
+    pub(crate) builder: FlatBufferBuilder<'static>,
     /// The last row made the buffer larger than it should stay.
     swollen: bool,
 }
@@ -89,12 +89,11 @@ const PAYLOAD_BYTES_KEPT: usize = 1 << 20;
 impl Scribe {
     /// The record of a row or a tombstone; `topic_in_key`: the record need not repeat it.
     pub fn row(&mut self, record: RowRecord<'_>, topic_in_key: bool) -> &[u8] {
-        if std::mem::take(&mut self.swollen) {
-            self.builder = FlatBufferBuilder::new();
-        }
-        self.swollen = matches!(record, RowRecord::Row(kept) if kept.payload.len() > PAYLOAD_BYTES_KEPT);
+        self.begin(match record {
+            RowRecord::Row(kept) => kept.payload.len(),
+            RowRecord::Tombstone { .. } => 0,
+        });
         let b = &mut self.builder;
-        b.reset();
         let topic = (!topic_in_key).then(|| b.create_string(record.topic()));
         let row = match record {
             RowRecord::Row(kept) => {
@@ -118,6 +117,15 @@ impl Scribe {
         let row = fb::Row::create(b, &row);
         b.finish_minimal(row);
         b.finished_data()
+    }
+
+    /// A record begins; the memory that a large one needed is given back with the next.
+    pub fn begin(&mut self, payload_len: usize) {
+        if std::mem::take(&mut self.swollen) {
+            self.builder = FlatBufferBuilder::new();
+        }
+        self.swollen = payload_len > PAYLOAD_BYTES_KEPT;
+        self.builder.reset();
     }
 
     pub fn group(&mut self, state: &GroupState) -> &[u8] {
@@ -176,12 +184,7 @@ pub fn read_row<'a>(topic_in_key: Option<&'a [u8]>, value: &'a [u8]) -> Result<R
     if row.deleted() {
         return Ok(RowRecord::Tombstone { topic, version: row.version(), wall_ms: row.deleted_at_ms() });
     }
-    let qos = match row.qos() {
-        0 => QoS::AtMostOnce,
-        1 => QoS::AtLeastOnce,
-        2 => QoS::ExactlyOnce,
-        other => return Err(format!("QoS {other}")),
-    };
+    let qos = qos_of(row.qos())?;
     Ok(RowRecord::Row(Kept {
         topic,
         payload: row.payload().ok_or("payload is missing")?.bytes(),
@@ -232,7 +235,16 @@ pub fn read_identity(value: &[u8]) -> Result<IdentityRecord, String> {
     })
 }
 
+pub fn qos_of(number: u8) -> Result<QoS, String> {
+    match number {
+        0 => Ok(QoS::AtMostOnce),
+        1 => Ok(QoS::AtLeastOnce),
+        2 => Ok(QoS::ExactlyOnce),
+        other => Err(format!("QoS {other}")),
+    }
+}
+
 /// In one line: the verifier's own words go over several.
-fn said(error: &InvalidFlatbuffer) -> String {
+pub fn said(error: &InvalidFlatbuffer) -> String {
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -956,6 +956,1005 @@ impl ::core::fmt::Debug for Identity<'_> {
       ds.finish()
   }
 }
+pub enum WillOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// A Will Message that waits for its client's end.
+pub struct Will<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Will<'a> {
+  type Inner = Will<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Will<'a> {
+  pub const VT_TOPIC: ::flatbuffers::VOffsetT = 4;
+  pub const VT_PAYLOAD: ::flatbuffers::VOffsetT = 6;
+  pub const VT_PROPERTIES: ::flatbuffers::VOffsetT = 8;
+  pub const VT_INTENT: ::flatbuffers::VOffsetT = 10;
+  pub const VT_QOS: ::flatbuffers::VOffsetT = 12;
+  pub const VT_RETAIN: ::flatbuffers::VOffsetT = 14;
+  pub const VT_DELAY_S: ::flatbuffers::VOffsetT = 16;
+  pub const VT_EXPIRES: ::flatbuffers::VOffsetT = 18;
+  pub const VT_EXPIRY_S: ::flatbuffers::VOffsetT = 20;
+  pub const VT_DUE_AT_MS: ::flatbuffers::VOffsetT = 22;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Will { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args WillArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Will<'bldr>> {
+    let mut builder = WillBuilder::new(_fbb);
+    builder.add_due_at_ms(args.due_at_ms);
+    builder.add_expiry_s(args.expiry_s);
+    builder.add_delay_s(args.delay_s);
+    if let Some(x) = args.intent { builder.add_intent(x); }
+    if let Some(x) = args.properties { builder.add_properties(x); }
+    if let Some(x) = args.payload { builder.add_payload(x); }
+    if let Some(x) = args.topic { builder.add_topic(x); }
+    builder.add_expires(args.expires);
+    builder.add_retain(args.retain);
+    builder.add_qos(args.qos);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn topic(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Will::VT_TOPIC, None).unwrap()}
+  }
+  #[inline]
+  pub fn payload(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Will::VT_PAYLOAD, None)}
+  }
+  /// Forwarded MQTT 5 properties, encoded.
+  #[inline]
+  pub fn properties(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Will::VT_PROPERTIES, None)}
+  }
+  /// The value of the user property `mote`.
+  #[inline]
+  pub fn intent(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Will::VT_INTENT, None)}
+  }
+  #[inline]
+  pub fn qos(&self) -> u8 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u8>(Will::VT_QOS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn retain(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Will::VT_RETAIN, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn delay_s(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Will::VT_DELAY_S, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn expires(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Will::VT_EXPIRES, Some(false)).unwrap()}
+  }
+  /// Message Expiry Interval, where `expires`.
+  #[inline]
+  pub fn expiry_s(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Will::VT_EXPIRY_S, Some(0)).unwrap()}
+  }
+  /// Wall clock, milliseconds, at which it is published; 0: not decided, its client was connected.
+  #[inline]
+  pub fn due_at_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Will::VT_DUE_AT_MS, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Will<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("topic", Self::VT_TOPIC, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("payload", Self::VT_PAYLOAD, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("properties", Self::VT_PROPERTIES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("intent", Self::VT_INTENT, false)?
+     .visit_field::<u8>("qos", Self::VT_QOS, false)?
+     .visit_field::<bool>("retain", Self::VT_RETAIN, false)?
+     .visit_field::<u32>("delay_s", Self::VT_DELAY_S, false)?
+     .visit_field::<bool>("expires", Self::VT_EXPIRES, false)?
+     .visit_field::<u32>("expiry_s", Self::VT_EXPIRY_S, false)?
+     .visit_field::<u64>("due_at_ms", Self::VT_DUE_AT_MS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct WillArgs<'a> {
+    pub topic: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub payload: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub properties: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub intent: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub qos: u8,
+    pub retain: bool,
+    pub delay_s: u32,
+    pub expires: bool,
+    pub expiry_s: u32,
+    pub due_at_ms: u64,
+}
+impl<'a> Default for WillArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    WillArgs {
+      topic: None, // required field
+      payload: None,
+      properties: None,
+      intent: None,
+      qos: 0,
+      retain: false,
+      delay_s: 0,
+      expires: false,
+      expiry_s: 0,
+      due_at_ms: 0,
+    }
+  }
+}
+
+pub struct WillBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> WillBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_topic(&mut self, topic: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Will::VT_TOPIC, topic);
+  }
+  #[inline]
+  pub fn add_payload(&mut self, payload: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Will::VT_PAYLOAD, payload);
+  }
+  #[inline]
+  pub fn add_properties(&mut self, properties: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Will::VT_PROPERTIES, properties);
+  }
+  #[inline]
+  pub fn add_intent(&mut self, intent: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Will::VT_INTENT, intent);
+  }
+  #[inline]
+  pub fn add_qos(&mut self, qos: u8) {
+    self.fbb_.push_slot::<u8>(Will::VT_QOS, qos, 0);
+  }
+  #[inline]
+  pub fn add_retain(&mut self, retain: bool) {
+    self.fbb_.push_slot::<bool>(Will::VT_RETAIN, retain, false);
+  }
+  #[inline]
+  pub fn add_delay_s(&mut self, delay_s: u32) {
+    self.fbb_.push_slot::<u32>(Will::VT_DELAY_S, delay_s, 0);
+  }
+  #[inline]
+  pub fn add_expires(&mut self, expires: bool) {
+    self.fbb_.push_slot::<bool>(Will::VT_EXPIRES, expires, false);
+  }
+  #[inline]
+  pub fn add_expiry_s(&mut self, expiry_s: u32) {
+    self.fbb_.push_slot::<u32>(Will::VT_EXPIRY_S, expiry_s, 0);
+  }
+  #[inline]
+  pub fn add_due_at_ms(&mut self, due_at_ms: u64) {
+    self.fbb_.push_slot::<u64>(Will::VT_DUE_AT_MS, due_at_ms, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> WillBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    WillBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Will<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Will::VT_TOPIC,"topic");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Will<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Will");
+      ds.field("topic", &self.topic());
+      ds.field("payload", &self.payload());
+      ds.field("properties", &self.properties());
+      ds.field("intent", &self.intent());
+      ds.field("qos", &self.qos());
+      ds.field("retain", &self.retain());
+      ds.field("delay_s", &self.delay_s());
+      ds.field("expires", &self.expires());
+      ds.field("expiry_s", &self.expiry_s());
+      ds.field("due_at_ms", &self.due_at_ms());
+      ds.finish()
+  }
+}
+pub enum SessionOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// A session that outlives its connection.
+pub struct Session<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Session<'a> {
+  type Inner = Session<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Session<'a> {
+  pub const VT_CLIENT_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_LEVEL: ::flatbuffers::VOffsetT = 6;
+  pub const VT_EXPIRY_S: ::flatbuffers::VOffsetT = 8;
+  pub const VT_ENDS_AT_MS: ::flatbuffers::VOffsetT = 10;
+  pub const VT_WILL: ::flatbuffers::VOffsetT = 12;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Session { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args SessionArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Session<'bldr>> {
+    let mut builder = SessionBuilder::new(_fbb);
+    builder.add_ends_at_ms(args.ends_at_ms);
+    if let Some(x) = args.will { builder.add_will(x); }
+    builder.add_expiry_s(args.expiry_s);
+    if let Some(x) = args.client_id { builder.add_client_id(x); }
+    builder.add_level(args.level);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn client_id(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Session::VT_CLIENT_ID, None).unwrap()}
+  }
+  /// Protocol level of its last CONNECT: 3, 4 or 5.
+  #[inline]
+  pub fn level(&self) -> u8 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u8>(Session::VT_LEVEL, Some(0)).unwrap()}
+  }
+  /// Session Expiry Interval, seconds; the largest number: never.
+  #[inline]
+  pub fn expiry_s(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Session::VT_EXPIRY_S, Some(0)).unwrap()}
+  }
+  /// Wall clock, milliseconds, at which it ends; 0: its client was connected.
+  #[inline]
+  pub fn ends_at_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Session::VT_ENDS_AT_MS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn will(&self) -> Option<Will<'a>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Will>>(Session::VT_WILL, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Session<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("client_id", Self::VT_CLIENT_ID, true)?
+     .visit_field::<u8>("level", Self::VT_LEVEL, false)?
+     .visit_field::<u32>("expiry_s", Self::VT_EXPIRY_S, false)?
+     .visit_field::<u64>("ends_at_ms", Self::VT_ENDS_AT_MS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Will>>("will", Self::VT_WILL, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct SessionArgs<'a> {
+    pub client_id: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub level: u8,
+    pub expiry_s: u32,
+    pub ends_at_ms: u64,
+    pub will: Option<::flatbuffers::WIPOffset<Will<'a>>>,
+}
+impl<'a> Default for SessionArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    SessionArgs {
+      client_id: None, // required field
+      level: 0,
+      expiry_s: 0,
+      ends_at_ms: 0,
+      will: None,
+    }
+  }
+}
+
+pub struct SessionBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SessionBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_client_id(&mut self, client_id: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Session::VT_CLIENT_ID, client_id);
+  }
+  #[inline]
+  pub fn add_level(&mut self, level: u8) {
+    self.fbb_.push_slot::<u8>(Session::VT_LEVEL, level, 0);
+  }
+  #[inline]
+  pub fn add_expiry_s(&mut self, expiry_s: u32) {
+    self.fbb_.push_slot::<u32>(Session::VT_EXPIRY_S, expiry_s, 0);
+  }
+  #[inline]
+  pub fn add_ends_at_ms(&mut self, ends_at_ms: u64) {
+    self.fbb_.push_slot::<u64>(Session::VT_ENDS_AT_MS, ends_at_ms, 0);
+  }
+  #[inline]
+  pub fn add_will(&mut self, will: ::flatbuffers::WIPOffset<Will<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Will>>(Session::VT_WILL, will);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SessionBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    SessionBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Session<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Session::VT_CLIENT_ID,"client_id");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Session<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Session");
+      ds.field("client_id", &self.client_id());
+      ds.field("level", &self.level());
+      ds.field("expiry_s", &self.expiry_s());
+      ds.field("ends_at_ms", &self.ends_at_ms());
+      ds.field("will", &self.will());
+      ds.finish()
+  }
+}
+pub enum SubscriptionOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// One subscription of a session, as it was asked for.
+pub struct Subscription<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Subscription<'a> {
+  type Inner = Subscription<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Subscription<'a> {
+  pub const VT_FILTER: ::flatbuffers::VOffsetT = 4;
+  pub const VT_MOTE: ::flatbuffers::VOffsetT = 6;
+  pub const VT_QOS: ::flatbuffers::VOffsetT = 8;
+  pub const VT_NO_LOCAL: ::flatbuffers::VOffsetT = 10;
+  pub const VT_RETAIN_AS_PUBLISHED: ::flatbuffers::VOffsetT = 12;
+  pub const VT_ID: ::flatbuffers::VOffsetT = 14;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Subscription { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args SubscriptionArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Subscription<'bldr>> {
+    let mut builder = SubscriptionBuilder::new(_fbb);
+    builder.add_id(args.id);
+    if let Some(x) = args.mote { builder.add_mote(x); }
+    if let Some(x) = args.filter { builder.add_filter(x); }
+    builder.add_retain_as_published(args.retain_as_published);
+    builder.add_no_local(args.no_local);
+    builder.add_qos(args.qos);
+    builder.finish()
+  }
+
+
+  /// With its intent or share, as written.
+  #[inline]
+  pub fn filter(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Subscription::VT_FILTER, None).unwrap()}
+  }
+  /// The value of the user property `mote`.
+  #[inline]
+  pub fn mote(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Subscription::VT_MOTE, None)}
+  }
+  #[inline]
+  pub fn qos(&self) -> u8 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u8>(Subscription::VT_QOS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn no_local(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Subscription::VT_NO_LOCAL, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn retain_as_published(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Subscription::VT_RETAIN_AS_PUBLISHED, Some(false)).unwrap()}
+  }
+  /// Subscription Identifier; 0: none.
+  #[inline]
+  pub fn id(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Subscription::VT_ID, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Subscription<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("filter", Self::VT_FILTER, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("mote", Self::VT_MOTE, false)?
+     .visit_field::<u8>("qos", Self::VT_QOS, false)?
+     .visit_field::<bool>("no_local", Self::VT_NO_LOCAL, false)?
+     .visit_field::<bool>("retain_as_published", Self::VT_RETAIN_AS_PUBLISHED, false)?
+     .visit_field::<u32>("id", Self::VT_ID, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct SubscriptionArgs<'a> {
+    pub filter: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub mote: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub qos: u8,
+    pub no_local: bool,
+    pub retain_as_published: bool,
+    pub id: u32,
+}
+impl<'a> Default for SubscriptionArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    SubscriptionArgs {
+      filter: None, // required field
+      mote: None,
+      qos: 0,
+      no_local: false,
+      retain_as_published: false,
+      id: 0,
+    }
+  }
+}
+
+pub struct SubscriptionBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SubscriptionBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_filter(&mut self, filter: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Subscription::VT_FILTER, filter);
+  }
+  #[inline]
+  pub fn add_mote(&mut self, mote: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Subscription::VT_MOTE, mote);
+  }
+  #[inline]
+  pub fn add_qos(&mut self, qos: u8) {
+    self.fbb_.push_slot::<u8>(Subscription::VT_QOS, qos, 0);
+  }
+  #[inline]
+  pub fn add_no_local(&mut self, no_local: bool) {
+    self.fbb_.push_slot::<bool>(Subscription::VT_NO_LOCAL, no_local, false);
+  }
+  #[inline]
+  pub fn add_retain_as_published(&mut self, retain_as_published: bool) {
+    self.fbb_.push_slot::<bool>(Subscription::VT_RETAIN_AS_PUBLISHED, retain_as_published, false);
+  }
+  #[inline]
+  pub fn add_id(&mut self, id: u32) {
+    self.fbb_.push_slot::<u32>(Subscription::VT_ID, id, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SubscriptionBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    SubscriptionBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Subscription<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Subscription::VT_FILTER,"filter");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Subscription<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Subscription");
+      ds.field("filter", &self.filter());
+      ds.field("mote", &self.mote());
+      ds.field("qos", &self.qos());
+      ds.field("no_local", &self.no_local());
+      ds.field("retain_as_published", &self.retain_as_published());
+      ds.field("id", &self.id());
+      ds.finish()
+  }
+}
+pub enum MessageOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// A message that sessions wait for; several may wait for one.
+pub struct Message<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Message<'a> {
+  type Inner = Message<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Message<'a> {
+  pub const VT_TOPIC: ::flatbuffers::VOffsetT = 4;
+  pub const VT_PAYLOAD: ::flatbuffers::VOffsetT = 6;
+  pub const VT_PROPERTIES: ::flatbuffers::VOffsetT = 8;
+  pub const VT_EXPIRES_AT_MS: ::flatbuffers::VOffsetT = 10;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Message { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args MessageArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Message<'bldr>> {
+    let mut builder = MessageBuilder::new(_fbb);
+    builder.add_expires_at_ms(args.expires_at_ms);
+    if let Some(x) = args.properties { builder.add_properties(x); }
+    if let Some(x) = args.payload { builder.add_payload(x); }
+    if let Some(x) = args.topic { builder.add_topic(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn topic(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Message::VT_TOPIC, None).unwrap()}
+  }
+  #[inline]
+  pub fn payload(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Message::VT_PAYLOAD, None)}
+  }
+  /// Forwarded MQTT 5 properties, encoded.
+  #[inline]
+  pub fn properties(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Message::VT_PROPERTIES, None)}
+  }
+  /// Wall clock, milliseconds; 0: never.
+  #[inline]
+  pub fn expires_at_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Message::VT_EXPIRES_AT_MS, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Message<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("topic", Self::VT_TOPIC, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("payload", Self::VT_PAYLOAD, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("properties", Self::VT_PROPERTIES, false)?
+     .visit_field::<u64>("expires_at_ms", Self::VT_EXPIRES_AT_MS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct MessageArgs<'a> {
+    pub topic: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub payload: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub properties: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub expires_at_ms: u64,
+}
+impl<'a> Default for MessageArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    MessageArgs {
+      topic: None, // required field
+      payload: None,
+      properties: None,
+      expires_at_ms: 0,
+    }
+  }
+}
+
+pub struct MessageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_topic(&mut self, topic: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Message::VT_TOPIC, topic);
+  }
+  #[inline]
+  pub fn add_payload(&mut self, payload: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Message::VT_PAYLOAD, payload);
+  }
+  #[inline]
+  pub fn add_properties(&mut self, properties: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Message::VT_PROPERTIES, properties);
+  }
+  #[inline]
+  pub fn add_expires_at_ms(&mut self, expires_at_ms: u64) {
+    self.fbb_.push_slot::<u64>(Message::VT_EXPIRES_AT_MS, expires_at_ms, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    MessageBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Message<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Message::VT_TOPIC,"topic");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Message<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Message");
+      ds.field("topic", &self.topic());
+      ds.field("payload", &self.payload());
+      ds.field("properties", &self.properties());
+      ds.field("expires_at_ms", &self.expires_at_ms());
+      ds.finish()
+  }
+}
+pub enum DeliveryOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// A message for one session: queued, or sent and not acknowledged.
+pub struct Delivery<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Delivery<'a> {
+  type Inner = Delivery<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Delivery<'a> {
+  pub const VT_MESSAGE: ::flatbuffers::VOffsetT = 4;
+  pub const VT_QOS: ::flatbuffers::VOffsetT = 6;
+  pub const VT_RETAIN: ::flatbuffers::VOffsetT = 8;
+  pub const VT_IDS: ::flatbuffers::VOffsetT = 10;
+  pub const VT_PACKET_ID: ::flatbuffers::VOffsetT = 12;
+  pub const VT_RELEASED: ::flatbuffers::VOffsetT = 14;
+  pub const VT_SHARE: ::flatbuffers::VOffsetT = 16;
+  pub const VT_SHARE_QOS: ::flatbuffers::VOffsetT = 18;
+  pub const VT_SHARE_RETAIN: ::flatbuffers::VOffsetT = 20;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Delivery { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args DeliveryArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Delivery<'bldr>> {
+    let mut builder = DeliveryBuilder::new(_fbb);
+    builder.add_share(args.share);
+    builder.add_message(args.message);
+    if let Some(x) = args.ids { builder.add_ids(x); }
+    builder.add_packet_id(args.packet_id);
+    builder.add_share_retain(args.share_retain);
+    builder.add_share_qos(args.share_qos);
+    builder.add_released(args.released);
+    builder.add_retain(args.retain);
+    builder.add_qos(args.qos);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn message(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Delivery::VT_MESSAGE, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn qos(&self) -> u8 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u8>(Delivery::VT_QOS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn retain(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Delivery::VT_RETAIN, Some(false)).unwrap()}
+  }
+  /// Subscription Identifiers.
+  #[inline]
+  pub fn ids(&self) -> Option<::flatbuffers::Vector<'a, u32>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u32>>>(Delivery::VT_IDS, None)}
+  }
+  /// 0: queued.
+  #[inline]
+  pub fn packet_id(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(Delivery::VT_PACKET_ID, Some(0)).unwrap()}
+  }
+  /// PUBREC came: PUBREL is what is sent again.
+  #[inline]
+  pub fn released(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Delivery::VT_RELEASED, Some(false)).unwrap()}
+  }
+  /// The number of the share group's subscription, where it is one's: another member may get it. 0: it is not.
+  #[inline]
+  pub fn share(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Delivery::VT_SHARE, Some(0)).unwrap()}
+  }
+  /// Of a share group's message, as it was published.
+  #[inline]
+  pub fn share_qos(&self) -> u8 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u8>(Delivery::VT_SHARE_QOS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn share_retain(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Delivery::VT_SHARE_RETAIN, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Delivery<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("message", Self::VT_MESSAGE, false)?
+     .visit_field::<u8>("qos", Self::VT_QOS, false)?
+     .visit_field::<bool>("retain", Self::VT_RETAIN, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>("ids", Self::VT_IDS, false)?
+     .visit_field::<u16>("packet_id", Self::VT_PACKET_ID, false)?
+     .visit_field::<bool>("released", Self::VT_RELEASED, false)?
+     .visit_field::<u64>("share", Self::VT_SHARE, false)?
+     .visit_field::<u8>("share_qos", Self::VT_SHARE_QOS, false)?
+     .visit_field::<bool>("share_retain", Self::VT_SHARE_RETAIN, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct DeliveryArgs<'a> {
+    pub message: u64,
+    pub qos: u8,
+    pub retain: bool,
+    pub ids: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u32>>>,
+    pub packet_id: u16,
+    pub released: bool,
+    pub share: u64,
+    pub share_qos: u8,
+    pub share_retain: bool,
+}
+impl<'a> Default for DeliveryArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    DeliveryArgs {
+      message: 0,
+      qos: 0,
+      retain: false,
+      ids: None,
+      packet_id: 0,
+      released: false,
+      share: 0,
+      share_qos: 0,
+      share_retain: false,
+    }
+  }
+}
+
+pub struct DeliveryBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeliveryBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_message(&mut self, message: u64) {
+    self.fbb_.push_slot::<u64>(Delivery::VT_MESSAGE, message, 0);
+  }
+  #[inline]
+  pub fn add_qos(&mut self, qos: u8) {
+    self.fbb_.push_slot::<u8>(Delivery::VT_QOS, qos, 0);
+  }
+  #[inline]
+  pub fn add_retain(&mut self, retain: bool) {
+    self.fbb_.push_slot::<bool>(Delivery::VT_RETAIN, retain, false);
+  }
+  #[inline]
+  pub fn add_ids(&mut self, ids: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Delivery::VT_IDS, ids);
+  }
+  #[inline]
+  pub fn add_packet_id(&mut self, packet_id: u16) {
+    self.fbb_.push_slot::<u16>(Delivery::VT_PACKET_ID, packet_id, 0);
+  }
+  #[inline]
+  pub fn add_released(&mut self, released: bool) {
+    self.fbb_.push_slot::<bool>(Delivery::VT_RELEASED, released, false);
+  }
+  #[inline]
+  pub fn add_share(&mut self, share: u64) {
+    self.fbb_.push_slot::<u64>(Delivery::VT_SHARE, share, 0);
+  }
+  #[inline]
+  pub fn add_share_qos(&mut self, share_qos: u8) {
+    self.fbb_.push_slot::<u8>(Delivery::VT_SHARE_QOS, share_qos, 0);
+  }
+  #[inline]
+  pub fn add_share_retain(&mut self, share_retain: bool) {
+    self.fbb_.push_slot::<bool>(Delivery::VT_SHARE_RETAIN, share_retain, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeliveryBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    DeliveryBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Delivery<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Delivery<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Delivery");
+      ds.field("message", &self.message());
+      ds.field("qos", &self.qos());
+      ds.field("retain", &self.retain());
+      ds.field("ids", &self.ids());
+      ds.field("packet_id", &self.packet_id());
+      ds.field("released", &self.released());
+      ds.field("share", &self.share());
+      ds.field("share_qos", &self.share_qos());
+      ds.field("share_retain", &self.share_retain());
+      ds.finish()
+  }
+}
 #[inline]
 /// Verifies that a buffer of bytes contains a `Row`
 /// and returns it.

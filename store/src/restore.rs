@@ -182,7 +182,8 @@ pub struct Opened {
     /// Records that `recover` set aside inside the table.
     pub records_set_aside: u64,
     record: IdentityRecord,
-    table: Box<dyn Table>,
+    pub(crate) recover: bool,
+    pub(crate) table: Box<dyn Table>,
     in_use: Option<InUse>,
     commit_ms: u64,
     pending_bytes: usize,
@@ -274,6 +275,7 @@ pub fn open_with(
         moved_aside: None,
         records_set_aside,
         record,
+        recover: settings.recover,
         table,
         in_use: None,
         commit_ms: settings.commit_ms,

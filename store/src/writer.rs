@@ -7,7 +7,9 @@ use crate::StoreError;
 use crate::coalesce::{Coalesced, Place};
 use crate::folder::InUse;
 use crate::inlet::{Inlet, Ring, Shared, cost_bytes};
+use crate::joined::Joined;
 use crate::key::{self, TopicHash};
+use crate::lasting;
 use crate::record::{GroupState, RowRecord, Scribe, read_row};
 use crate::table::{Edit, Table, TableError};
 use crate::tombstone::{Queue, Terms};
@@ -38,6 +40,8 @@ pub struct ByHand {
     changed_groups: BTreeMap<GroupId, GroupState>,
     tombstones: Queue,
     terms: Terms,
+    /// What came and is not to be committed without what is still to come.
+    joined: Joined,
     coalesced: Coalesced,
     order: Vec<Place>,
     pen: Pen,
@@ -66,6 +70,7 @@ struct Pen {
 impl ByHand {
     pub(crate) fn new(table: Box<dyn Table>, in_use: Option<InUse>, shared: Arc<Shared>, start: Start) -> ByHand {
         let Start { wakes, groups, tombstones, terms, hash_seed, topic_hash } = start;
+        let shards = shared.lanes.len();
         ByHand {
             table,
             shared,
@@ -74,6 +79,7 @@ impl ByHand {
             changed_groups: BTreeMap::new(),
             tombstones,
             terms,
+            joined: Joined::new(shards),
             coalesced: Coalesced::default(),
             order: Vec::new(),
             pen: Pen { hash_seed, topic_hash, scribe: Scribe::default(), key: Vec::new() },
@@ -99,6 +105,8 @@ impl ByHand {
     /// The last commit: what is left, and the mark of a clean end, in one.
     pub fn end(&mut self) -> Result<(), TableError> {
         self.gather();
+        // Every shard has come to rest: what has no counterpart now never gets one.
+        self.joined.take_all(|shard, changes| self.coalesced.take(shard, changes));
         self.write(Some(key::CLEAN))?;
         self.settle();
         Ok(())
@@ -110,11 +118,12 @@ impl ByHand {
             for _ in 0..lane.queue.len() {
                 match lane.queue.pop() {
                     Some(changes) if self.table.forgets() => self.coalesced.hold(shard, changes),
-                    Some(changes) => self.coalesced.take(shard, changes),
+                    Some(changes) => self.joined.push(shard, changes),
                     None => break,
                 }
             }
         }
+        self.joined.take_whole(|shard, changes| self.coalesced.take(shard, changes));
     }
 
     fn write(&mut self, mark: Option<&[u8]>) -> Result<(), TableError> {
@@ -122,14 +131,19 @@ impl ByHand {
         if table.forgets() {
             return Ok(());
         }
-        coalesced.sorted(order);
         let mut queue = *tombstones;
         table.commit(&mut |edit| {
             queue = *tombstones;
             coalesced.groups(groups, changed_groups);
+            coalesced.sorted(order);
             for &place in order.iter() {
                 pen.write(edit, &mut queue, coalesced.change(place), coalesced.bytes(place))?;
             }
+            coalesced.sorted_records(order);
+            for &place in order.iter() {
+                pen.write_record(edit, coalesced.change(place), coalesced.bytes(place))?;
+            }
+            coalesced.ended.iter().try_for_each(|&session| lasting::end_session(edit, session))?;
             queue.forget(edit, *terms, &mut |group, version| {
                 let state = changed_groups.entry(group).or_insert_with(|| groups[group.index()].clone());
                 state.forgotten = state.forgotten.max(version);
@@ -185,7 +199,7 @@ impl Pen {
             Change::Delete { group, topic, version, wall_ms } => {
                 (group, RowRecord::Tombstone { topic: topic.text_of(bytes), version, wall_ms })
             }
-            Change::Reserve { .. } | Change::Used { .. } => return Ok(()),
+            _ => return Ok(()),
         };
         let in_key = key::row(&mut self.key, group, record.topic().as_bytes());
         if !in_key {
@@ -198,6 +212,22 @@ impl Pen {
             queue.add(edit, &mut self.scribe, &self.key, version, wall_ms)?;
         }
         Ok(())
+    }
+}
+
+impl Pen {
+    fn write_record(&mut self, edit: &mut dyn Edit, change: Change, bytes: &[u8]) -> Result<(), TableError> {
+        match change {
+            Change::Keep { key, record } => {
+                lasting::write_key(&mut self.key, key);
+                edit.put(&self.key, self.scribe.lasting(record.map(|part| part.of(bytes)))?)
+            }
+            Change::Forget { key } => {
+                lasting::write_key(&mut self.key, key);
+                edit.delete(&self.key)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Packet {
     /// The topic or pattern, without its intent, that a message about a refusal names. Empty where the publisher gets
     /// no such message: the acknowledgement says it, or there is nobody to be told.
     pub named: Span,
+    /// Names a QoS 2 publish whose parts are committed together (`row::change::Join`); 0: it has none.
+    pub publish: u64,
     /// MQTT 5 properties that go on to subscribers, encoded, in their order: Payload Format Indicator,
     /// Content Type, Response Topic, Correlation Data, User Property. Never Message Expiry Interval,
     /// Topic Alias or Subscription Identifier.
@@ -50,6 +52,11 @@ pub struct Packet {
 }
 
 impl Packet {
+    /// It moves from one member of a share group to another, and is committed with both.
+    pub fn is_moved(&self) -> bool {
+        self.publish != 0 && !self.wants_verdict
+    }
+
     pub fn row_range(&self) -> std::ops::Range<usize> {
         self.first_row as usize..(self.first_row + self.row_count) as usize
     }

@@ -2,6 +2,7 @@
 //!
 //! One [`Changes`] holds whole batches only: a commit never cuts a batch of a group in two.
 
+use super::lasting::{Record, RecordKey};
 use crate::key::{GroupId, Span};
 use crate::wire::QoS;
 
@@ -46,6 +47,22 @@ pub enum Change {
     Reserve { group: GroupId, bound: u64 },
     /// The numbers of `group` up to `last` were used, some for rows that are not kept.
     Used { group: GroupId, last: u64 },
+    /// A record of a session is written.
+    Keep { key: RecordKey, record: Record<Span> },
+    /// A record of a session is deleted.
+    Forget { key: RecordKey },
+    /// A session has ended: all its records but the messages, which others may wait for, are deleted.
+    End { session: u64 },
+}
+
+/// One of several parts of what must be committed together, in [`Changes`] of several shards: a QoS 2 publish is known
+/// as received if and only if it stands in the queues that it was for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Join {
+    /// Never used twice by one process.
+    pub publish: u64,
+    /// How many parts there are; said by one of them, 0 in the others.
+    pub parts: u32,
 }
 
 /// Changes of one or more whole batches, in order.
@@ -56,13 +73,28 @@ pub struct Changes {
     /// Position of the last of them in this shard's stream of changes, counted from 1. The store
     /// reports positions back when they are committed.
     pub last: u64,
+    /// Parts of what is committed together with changes of other shards, or of this one.
+    pub joins: Vec<Join>,
     /// Somebody waits until these are durable: commit at once.
     pub is_awaited: bool,
 }
 
 impl Changes {
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.list.is_empty() && self.joins.is_empty()
+    }
+
+    /// Something was added: the position of it. Positions go on from one [`Changes`] of a shard to its next.
+    pub fn advance(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    /// Forgets everything but its memory and its position.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.list.clear();
+        self.joins.clear();
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Span {
@@ -82,6 +114,19 @@ impl Changes {
     pub fn delete(&mut self, group: GroupId, topic: &str, version: u64, wall_ms: u64) {
         let topic = self.keep(topic.as_bytes());
         self.list.push(Change::Delete { group, topic, version, wall_ms });
+    }
+
+    pub fn keep_record(&mut self, key: RecordKey, record: Record<&[u8]>) {
+        let record = record.map(|part| self.keep(part));
+        self.list.push(Change::Keep { key, record });
+    }
+
+    pub fn forget_record(&mut self, key: RecordKey) {
+        self.list.push(Change::Forget { key });
+    }
+
+    pub fn end_session(&mut self, session: u64) {
+        self.list.push(Change::End { session });
     }
 
     pub fn reserve(&mut self, group: GroupId, bound: u64) {

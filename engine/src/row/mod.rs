@@ -8,6 +8,7 @@ pub mod change;
 pub mod fold;
 pub mod graft;
 pub mod json;
+pub mod lasting;
 pub mod merge;
 pub mod retained;
 mod walk;

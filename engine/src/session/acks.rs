@@ -3,6 +3,7 @@
 //! PUBACK and PUBREC leave in the order of the PUBLISHes [3.1.1: MQTT-4.6.0-2], [3.1.1: MQTT-4.6.0-3], and each only when every
 //! owner has given its verdict. What waits holds back later acknowledgements, never later work.
 
+use super::inflight::Token;
 use crate::key::FilterHandle;
 use crate::wire::{AckKind, ReasonCode};
 use smallvec::SmallVec;
@@ -16,6 +17,12 @@ pub struct Owed {
     pub packet_id: u16,
     /// Owners that have not answered.
     waiting: u32,
+    /// Shards that are still to say that they keep it durably, less those that said so before their number was known.
+    unkept: i32,
+    /// It leaves when this is durable.
+    token: Token,
+    /// The connection that it was owed on is gone: it is waited for, and not sent.
+    is_silent: bool,
     /// An owner had a subscriber for it.
     matched: bool,
     applied: u32,
@@ -87,6 +94,9 @@ impl Acks {
             kind,
             packet_id,
             waiting,
+            unkept: 0,
+            token: 0,
+            is_silent: false,
             matched: false,
             applied: 0,
             refusals: 0,
@@ -98,17 +108,10 @@ impl Acks {
 
     /// A QoS 2 publish that was received before is acknowledged again, in its turn, [MQTT-4.6.0-3].
     pub fn owe_again(&mut self, packet_id: u16) {
-        let kind = OwedKind::Ack(AckKind::Pubrec);
-        self.owed.push_back(Owed {
-            kind,
-            packet_id,
-            waiting: 0,
-            matched: true,
-            applied: 0,
-            refusals: 0,
-            refused: None,
-            what: None,
-        });
+        let ticket = self.owe(OwedKind::Ack(AckKind::Pubrec), packet_id, 0);
+        if let Some(owed) = self.owed_mut(ticket) {
+            owed.matched = true;
+        }
     }
 
     /// A subscription was replaced and what it reads follows a later SUBACK: no earlier one is to start it.
@@ -120,10 +123,28 @@ impl Acks {
         }
     }
 
-    /// One owner answered.
-    pub fn settle(&mut self, ticket: u32, matched: bool, refused: Option<ReasonCode>) {
-        let index = ticket.wrapping_sub(self.first_ticket) as usize;
-        let Some(owed) = self.owed.get_mut(index) else { return };
+    fn owed_mut(&mut self, ticket: u32) -> Option<&mut Owed> {
+        self.owed.get_mut(ticket.wrapping_sub(self.first_ticket) as usize)
+    }
+
+    /// A debt is paid only when everything up to `token` is durable.
+    pub fn hold(&mut self, ticket: u32, token: Token) {
+        if let Some(owed) = self.owed_mut(ticket) {
+            owed.token = token;
+        }
+    }
+
+    /// A shard keeps the publish durably.
+    pub fn kept(&mut self, ticket: u32) {
+        if let Some(owed) = self.owed_mut(ticket) {
+            owed.unkept -= 1;
+        }
+    }
+
+    /// One owner answered; `keepers` shards will say when they keep it durably.
+    pub fn settle(&mut self, ticket: u32, matched: bool, keepers: u32, refused: Option<ReasonCode>) {
+        let Some(owed) = self.owed_mut(ticket) else { return };
+        owed.unkept += keepers as i32;
         debug_assert!(owed.waiting > 0, "more verdicts than owners");
         owed.waiting = owed.waiting.saturating_sub(1);
         owed.matched |= matched;
@@ -138,32 +159,41 @@ impl Acks {
 
     /// Why some filter of a SUBSCRIBE was refused, in words.
     pub fn explain(&mut self, ticket: u32, what: &str) {
-        let index = ticket.wrapping_sub(self.first_ticket) as usize;
-        if let Some(owed) = self.owed.get_mut(index) {
+        if let Some(owed) = self.owed_mut(ticket) {
             owed.what = Some(what.into());
         }
     }
 
     /// The fault of a publish that no owner saw.
     pub fn refuse(&mut self, ticket: u32, code: ReasonCode, what: &str) {
-        let index = ticket.wrapping_sub(self.first_ticket) as usize;
-        if let Some(owed) = self.owed.get_mut(index) {
+        if let Some(owed) = self.owed_mut(ticket) {
             owed.refused = Some(code);
             owed.what = Some(what.into());
         }
     }
 
-    /// The next acknowledgement that may leave.
-    pub fn pop_due(&mut self) -> Option<Due> {
-        if self.owed.front()?.waiting > 0 {
-            return None;
+    /// The next acknowledgement that may leave, when everything up to `durable` is durable.
+    pub fn pop_due(&mut self, durable: Token) -> Option<Due> {
+        let is_due = |owed: &Owed| owed.waiting == 0 && owed.unkept == 0 && owed.token <= durable;
+        loop {
+            is_due(self.owed.front()?).then_some(())?;
+            let owed = self.owed.pop_front()?;
+            self.first_ticket = self.first_ticket.wrapping_add(1);
+            let is_silent = owed.is_silent;
+            let due = self.due(owed);
+            if !is_silent {
+                return Some(due);
+            }
         }
-        let owed = self.owed.pop_front()?;
-        self.first_ticket = self.first_ticket.wrapping_add(1);
-        self.pubacks -= u32::from(matches!(owed.kind, OwedKind::Ack(AckKind::Puback)));
+    }
+
+    fn due(&mut self, owed: Owed) -> Due {
+        self.pubacks -= u32::from(!owed.is_silent && matches!(owed.kind, OwedKind::Ack(AckKind::Puback)));
         let reason = match (owed.refused, &owed.kind) {
             (Some(code), _) => code,
-            (None, OwedKind::Ack(_)) if !owed.matched => ReasonCode::NoMatchingSubscribers,
+            (None, OwedKind::Ack(AckKind::Puback | AckKind::Pubrec)) if !owed.matched => {
+                ReasonCode::NoMatchingSubscribers
+            }
             _ => ReasonCode::Success,
         };
         if reason.is_error() && matches!(owed.kind, OwedKind::Ack(AckKind::Pubrec)) {
@@ -173,22 +203,33 @@ impl Acks {
             // Who subscribed may only listen from now on; who publishes keeps the memory.
             self.owed = VecDeque::new();
         }
-        Some(Due {
+        Due {
             kind: owed.kind,
             packet_id: owed.packet_id,
             reason,
             what: owed.what,
             applied: owed.applied,
             refused: owed.refusals,
-        })
+        }
+    }
+
+    /// The connection is gone and the session lasts: what was owed on it is still waited for, so that a QoS 2 publish is
+    /// known as received when it stands in the queues that it was for, but nothing of it is sent.
+    pub fn fall_silent(&mut self) {
+        self.owed.iter_mut().for_each(|owed| owed.is_silent = true);
+        self.begin_connection();
+    }
+
+    fn begin_connection(&mut self) {
+        (self.pubacks, self.unreleased_here) = (0, 0);
+        self.connection = self.connection.wrapping_add(1);
     }
 
     /// The connection is gone: what was owed on it will not be sent. Verdicts that still come find nothing.
     pub fn forget_owed(&mut self) {
         self.first_ticket = self.next_ticket();
         self.owed = VecDeque::new();
-        (self.pubacks, self.unreleased_here) = (0, 0);
-        self.connection = self.connection.wrapping_add(1);
+        self.begin_connection();
     }
 
     /// A QoS 2 PUBLISH arrived. False: it was received before and only its acknowledgement is due again.
@@ -218,9 +259,18 @@ impl Acks {
         true
     }
 
-    /// Whether the verdict on this QoS 2 publish is still awaited, so that its PUBREC is owed already.
-    pub fn is_owed(&self, packet_id: u16) -> bool {
-        self.owed.iter().any(|owed| owed.packet_id == packet_id && matches!(owed.kind, OwedKind::Ack(AckKind::Pubrec)))
+    /// Whether this acknowledgement is owed already; from here on on the present connection.
+    pub fn is_owed(&mut self, kind: AckKind, packet_id: u16) -> bool {
+        let is_it = |owed: &&mut Owed| {
+            owed.packet_id == packet_id && matches!(owed.kind, OwedKind::Ack(other) if other == kind)
+        };
+        let owed = self.owed.iter_mut().find(is_it);
+        owed.map(|owed| owed.is_silent = false).is_some()
+    }
+
+    /// A QoS 2 publish that an earlier process took.
+    pub fn restore(&mut self, packet_id: u16) {
+        self.unreleased.get_or_insert_default().insert(packet_id, self.connection.wrapping_sub(1));
     }
 
     /// Whether this is a QoS 2 publish that is not released, so that nothing else may have its identifier,
@@ -231,7 +281,7 @@ impl Acks {
 
     /// Whether the client may not give this identifier to something new, [MQTT-2.2.1-3].
     pub fn is_in_use(&self, packet_id: u16) -> bool {
-        self.is_unreleased(packet_id) || self.owed.iter().any(|owed| owed.packet_id == packet_id)
+        self.is_unreleased(packet_id) || self.owed.iter().any(|owed| owed.packet_id == packet_id && !owed.is_silent)
     }
 
     /// Whether one more publish would exceed the client's send quota: publishes of this connection that neither PUBACK
@@ -288,11 +338,11 @@ mod tests {
         let suback = || OwedKind::Suback { codes: Box::default(), reading: SmallVec::new() };
         let first = acks.owe(suback(), 1, 0);
         acks.owe(suback(), 2, 0);
-        assert!(acks.pop_due().is_some() && acks.pop_due().is_some());
+        assert!(acks.pop_due(0).is_some() && acks.pop_due(0).is_some());
         assert_eq!(acks.owed.capacity(), 0);
         assert_eq!(acks.next_ticket(), first.wrapping_add(2), "tickets go on");
         acks.owe(OwedKind::Ack(AckKind::Puback), 3, 0);
-        assert!(acks.pop_due().is_some());
+        assert!(acks.pop_due(0).is_some());
         assert!(acks.owed.capacity() > 0, "who publishes will do so again");
     }
 }

@@ -2,7 +2,8 @@
 
 use super::Session;
 use super::alias::{AliasProperty, Named, name_topic, teach};
-use super::inflight::{Acked, Delivered, FrameOf, Inflight, Stage};
+use super::inflight::{Acked, Delivered, FrameOf, Inflight, Stage, Token};
+use super::lasting::{Lasting, Place};
 use super::message::{Message, Messages};
 use super::queue::{Bounds, Queue, Queued};
 use crate::clock::Now;
@@ -14,6 +15,8 @@ use crate::wire::{Ack, AckKind, Fault, Packet, Properties, PublishHead, QoS, Rea
 pub struct Delivery {
     pub inflight: Option<Box<Inflight>>,
     pub queue: Option<Box<Queue>>,
+    /// What is to be written of a session that outlives its connection.
+    pub lasting: Option<Box<Lasting>>,
     /// Unacknowledged QoS 1 and 2 deliveries that the client takes, [MQTT-3.3.4-9].
     pub window: u16,
     /// The client's Topic Alias Maximum on the present connection, [MQTT-3.1.2-26].
@@ -30,17 +33,51 @@ pub struct Way<'a> {
     pub stats: &'a mut Stats,
     /// Packets that were appended to `buffer`.
     pub sent: u32,
+    /// Everything up to this token is durable. None: nothing waits for the disk.
+    pub durable: Option<Token>,
 }
 
 impl Delivery {
+    /// With which token a delivery is durable, if it is not to leave before: sent again after a crash without DUP, or
+    /// under another Packet Identifier, it would look new, [MQTT-4.4.0-1].
+    fn awaited(&self, way: &Way<'_>) -> Option<Token> {
+        way.durable?;
+        self.lasting.as_ref().map(|lasting| lasting.token)
+    }
+
+    /// A delivery came, or moved from the queue to the window.
+    fn touch(&mut self) {
+        if let Some(lasting) = self.lasting.as_deref_mut() {
+            lasting.is_dirty = true;
+        }
+    }
+
+    /// A delivery is over.
+    fn forget(&mut self, place: Place) {
+        if let Some(lasting) = self.lasting.as_deref_mut() {
+            lasting.forget(place);
+        }
+    }
+
     pub fn window_is_open(&self) -> bool {
         self.inflight.as_ref().is_none_or(|inflight| inflight.sent() < self.window as usize)
     }
 
     /// Nothing waits for the window or the socket: neither what is new nor what is to be sent again.
     pub fn queue_is_empty(&self) -> bool {
-        self.queue.as_ref().is_none_or(|queue| queue.is_empty())
-            && self.inflight.as_ref().is_none_or(|inflight| inflight.sent() == inflight.len())
+        self.queue.as_ref().is_none_or(|queue| queue.is_empty()) && self.inflight_is_sent()
+    }
+
+    pub fn each_place(&mut self, mut act: impl FnMut(&mut Place)) {
+        let inflight = self.inflight.as_deref_mut().into_iter().flat_map(Inflight::iter_mut);
+        inflight.for_each(|slot| act(&mut slot.delivered.place));
+        let queue = self.queue.as_deref_mut().into_iter().flat_map(Queue::iter_mut);
+        queue.for_each(|delivered| act(&mut delivered.place));
+    }
+
+    /// Everything in the window was sent on this connection.
+    fn inflight_is_sent(&self) -> bool {
+        self.inflight.as_ref().is_none_or(|inflight| inflight.sent() == inflight.len())
     }
 
     /// Nothing waits and nothing is unacknowledged.
@@ -54,57 +91,104 @@ impl Delivery {
 pub fn deliver(session: &mut Session, delivered: Delivered, way: &mut Way<'_>) -> Queued {
     debug_assert!(delivered.qos > QoS::AtMostOnce);
     let may_go = session.delivery.queue_is_empty() && session.delivery.window_is_open();
-    if let Some(buffer) = way.buffer.as_deref_mut().filter(|_| may_go) {
-        way.sent += u32::from(send_new(session, delivered, way.messages, buffer, way.now, way.stats));
+    let awaited = session.delivery.awaited(way);
+    if may_go && awaited.is_none() && way.buffer.is_some() {
+        send_new(session, delivered, way);
         return Queued::Kept;
     }
-    let queue = session.delivery.queue.get_or_insert_default();
-    let queued = queue.push(delivered, way.messages, way.bounds);
+    let Delivery { queue, lasting, .. } = &mut session.delivery;
+    let queue = queue.get_or_insert_default();
+    let mut none_gone = Vec::new();
+    let gone = lasting.as_deref_mut().map_or(&mut none_gone, |lasting| &mut lasting.gone);
+    let queued = queue.push(delivered, way.messages, way.bounds, gone);
+    session.delivery.touch();
     way.stats.queue_overflows += u64::from(queued != Queued::Kept);
+    if awaited.is_some() {
+        take_up(session, way);
+    }
     queued
 }
 
 /// Fills the window, as far as the socket takes it: with what is to be sent again, then from the queue. Where it is full
 /// nothing more with QoS 1 or 2 is sent [MQTT-4.9.0-2]; nothing else asks [MQTT-4.9.0-3] [MQTT-3.3.4-10].
 pub fn pump(session: &mut Session, way: &mut Way<'_>, send_room: impl Fn(&Vec<u8>) -> bool) {
-    let Some(buffer) = way.buffer.as_deref_mut() else { return };
-    while session.delivery.window_is_open() && send_room(buffer) {
-        if send_again(session, way.messages, way.now, buffer, way.stats) {
-            way.sent += 1;
+    while session.delivery.window_is_open() {
+        if !way.buffer.as_deref().is_some_and(&send_room) {
+            return;
+        }
+        if send_next(session, way) {
             continue;
         }
+        let Some(queue) = session.delivery.queue.as_deref_mut() else { return };
+        if queue.is_empty() {
+            session.delivery.queue = None;
+            return;
+        }
+        if session.delivery.awaited(way).is_some() || !session.delivery.inflight_is_sent() {
+            return take_up(session, way);
+        }
+        let Some(delivered) = session.delivery.queue.as_deref_mut().and_then(|queue| queue.pop(way.messages)) else {
+            return;
+        };
+        let message = delivered.message;
+        send_new(session, delivered, way);
+        way.messages.release(message); // the queue's hold; the window took its own
+    }
+}
+
+/// Gives Packet Identifiers to what is queued, as far as the window goes, so that they are written with it; it is sent
+/// when that is durable. Only while there is a connection: another may have a smaller window.
+fn take_up(session: &mut Session, way: &mut Way<'_>) {
+    if session.conn.is_none() {
+        return;
+    }
+    let window = session.delivery.window as usize;
+    while session.delivery.inflight.as_ref().map_or(0, |inflight| inflight.len()) < window {
         let Some(queue) = session.delivery.queue.as_deref_mut() else { return };
         let Some(delivered) = queue.pop(way.messages) else {
             session.delivery.queue = None;
             return;
         };
         let message = delivered.message;
-        way.sent += u32::from(send_new(session, delivered, way.messages, buffer, way.now, way.stats));
-        way.messages.release(message); // the queue's hold; the window took its own
+        if is_deliverable(session, &delivered, way) {
+            let token = session.delivery.awaited(way).unwrap_or(0);
+            session.delivery.touch();
+            let inflight = session.delivery.inflight.get_or_insert_default();
+            inflight.push_unsent(delivered, token); // the queue's hold is its own from here on
+        } else {
+            session.delivery.forget(delivered.place);
+            way.messages.release(message);
+        }
     }
 }
 
-/// Whether it was sent; else it is dropped.
-fn send_new(
-    session: &mut Session,
-    delivered: Delivered,
-    messages: &mut Messages,
-    buffer: &mut Vec<u8>,
-    now: Now,
-    stats: &mut Stats,
-) -> bool {
-    let message = messages.get(delivered.message);
-    if is_expired(message.expires_at_ms, now) {
-        stats.expired_dropped += 1;
+/// Whether a message is still to be sent to this client, counted where not.
+fn is_deliverable(session: &Session, delivered: &Delivered, way: &mut Way<'_>) -> bool {
+    let message = way.messages.get(delivered.message);
+    if is_expired(message.expires_at_ms, way.now) {
+        way.stats.expired_dropped += 1;
         return false; // [MQTT-3.3.2-5]
     }
+    let fits = fits(session, message, delivered, way.now);
+    way.stats.oversize_dropped += u64::from(!fits);
+    fits
+}
+
+fn send_new(session: &mut Session, delivered: Delivered, way: &mut Way<'_>) {
+    let Some(buffer) = way.buffer.as_deref_mut() else { return };
+    let message = way.messages.get(delivered.message);
+    if is_expired(message.expires_at_ms, way.now) {
+        way.stats.expired_dropped += 1;
+        return session.delivery.forget(delivered.place);
+    }
     let mut place = AliasProperty::default();
-    let mut head = head_of(message, &delivered, now);
+    let mut head = head_of(message, &delivered, way.now);
     let named = name_topic(session, &mut head, &mut place);
     if named == Named::TooLarge {
-        stats.oversize_dropped += 1; // [MQTT-3.1.2-25]
-        return false;
+        way.stats.oversize_dropped += 1; // [MQTT-3.1.2-25]
+        return session.delivery.forget(delivered.place);
     }
+    session.delivery.touch();
     let inflight = session.delivery.inflight.get_or_insert_default();
     head.packet_id = inflight.push(delivered.clone());
     head.encode(session.version, buffer);
@@ -112,10 +196,10 @@ fn send_new(
     if let Named::Teaching(alias) = named {
         teach(session, alias, message.topic());
     }
-    stats.publishes_sent += 1;
-    stats.publish_bytes_sent += message.payload().len() as u64;
-    messages.hold(delivered.message);
-    true
+    way.stats.publishes_sent += 1;
+    way.stats.publish_bytes_sent += message.payload().len() as u64;
+    way.sent += 1;
+    way.messages.hold(delivered.message);
 }
 
 /// A connection of the session begins: what was unacknowledged is to be sent again, as the window of this connection
@@ -128,6 +212,7 @@ pub fn begin_again(session: &mut Session, messages: &mut Messages, now: Now) -> 
     if session.packet_bytes_max != usize::MAX {
         for delivered in inflight.take_if(|delivered| !fits(session, messages.get(delivered.message), delivered, now)) {
             messages.release(delivered.message);
+            session.delivery.forget(delivered.place);
             merged.extend(delivered.merged);
         }
     }
@@ -135,33 +220,52 @@ pub fn begin_again(session: &mut Session, messages: &mut Messages, now: Now) -> 
     merged
 }
 
-/// Sends the next delivery again, with its original packet identifier and in the original order, [MQTT-4.4.0-1],
-/// [3.1.1: MQTT-4.4.0-1] [3.1.1: MQTT-4.6.0-1]. False: there is none.
-fn send_again(session: &mut Session, messages: &Messages, now: Now, buffer: &mut Vec<u8>, stats: &mut Stats) -> bool {
+/// Sends the next delivery of the window, if it is durable: again with its original packet identifier and in the
+/// original order, [MQTT-4.4.0-1], [3.1.1: MQTT-4.4.0-1] [3.1.1: MQTT-4.6.0-1]. False: there is none.
+fn send_next(session: &mut Session, way: &mut Way<'_>) -> bool {
     let version = session.version;
-    let Some(slot) = session.delivery.inflight.as_deref_mut().and_then(Inflight::next_again) else { return false };
+    let (Some(inflight), Some(buffer)) = (session.delivery.inflight.as_deref_mut(), way.buffer.as_deref_mut()) else {
+        return false;
+    };
+    let Some((slot, was_sent)) = inflight.next_to_send(way.durable.unwrap_or(Token::MAX)) else { return false };
     match slot.stage {
         Stage::Published => {
-            let message = messages.get(slot.delivered.message);
+            let message = way.messages.get(slot.delivered.message);
             // In full: aliases ended with the connection that it was first sent on.
-            let head = head_of(message, &slot.delivered, now);
-            PublishHead { dup: true, packet_id: slot.packet_id, ..head }.encode(version, buffer); // [MQTT-3.3.1-1]
+            let head = head_of(message, &slot.delivered, way.now);
+            let dup = was_sent; // [MQTT-3.3.1-1]
+            PublishHead { dup, packet_id: slot.packet_id, ..head }.encode(version, buffer);
             buffer.extend_from_slice(message.payload());
-            stats.publishes_sent += 1;
-            stats.publish_bytes_sent += message.payload().len() as u64;
+            way.stats.publishes_sent += 1;
+            way.stats.publish_bytes_sent += message.payload().len() as u64;
         }
         // PUBREL and no longer the message [MQTT-4.3.3-5] [MQTT-4.3.3-6] [3.1.1: MQTT-4.3.3-1].
         Stage::Released => acknowledge(version, AckKind::Pubrel, slot.packet_id, buffer),
     }
+    way.sent += 1;
     true
+}
+
+/// Sends the PUBRELs that waited for the disk; how many.
+pub fn send_pubrels(session: &mut Session, durable: Token, buffer: &mut Vec<u8>) -> u32 {
+    let (version, mut sent) = (session.version, 0);
+    if let Some(inflight) = session.delivery.inflight.as_deref_mut() {
+        inflight.take_pubrels(durable, |packet_id| {
+            acknowledge(version, AckKind::Pubrel, packet_id, buffer);
+            sent += 1;
+        });
+    }
+    sent
 }
 
 /// PUBACK, PUBREC or PUBCOMP from the client. Returns the merged subscription whose frame was acknowledged. One that
 /// its identifier does not await is not allowed in that state, MQTT 5 section 4.13.1, [3.1.1: MQTT-4.8.0-1].
+/// `waits_for_disk`: what it changes is durable before it is built on.
 pub fn acked(
     session: &mut Session,
     ack: &Ack<'_>,
     messages: &mut Messages,
+    waits_for_disk: bool,
     buffer: &mut Vec<u8>,
 ) -> Result<Option<FrameOf>, Fault> {
     let Some(inflight) = session.delivery.inflight.as_deref_mut() else {
@@ -172,7 +276,10 @@ pub fn acked(
         AckKind::Puback => inflight.puback(ack.packet_id),
         AckKind::Pubrec => inflight.pubrec(ack.packet_id, ack.reason.is_error()),
         AckKind::Pubcomp | AckKind::Pubrel => match inflight.pubcomp(ack.packet_id) {
-            Acked::Done(_) => return Ok(None),
+            Acked::Done(delivered) => {
+                session.delivery.forget(delivered.place);
+                return Ok(None);
+            }
             other => other,
         },
     };
@@ -180,10 +287,14 @@ pub fn acked(
         Acked::Done(delivered) => {
             // Also where the client refused it: nobody else gets it, [MQTT-4.8.2-6].
             messages.release(delivered.message);
+            session.delivery.forget(delivered.place);
             delivered.merged
         }
         Acked::Release { first, message, merged } => {
-            acknowledge(session.version, AckKind::Pubrel, ack.packet_id, buffer); // [MQTT-4.3.3-4]
+            match session.delivery.lasting.as_ref().filter(|_| waits_for_disk) {
+                Some(lasting) => inflight.owe_pubrel(ack.packet_id, lasting.token),
+                None => acknowledge(session.version, AckKind::Pubrel, ack.packet_id, buffer), // [MQTT-4.3.3-4]
+            }
             if first {
                 messages.release(message);
             }

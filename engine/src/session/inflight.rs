@@ -1,5 +1,6 @@
 //! The window of QoS 1 and 2 deliveries that the client has not acknowledged, in the order they were sent.
 
+use super::lasting::Place;
 use super::message::MessageKey;
 use super::share::ShareOf;
 use crate::wire::QoS;
@@ -29,7 +30,12 @@ pub struct Delivered {
     pub share: Option<ShareOf>,
     /// It came by a walk, which waits for its reader: the bounds of the queue are not for it.
     pub is_paced: bool,
+    /// Where it stands in the store.
+    pub place: Place,
 }
+
+/// A moment in what is written: what was listed before it is durable when it is.
+pub type Token = u64;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
@@ -45,6 +51,12 @@ pub enum Stage {
 pub struct Slot {
     pub packet_id: u16,
     pub stage: Stage,
+    /// It went out, on this connection or an earlier one: sent again it is marked DUP.
+    pub was_sent: bool,
+    /// PUBREL is owed: it leaves when it is durable that PUBREC came.
+    pub owes_pubrel: bool,
+    /// It leaves when this is durable.
+    pub token: Token,
     pub delivered: Delivered,
 }
 
@@ -55,7 +67,8 @@ pub struct Inflight {
     last_packet_id: u16,
     /// Identifiers after `last_packet_id` that are known not to be in use.
     free_ids: u16,
-    /// Slots, from the front, that were sent on the present connection. The others are to be sent again.
+    /// Slots, from the front, that were sent on the present connection. The others are to be sent: again, or when they
+    /// are durable.
     sent: usize,
 }
 
@@ -88,6 +101,10 @@ impl Inflight {
         self.slots.iter()
     }
 
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.slots.iter_mut()
+    }
+
     /// Deliveries sent on the present connection: they fill the window.
     pub fn sent(&self) -> usize {
         self.sent
@@ -96,13 +113,40 @@ impl Inflight {
     /// A connection begins: everything is to be sent again, [MQTT-4.4.0-1].
     pub fn begin_again(&mut self) {
         self.sent = 0;
+        for slot in &mut self.slots {
+            slot.owes_pubrel = false; // it is sent with the rest
+        }
     }
 
-    /// The next delivery to be sent again, which counts as sent from now on.
-    pub fn next_again(&mut self) -> Option<&Slot> {
-        let slot = self.slots.get(self.sent)?;
+    /// The next delivery to be sent, if that is durable; it counts as sent from now on, and the flag says whether it was
+    /// before.
+    pub fn next_to_send(&mut self, durable: Token) -> Option<(&Slot, bool)> {
+        let slot = self.slots.get_mut(self.sent).filter(|slot| slot.token <= durable)?;
         self.sent += 1;
-        Some(slot)
+        let was_sent = std::mem::replace(&mut slot.was_sent, true);
+        Some((slot, was_sent))
+    }
+
+    /// Packet Identifiers whose PUBREL is owed and may leave.
+    pub fn take_pubrels(&mut self, durable: Token, mut each: impl FnMut(u16)) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.owes_pubrel && slot.token <= durable) {
+            slot.owes_pubrel = false;
+            each(slot.packet_id);
+        }
+    }
+
+    /// PUBREL is to leave when `token` is durable.
+    pub fn owe_pubrel(&mut self, packet_id: u16, token: Token) {
+        if let Some(index) = self.find(packet_id) {
+            (self.slots[index].owes_pubrel, self.slots[index].token) = (true, token);
+        }
+    }
+
+    /// A delivery of an earlier process, after those that were restored before it.
+    pub fn restore(&mut self, packet_id: u16, stage: Stage, delivered: Delivered) {
+        let (was_sent, owes_pubrel, token) = (true, false, 0);
+        self.last_packet_id = packet_id;
+        self.slots.push_back(Slot { packet_id, stage, was_sent, owes_pubrel, token, delivered });
     }
 
     /// Takes out deliveries whose PUBLISH is still to be sent and cannot be.
@@ -119,16 +163,26 @@ impl Inflight {
     /// Takes up a delivery that is sent now and names it with a packet identifier that is not in use,
     /// [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] [3.1.1: MQTT-2.3.1-4].
     pub fn push(&mut self, delivered: Delivered) -> u16 {
-        debug_assert!(self.slots.len() < crate::limits::PACKET_IDS);
         debug_assert_eq!(self.sent, self.slots.len(), "what is sent again goes before what is new");
+        self.sent += 1;
+        self.take_up(delivered, true, 0)
+    }
+
+    /// Takes up a delivery that is sent when `token` is durable.
+    pub fn push_unsent(&mut self, delivered: Delivered, token: Token) {
+        self.take_up(delivered, false, token);
+    }
+
+    fn take_up(&mut self, delivered: Delivered, was_sent: bool, token: Token) -> u16 {
+        debug_assert!(self.slots.len() < crate::limits::PACKET_IDS);
         if self.free_ids == 0 {
             self.find_free_ids();
         }
         self.free_ids -= 1;
         let packet_id = next_id(self.last_packet_id);
         self.last_packet_id = packet_id;
-        self.slots.push_back(Slot { packet_id, stage: Stage::Published, delivered });
-        self.sent += 1;
+        let stage = Stage::Published;
+        self.slots.push_back(Slot { packet_id, stage, was_sent, owes_pubrel: false, token, delivered });
         packet_id
     }
 
@@ -170,10 +224,6 @@ impl Inflight {
         }
         (self.slots, self.sent) = (kept, sent);
         taken
-    }
-
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
-        self.slots.iter_mut()
     }
 
     /// PUBACK.
@@ -240,7 +290,8 @@ mod tests {
 
     fn delivered(messages: &mut Messages, qos: QoS) -> Delivered {
         let message = messages.insert(Message::new("t", b"", b"", 0));
-        Delivered { message, qos, retain: false, ids: Ids::new(), merged: None, share: None, is_paced: false }
+        let (merged, share, is_paced, place) = (None, None, false, Place::default());
+        Delivered { message, qos, retain: false, ids: Ids::new(), merged, share, is_paced, place }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Messages that wait: in a window or a queue. One copy per row and home, counted, shared by its readers.
 
+use super::lasting::Numbering;
 use crate::key::Span;
+use crate::row::change::Changes;
+use crate::row::lasting::{Record, RecordKey};
 
 /// A message in the store of its home shard.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -16,6 +19,8 @@ pub struct Message {
     /// Wall clock in milliseconds; 0: never.
     pub expires_at_ms: u64,
     references: u32,
+    /// Its number in the store; 0: it is not there.
+    number: u64,
 }
 
 impl Message {
@@ -27,7 +32,7 @@ impl Message {
             span
         };
         let (topic, payload, properties) = (keep(topic.as_bytes()), keep(payload), keep(properties));
-        Message { bytes: bytes.into_boxed_slice(), topic, payload, properties, expires_at_ms, references: 0 }
+        Message { bytes: bytes.into_boxed_slice(), topic, payload, properties, expires_at_ms, references: 0, number: 0 }
     }
 
     pub fn topic(&self) -> &str {
@@ -55,6 +60,8 @@ pub struct Messages {
     slots: Vec<Option<Message>>,
     free: Vec<u32>,
     bytes: usize,
+    /// Numbers in the store of messages that nobody waits for any more.
+    gone: Vec<u64>,
 }
 
 impl Messages {
@@ -84,8 +91,48 @@ impl Messages {
         message.references -= 1;
         if message.references == 0 {
             self.bytes -= message.bytes.len();
+            if message.number != 0 {
+                self.gone.push(message.number);
+            }
             *slot = None;
             self.free.push(key.0);
+        }
+    }
+
+    /// The number of a message in the store, where it is written if it is not there.
+    pub fn write(&mut self, key: MessageKey, numbers: &mut Numbering, to: &mut Changes) -> u64 {
+        let message = self.slots[key.0 as usize].as_mut().expect("only a held message is written");
+        if message.number == 0 {
+            message.number = numbers.take();
+            let record = Record::Message {
+                topic: message.topic.of(&message.bytes),
+                payload: message.payload.of(&message.bytes),
+                properties: message.properties.of(&message.bytes),
+                expires_at_ms: message.expires_at_ms,
+            };
+            to.keep_record(RecordKey::Message(message.number), record);
+        }
+        message.number
+    }
+
+    /// A message of an earlier process. Hold it.
+    pub fn restore(&mut self, message: Message, number: u64) -> MessageKey {
+        self.insert(Message { number, ..message })
+    }
+
+    pub fn is_in_store(&self, key: MessageKey) -> bool {
+        self.get(key).number != 0
+    }
+
+    /// A message that stands in the store and that nobody waits for.
+    pub fn forget(&mut self, number: u64) {
+        self.gone.push(number);
+    }
+
+    /// Deletes from the store what nobody waits for any more.
+    pub fn write_gone(&mut self, to: &mut Changes) {
+        for number in self.gone.drain(..) {
+            to.forget_record(RecordKey::Message(number));
         }
     }
 

@@ -9,6 +9,7 @@ pub mod connect;
 pub mod deliver;
 pub mod frame;
 pub mod inflight;
+pub mod lasting;
 pub mod message;
 pub mod queue;
 pub mod share;
@@ -61,7 +62,7 @@ pub struct Session {
 }
 
 // An idle client costs this much: what is rarely needed is boxed.
-const _: () = assert!(size_of::<Session>() <= 208);
+const _: () = assert!(size_of::<Session>() <= 216);
 
 /// Where a subscription of this session stands in the home's table of filters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,6 +1,7 @@
 //! QoS 1 and 2 messages that wait for a place in the window, or for their client to come back.
 
 use super::inflight::Delivered;
+use super::lasting::Written;
 use super::message::Messages;
 use crate::config::Overflow;
 use std::collections::VecDeque;
@@ -44,15 +45,23 @@ impl Queue {
         self.waiting.is_empty()
     }
 
-    /// Appends; holds the message while it waits.
-    pub fn push(&mut self, delivered: Delivered, messages: &mut Messages, bounds: &Bounds) -> Queued {
+    /// Appends; holds the message while it waits. Places in the store of what was dropped for it go to `gone`.
+    pub fn push(
+        &mut self,
+        delivered: Delivered,
+        messages: &mut Messages,
+        bounds: &Bounds,
+        gone: &mut Vec<u64>,
+    ) -> Queued {
         let cost = messages.get(delivered.message).cost_bytes();
         let mut outcome = Queued::Kept;
         while !delivered.is_paced && (self.messages >= bounds.messages || self.bytes + cost > bounds.bytes) {
             match bounds.overflow {
                 Overflow::Disconnect => return Queued::Disconnect,
                 Overflow::DropNewest => return Queued::Dropped,
-                Overflow::DropOldest if cost > bounds.bytes || !self.drop_oldest(messages) => return Queued::Dropped,
+                Overflow::DropOldest if cost > bounds.bytes || !self.drop_oldest(messages, gone) => {
+                    return Queued::Dropped;
+                }
                 Overflow::DropOldest => outcome = Queued::Displaced,
             }
         }
@@ -67,12 +76,13 @@ impl Queue {
 
     /// Drops the oldest message. Frames stay: a merged subscription has few of them, and awaits their acknowledgement.
     /// So do retained messages: who subscribed gets them all.
-    fn drop_oldest(&mut self, messages: &mut Messages) -> bool {
+    fn drop_oldest(&mut self, messages: &mut Messages, gone: &mut Vec<u64>) -> bool {
         let oldest = self.waiting.iter().position(|delivered| delivered.merged.is_none() && !delivered.is_paced);
         let Some(oldest) = oldest.and_then(|at| self.waiting.remove(at)) else { return false };
         self.messages -= 1;
         self.bytes -= messages.get(oldest.message).cost_bytes();
         messages.release(oldest.message);
+        gone.extend((oldest.place.seq != 0).then_some(oldest.place.seq));
         true
     }
 
@@ -88,6 +98,24 @@ impl Queue {
             self.bytes -= messages.get(delivered.message).cost_bytes();
         }
         taken.into()
+    }
+
+    /// A delivery of an earlier process, which had room then.
+    pub fn restore(&mut self, delivered: Delivered, messages: &mut Messages) {
+        messages.hold(delivered.message);
+        self.bytes += messages.get(delivered.message).cost_bytes();
+        self.messages += 1;
+        self.waiting.push_back(delivered);
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Delivered> {
+        self.waiting.iter_mut()
+    }
+
+    /// Those that are not in the store: all that came since others were written, so they stand behind them.
+    pub fn unwritten(&mut self) -> impl Iterator<Item = &mut Delivered> {
+        let written = self.waiting.iter().rposition(|delivered| delivered.place.written != Written::Nothing);
+        self.waiting.range_mut(written.map_or(0, |last| last + 1)..)
     }
 
     /// The oldest, still held: whoever takes it releases it.
@@ -114,16 +142,10 @@ mod tests {
         let bounds = Bounds { messages: 3, bytes: 1_000, overflow: Overflow::DropOldest };
         let mut push = |queue: &mut Queue, payload: &[u8], merged| {
             let message = messages.insert(Message::new("t", payload, b"", 0));
-            let delivered = Delivered {
-                message,
-                qos: QoS::AtLeastOnce,
-                retain: false,
-                ids: Ids::new(),
-                merged,
-                share: None,
-                is_paced: false,
-            };
-            let queued = queue.push(delivered, &mut messages, &bounds);
+            let (share, is_paced, place) = (None, false, Default::default());
+            let (qos, ids) = (QoS::AtLeastOnce, Ids::new());
+            let delivered = Delivered { message, qos, retain: false, ids, merged, share, is_paced, place };
+            let queued = queue.push(delivered, &mut messages, &bounds, &mut Vec::new());
             messages.drop_unheld(message);
             (queued, messages.len())
         };

@@ -11,6 +11,8 @@ use crate::wire::QoS;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ShareOf {
     pub handle: FilterHandle,
+    /// Stands for the shared filter in the store.
+    pub number: u64,
     pub qos: QoS,
     pub retain: bool,
 }
@@ -33,6 +35,9 @@ impl Session {
         }
         if let Some(queue) = self.delivery.queue.as_deref_mut() {
             taken.extend(queue.take_where(messages, is_of_it));
+        }
+        if let Some(lasting) = self.delivery.lasting.as_deref_mut() {
+            taken.iter().for_each(|delivered| lasting.forget(delivered.place));
         }
         taken
     }

@@ -21,6 +21,14 @@ pub(super) struct DueWill {
     pub will: Box<Will>,
 }
 
+/// The session of a CONNECT.
+struct Begun {
+    key: SessionKey,
+    is_present: bool,
+    /// The end of the session before it must be durable before it is told.
+    is_held: bool,
+}
+
 impl Shard {
     pub(super) fn opened(&mut self, now: Now, conn: ConnId, out: &mut Outbox) {
         self.home.conns.open(conn, now);
@@ -96,6 +104,33 @@ impl Shard {
         }
     }
 
+    /// The session that a CONNECT goes on with, or begins.
+    fn begin_session(&mut self, now: Now, client_id: &str, clean_start: bool, out: &mut Outbox) -> Begun {
+        // [MQTT-3.1.3-2] [3.1.1: MQTT-3.1.3-2]
+        let existing = self.home.sessions.find(client_id);
+        let was_lasting = |key: &SessionKey| self.home.sessions.get(*key).is_some_and(|s| s.delivery.lasting.is_some());
+        let is_held = clean_start && self.home.writing.waits_for_disk && existing.as_ref().is_some_and(was_lasting);
+        if let Some(key) = existing {
+            self.take_over(now, key, clean_start, out);
+        }
+        // The old session may have ended just now: it was not to outlive its connection.
+        let kept = existing.filter(|key| self.home.sessions.get(*key).is_some());
+        let key = match kept {
+            // [MQTT-3.1.2-5] [MQTT-3.1.4-4] [3.1.1: MQTT-3.1.2-4] [3.1.1: MQTT-3.1.4-3]
+            Some(key) if !clean_start => key,
+            Some(key) => {
+                self.queue_will(key);
+                // [3.1.1: MQTT-3.1.2-6]
+                self.end_session(key); // [MQTT-3.1.2-4]
+                self.home.sessions.insert(new_session(client_id))
+            }
+            // [MQTT-3.1.2-6] [3.1.1: MQTT-3.1.2-4]
+            None => self.home.sessions.insert(new_session(client_id)),
+        };
+        // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [3.1.1: MQTT-3.2.2-1..3]
+        Begun { key, is_present: kept == Some(key), is_held }
+    }
+
     #[allow(clippy::too_many_arguments)] // what CONNECT brings together
     fn attach(
         &mut self,
@@ -107,27 +142,7 @@ impl Shard {
         told: Option<&str>,
         out: &mut Outbox,
     ) -> SessionKey {
-        // [MQTT-3.1.3-2] [3.1.1: MQTT-3.1.3-2]
-        let existing = self.home.sessions.find(client_id);
-        if let Some(key) = existing {
-            self.take_over(now, key, granted.clean_start, out);
-        }
-        // The old session may have ended just now: it was not to outlive its connection.
-        let kept = existing.filter(|key| self.home.sessions.get(*key).is_some());
-        let key = match kept {
-            // [MQTT-3.1.2-5] [MQTT-3.1.4-4] [3.1.1: MQTT-3.1.2-4] [3.1.1: MQTT-3.1.4-3]
-            Some(key) if !granted.clean_start => key,
-            Some(key) => {
-                self.queue_will(key);
-                // [3.1.1: MQTT-3.1.2-6]
-                self.end_session(key); // [MQTT-3.1.2-4]
-                self.home.sessions.insert(new_session(client_id))
-            }
-            // [MQTT-3.1.2-6] [3.1.1: MQTT-3.1.2-4]
-            None => self.home.sessions.insert(new_session(client_id)),
-        };
-        // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [3.1.1: MQTT-3.2.2-1..3]
-        let is_present = kept == Some(key);
+        let Begun { key, is_present, is_held } = self.begin_session(now, client_id, granted.clean_start, out);
         self.home.conns.establish(conn, key);
         if let Some(this) = self.home.conns.get(conn) {
             this.version = granted.version;
@@ -139,8 +154,21 @@ impl Shard {
         }
         out.orders.push(super::outbox::Order::Establish(conn));
         // [MQTT-3.2.0-2]: a connection comes here once.
-        accept(granted, is_present, told, &self.home.config, out.sends.buffer(conn));
+        let mut held = Vec::new();
+        let buffer = if is_held { &mut held } else { out.sends.buffer(conn) };
+        accept(granted, is_present, told, &self.home.config, buffer);
+        if is_held && let Some(this) = self.home.conns.get(conn) {
+            // Told before, the client would believe an end that a crash could undo.
+            this.connack = Some(Box::new(held));
+            self.home.writing.await_end(key);
+        }
         if let Some(session) = self.home.sessions.get_mut(key) {
+            if granted.expiry_s > 0 {
+                self.home.writing.begin(key, session);
+            } else {
+                self.home.writing.end(session);
+            }
+            self.home.writing.change(key, session);
             session.conn = Some(conn);
             session.version = granted.version;
             session.expiry_s = granted.expiry_s;
@@ -171,7 +199,7 @@ impl Shard {
             }
             return;
         };
-        if session.version.is_v5() {
+        if session.version.is_v5() && self.home.conns.is_answered(old) {
             say_disconnect(ReasonCode::SessionTakenOver, "", usize::MAX, out.sends.buffer(old));
         }
         let is_delayed = session.will.as_ref().is_some_and(|will| will.delay_s > 0);
@@ -223,7 +251,12 @@ impl Shard {
         let Some(session) = self.home.sessions.get_mut(key) else { return };
         session.conn = None;
         session.aliases = None; // [MQTT-3.3.2-7]
-        session.acks.forget_owed();
+        if session.delivery.lasting.is_some() && self.home.writing.waits_for_disk {
+            session.acks.fall_silent();
+        } else {
+            session.acks.forget_owed();
+        }
+        self.home.writing.change(key, session);
         if !wants_will {
             session.will = None;
         }
@@ -245,7 +278,7 @@ impl Shard {
             self.home.wheel.set(ends_at_ms, Timer::SessionExpiry(key));
         }
         match delay_ms {
-            Some(0) => self.queue_will(key),
+            Some(0) if !self.is_stopping => self.queue_will(key),
             Some(delay_ms) => {
                 let at_ms = now.mono_ms + delay_ms;
                 if let Some(will) = self.home.sessions.get_mut(key).and_then(|session| session.will.as_mut()) {
@@ -277,13 +310,16 @@ impl Shard {
 
     /// Takes the will out of the session: it is published once [MQTT-3.1.2-10] [3.1.1: MQTT-3.1.2-10].
     fn queue_will(&mut self, key: SessionKey) {
-        let Some(will) = self.home.sessions.get_mut(key).and_then(|session| session.will.take()) else { return };
+        let Some(session) = self.home.sessions.get_mut(key) else { return };
+        let Some(will) = session.will.take() else { return };
+        self.home.writing.change(key, session);
         self.wills.push_back(DueWill { client: Client { home: self.me, session: key }, will });
     }
 
     /// Forgets a session with all that it holds.
     pub(super) fn end_session(&mut self, key: SessionKey) {
         let Some(session) = self.home.sessions.get_mut(key) else { return };
+        self.home.writing.end(session);
         // Before the subscriptions, each of which would look through them.
         for walk in std::mem::take(&mut session.walks) {
             self.home.cancel_walk(walk);
@@ -344,23 +380,25 @@ impl Shard {
         self.close(conn, out);
     }
 
-    /// Tells every client that the broker stops, and closes.
+    /// Tells every client that the broker stops, and closes. Wills of sessions that last wait in the store for the next
+    /// start, [MQTT-3.1.2-8]; others have nobody who could be sent them.
     pub(super) fn stop(&mut self, now: Now, out: &mut Outbox) {
         self.is_stopping = true;
         self.subtree.unwritten_numbers(self.roots.group(super::sys::ROOT), out);
         for (conn, state, version) in self.home.conns.open_ids() {
             if let State::Live(key) = state {
-                if version.is_v5() {
+                if version.is_v5() && self.home.conns.is_answered(conn) {
                     say_disconnect(ReasonCode::ServerShuttingDown, "", usize::MAX, out.sends.buffer(conn));
                 }
-                self.detach(now, key, false);
+                self.detach(now, key, true);
             }
             self.close(conn, out);
         }
+        self.home.writing.hurry(now);
     }
 }
 
-fn new_session(client_id: &str) -> Session {
+pub(super) fn new_session(client_id: &str) -> Session {
     Session {
         client_id: client_id.into(),
         version: Version::V311,

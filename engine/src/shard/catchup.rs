@@ -252,6 +252,7 @@ fn copy_kept(batch: &mut Batch, kept: Kept<'_>) {
         retain: true,
         wants_verdict: false,
         named: Span::EMPTY,
+        publish: 0,
         properties,
         expires_at_ms: kept.expires_at_ms,
         first_row,

@@ -9,6 +9,7 @@ use crate::session::Wish;
 use crate::session::alias::{AliasProperty, Named, name_topic, teach};
 use crate::session::deliver::{deliver, is_expired, remaining_expiry_s};
 use crate::session::inflight::{Delivered, Ids};
+use crate::session::lasting::Place;
 use crate::session::message::{Message, MessageKey};
 use crate::session::queue::Queued;
 use crate::session::share::ShareOf;
@@ -213,22 +214,18 @@ impl Home {
         ids: &[u32],
         out: &mut Outbox,
     ) {
-        let Home { sessions, messages, bounds, stats, .. } = self;
+        let Home { sessions, messages, bounds, stats, writing, .. } = self;
         let Some(session) = sessions.get_mut(key) else { return };
         let message = *cast.message.get_or_insert_with(|| {
             messages.insert(Message::new(cast.topic, cast.payload, cast.properties, cast.expires_at_ms))
         });
-        let delivered = Delivered {
-            message,
-            qos,
-            retain,
-            ids: Ids::from_slice(ids),
-            merged: None,
-            share: cast.share,
-            is_paced: cast.is_paced,
-        };
-        let queued =
-            with_way(session, messages, bounds, stats, now, out, |session, way| deliver(session, delivered, way));
+        let (ids, share, is_paced, place) = (Ids::from_slice(ids), cast.share, cast.is_paced, Place::default());
+        let delivered = Delivered { message, qos, retain, ids, merged: None, share, is_paced, place };
+        let session = (key, session);
+        let queued = with_way(session, writing, messages, bounds, stats, now, out, |session, way| {
+            deliver(session, delivered, way)
+        });
+        let Some(session) = sessions.get_mut(key) else { return };
         if queued == Queued::Disconnect {
             let conn = session.conn;
             if let Some(conn) = conn {

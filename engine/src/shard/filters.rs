@@ -30,6 +30,8 @@ pub struct Slot {
     pub text: Box<str>,
     pub kind: Kind,
     pub owners: Owners,
+    /// Stands for it in the store, `Roots::number_of_filter`.
+    pub number: u64,
     pub subscribers: Vec<Subscriber>,
     /// Of a share group: who of the subscribers is connected.
     pub members: Option<Box<Members>>,
@@ -71,12 +73,12 @@ impl Filters {
     }
 
     /// The handle of the filter, made where there is none.
-    pub fn find_or_insert(&mut self, text: &str, kind: Kind, owners: Owners) -> FilterHandle {
+    pub fn find_or_insert(&mut self, text: &str, kind: Kind, owners: Owners, number: u64) -> FilterHandle {
         if let Some(handle) = self.find(text, kind) {
             return handle;
         }
         let members = (kind == Kind::Shared).then(Box::default);
-        let slot = Slot { text: text.into(), kind, owners, subscribers: Vec::new(), members, dropping: 0 };
+        let slot = Slot { text: text.into(), kind, owners, number, subscribers: Vec::new(), members, dropping: 0 };
         let index = match self.free.pop() {
             Some(index) => {
                 self.slots[index as usize] = slot;
@@ -169,6 +171,13 @@ impl Filters {
     /// Those of them that are shared.
     pub fn shared_subscriptions(&self) -> usize {
         self.shared
+    }
+
+    /// The merged subscription of a session to the filter, if it is one.
+    pub fn merged_in(&self, handle: FilterHandle, session: SessionKey) -> Option<u32> {
+        let slot = self.slot(handle);
+        let subscriber = slot.subscribers.iter().rev().find(|subscriber| subscriber.session == session)?;
+        (slot.kind == Kind::Merged).then_some(subscriber.merged)
     }
 
     /// Filters in use.

@@ -10,6 +10,7 @@ use super::parcel::{Stand, WalkStart};
 use super::sessions::Sessions;
 use super::sys::Report;
 use super::wheel::{Timer, Wheel};
+use super::writing::Writing;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::dialect::safe_topic;
@@ -91,6 +92,7 @@ pub struct Home {
     pub wheel: Wheel,
     pub stats: Stats,
     pub bounds: Bounds,
+    pub writing: Writing,
     /// Per owner.
     pub asks: Vec<VecDeque<Ask>>,
     pub readers: HashMap<u32, Reader>,
@@ -114,7 +116,7 @@ pub struct Home {
 }
 
 impl Home {
-    pub fn new(me: ShardId, shards: u16, config: Config, seed: u64, epoch: u64) -> Home {
+    pub fn new(me: ShardId, shards: u16, config: Config, seed: u64, epoch: u64, waits_for_disk: bool) -> Home {
         let bounds = Bounds {
             messages: config.session.queue_messages,
             bytes: config.session.queue_bytes,
@@ -133,6 +135,7 @@ impl Home {
             wheel: Wheel::default(),
             stats: Stats::default(),
             bounds,
+            writing: Writing::new(me, shards, waits_for_disk),
             asks: (0..shards).map(|_| VecDeque::new()).collect(),
             readers: HashMap::default(),
             next_walk: 1,
@@ -183,13 +186,13 @@ impl Home {
     }
 
     /// Fills the window of a session from its queue.
-    pub fn pump(&mut self, now: Now, session: SessionKey, out: &mut Outbox) {
-        let Home { sessions, messages, bounds, stats, .. } = self;
-        let Some(session) = sessions.get_mut(session) else { return };
+    pub fn pump(&mut self, now: Now, key: SessionKey, out: &mut Outbox) {
+        let Home { sessions, messages, bounds, stats, writing, .. } = self;
+        let Some(session) = sessions.get_mut(key) else { return };
         if session.delivery.queue_is_empty() {
             return;
         }
-        with_way(session, messages, bounds, stats, now, out, |session, way| {
+        with_way((key, session), writing, messages, bounds, stats, now, out, |session, way| {
             pump(session, way, |buffer| buffer.len() < SEND_HIGH_BYTES);
         });
         // Where the buffer filled up, `Drained` goes on.
@@ -276,8 +279,10 @@ pub fn takes_more(session: &Session, out: &mut Outbox) -> bool {
 }
 
 /// A session with what its deliveries need, borrowed apart.
+#[allow(clippy::too_many_arguments)]
 pub fn with_way<T>(
-    session: &mut Session,
+    (key, session): (SessionKey, &mut Session),
+    writing: &mut Writing,
     messages: &mut Messages,
     bounds: &Bounds,
     stats: &mut Stats,
@@ -287,9 +292,12 @@ pub fn with_way<T>(
 ) -> T {
     let conn = session.conn.filter(|_| takes_more(session, out));
     let buffer = conn.map(|conn| out.sends.open_buffer(conn));
-    let mut way = Way { messages, buffer, bounds, now, stats, sent: 0 };
+    writing.expect(session);
+    let durable = writing.way_durable();
+    let mut way = Way { messages, buffer, bounds, now, stats, sent: 0, durable };
     let outcome = act(session, &mut way);
     let sent = way.sent;
+    writing.list_dirty(key, session);
     if let Some(conn) = conn {
         out.sends.count(conn, sent);
     }

@@ -6,7 +6,7 @@ use super::parcel::{Down, DownItem, Kind, Up, UpItem, Verdict, WalkStart};
 use super::subtree::{Homes, Origin};
 use super::{Shard, owner_side};
 use crate::clock::Now;
-use crate::key::{SessionKey, ShardId, Span};
+use crate::key::{ShardId, Span};
 use std::sync::Arc;
 
 impl Shard {
@@ -22,17 +22,17 @@ impl Shard {
                     let view = batch.view(index);
                     let origin = Origin::Parcel(&batch, index);
                     let verdict = subtree.apply(now, view, origin, roots, &mut reach);
-                    let to = view.packet.publisher.session;
-                    if let Some(Verdict::Refused(code)) = verdict
-                        && !view.packet.named.is_empty()
+                    let crate::row::batch::Packet { publisher, ticket, publish, named, .. } = *view.packet;
+                    let to = publisher.session;
+                    if let Verdict::Refused(code) = verdict
+                        && !named.is_empty()
                     {
                         let down = reach.down_to(from);
-                        let named = down.batch.keep(view.packet.named.of(view.bytes));
+                        let named = down.batch.keep(named.of(view.bytes));
                         down.items.push(DownItem::Refused { to, code, named });
                     }
-                    if let Some(verdict) = verdict.filter(|_| view.packet.wants_verdict) {
-                        let ticket = view.packet.ticket;
-                        reach.down_to(from).items.push(DownItem::Verdict { to, ticket, verdict });
+                    if view.packet.wants_verdict {
+                        reach.down_to(from).items.push(DownItem::Verdict { to, ticket, publish, verdict });
                     }
                 }
                 UpItem::Want { filter, kind: Kind::Shared, handle, session, ticket, counts } => {
@@ -88,26 +88,31 @@ impl Shard {
                 DownItem::Part(part) => {
                     self.home.on_part(now, &part, part.frame.body.of(&parcel.batch.bytes), out);
                 }
-                DownItem::Applied { to, ticket } => self.settle_ticket(to, ticket, None, out),
+                DownItem::Applied { to, ticket } => {
+                    if let Some(session) = self.home.sessions.get_mut(to) {
+                        session.acks.settle(ticket, true, 0, None);
+                    }
+                    self.flush_acks(to, out);
+                }
                 DownItem::Dropped { handle } => self.home.filters.dropped(handle),
                 DownItem::Refused { to, code, named } => {
                     self.say_refused(to, code, named.text_of(&parcel.batch.bytes), out);
                 }
-                DownItem::Verdict { to, ticket, verdict } => {
-                    self.settle_ticket(to, ticket, Some(verdict), out);
+                DownItem::Verdict { to, ticket, publish, verdict } => {
+                    self.home.settle_verdict(to, ticket, publish, verdict);
+                    self.flush_acks(to, out);
+                }
+                DownItem::Confirm { publisher, ticket, publish } => {
+                    self.home.writing.confirm(publisher, ticket, publish);
+                }
+                DownItem::Kept { to, ticket } => {
+                    if let Some(session) = self.home.sessions.get_mut(to) {
+                        session.acks.kept(ticket);
+                    }
+                    self.flush_acks(to, out);
                 }
             }
         }
-    }
-
-    fn settle_ticket(&mut self, session: SessionKey, ticket: u32, verdict: Option<Verdict>, out: &mut Outbox) {
-        let Some(this) = self.home.sessions.get_mut(session) else { return };
-        match verdict {
-            Some(Verdict::Refused(code)) => this.acks.settle(ticket, false, Some(code)),
-            Some(Verdict::Applied { matched, .. }) => this.acks.settle(ticket, matched, None),
-            None => this.acks.settle(ticket, true, None),
-        }
-        self.flush_acks(session, out);
     }
 
     fn retained_slice(

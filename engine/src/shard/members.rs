@@ -143,6 +143,7 @@ impl Home {
         let mut cast = Cast::new(view, row);
         if is_expired(cast.expires_at_ms, now) {
             self.stats.expired_dropped += 1;
+            self.writing.arrived(view.packet);
             return true;
         }
         let kept = |home: &mut Home| if offer.keep { home.pick_keeper(offer.handle) } else { None };
@@ -150,10 +151,12 @@ impl Home {
         let Some(position) = present.or_else(|| kept(self)) else { return false };
         let subscriber = self.filters.slot(offer.handle).subscribers[position as usize];
         let wish = subscriber.wish;
-        cast.share = Some(ShareOf { handle: offer.handle, qos: cast.qos, retain: cast.retain });
+        let number = self.filters.slot(offer.handle).number;
+        cast.share = Some(ShareOf { handle: offer.handle, number, qos: cast.qos, retain: cast.retain });
         let ids = if wish.subscription_id == 0 { Ids::new() } else { Ids::from_slice(&[wish.subscription_id]) };
         let retain = wish.retain_as_published && cast.retain;
         self.deliver_one(now, &mut cast, subscriber.session, wish.qos, retain, &ids, out); // [MQTT-4.8.2-3]
+        self.writing.arrived(view.packet);
         if let Some(message) = cast.message {
             self.messages.drop_unheld(message);
         }
@@ -180,6 +183,8 @@ impl Home {
         }
         let mut batch = Batch::default();
         batch.copy_rows(*view, std::iter::once(*row));
+        // What is said to be kept here is kept where this ends.
+        self.writing.departs(&mut batch.packets[0]);
         let share = self.filters.slot(offer.handle).text.clone();
         self.stats.share_returned += 1;
         let returned = Returned { batch, share, returns: offer.returns.saturating_add(1) };
@@ -198,6 +203,9 @@ impl Home {
             self.take_offer(now, &view, &view.rows[0], offer, out)
         });
         self.stats.share_dropped += u64::from(!kept);
+        if !kept {
+            self.writing.arrived(view.packet);
+        }
     }
 
     /// The connected member with the least to do among those that the present look takes in; equals take turns.
@@ -308,6 +316,7 @@ impl Home {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let is_gone = session.conn.is_none();
         let taken = session.take_share(handle, is_gone, &self.messages);
+        self.writing.list_dirty(key, session);
         session.leave_share(handle);
         self.loosen(handle, taken);
     }
@@ -317,7 +326,8 @@ impl Home {
         self.stats.share_moved += taken.len() as u64;
         for delivered in taken {
             let share = self.filters.slot(handle).text.clone();
-            let batch = batch_of(self.messages.get(delivered.message), &delivered);
+            let mut batch = batch_of(self.messages.get(delivered.message), &delivered);
+            self.writing.departs(&mut batch.packets[0]);
             self.messages.release(delivered.message);
             self.share_work.loose.push(Returned { batch, share, returns: 0 });
         }
@@ -331,6 +341,7 @@ impl Home {
         for key in absent {
             let Some(session) = self.sessions.get_mut(key) else { continue };
             let taken = session.take_share(handle, true, &self.messages);
+            self.writing.list_dirty(key, session);
             self.loosen(handle, taken);
         }
     }
@@ -418,6 +429,7 @@ fn batch_of(message: &Message, delivered: &Delivered) -> Batch {
         retain,
         wants_verdict: false,
         named: Default::default(),
+        publish: 0,
         properties,
         expires_at_ms: message.expires_at_ms,
         first_row: 0,
@@ -436,17 +448,17 @@ mod tests {
         let mut batch = Batch::default();
         let message = Message::new("t", b"m", b"", 0);
         let key = crate::session::message::Messages::default().insert(Message::new("t", b"m", b"", 0));
-        let (qos, share) = (QoS::AtLeastOnce, None);
-        let delivered =
-            Delivered { message: key, qos, retain: false, ids: Ids::new(), merged: None, share, is_paced: false };
+        let (qos, share, is_paced, place) = (QoS::AtLeastOnce, None, false, Default::default());
+        let ids = Ids::new();
+        let delivered = Delivered { message: key, qos, retain: false, ids, merged: None, share, is_paced, place };
         batch.copy_packet(batch_of(&message, &delivered).view(0));
         batch
     }
 
     #[test]
     fn what_nobody_takes_goes_back_so_often_and_no_more_and_never_to_a_full_lane() {
-        let mut home = Home::new(ShardId(0), 2, Config::default(), 1, 1);
-        let handle = home.filters.find_or_insert("$share/g/t", Kind::Shared, Owners::One(ShardId(1)));
+        let mut home = Home::new(ShardId(0), 2, Config::default(), 1, 1, false);
+        let handle = home.filters.find_or_insert("$share/g/t", Kind::Shared, Owners::One(ShardId(1)), 0);
         let (mut out, batch) = (Outbox::new(2), batch());
         let view = batch.view(0);
         let mut offer = |home: &mut Home, returns| {

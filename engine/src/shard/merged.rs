@@ -18,6 +18,7 @@ use crate::session::alias::{AliasProperty, Named, name_topic, teach};
 use crate::session::deliver::{Way, deliver};
 use crate::session::frame::{Cursor, FrameKind, FrameWords};
 use crate::session::inflight::{Delivered, FrameOf, Ids};
+use crate::session::lasting::Place;
 use crate::session::message::Message;
 use crate::session::{Session, Wish};
 use crate::topic::{Kind, is_wildcard};
@@ -406,6 +407,13 @@ impl Home {
         }
     }
 
+    /// The subscription is an earlier process's: what its reader has is void.
+    pub fn restore_merged(&mut self, index: u32) {
+        if let Some(merged) = self.merged.get_mut(index) {
+            (merged.is_announced, merged.is_reset) = (true, true);
+        }
+    }
+
     /// A frame of this subscription was acknowledged.
     pub fn frame_acked(&mut self, frame: FrameOf, out: &mut Outbox) {
         let FrameOf { index, serial } = frame;
@@ -417,7 +425,8 @@ impl Home {
 
     fn send_frame(&mut self, now: Now, index: u32, wish: Wish, sending: Sending<'_>, out: &mut Outbox) -> Sent {
         let Some(merged) = self.merged.slots[index as usize].as_mut() else { return Sent::Yes };
-        let Some(session) = self.sessions.get_mut(merged.session) else { return Sent::Yes };
+        let key = merged.session;
+        let Some(session) = self.sessions.get_mut(key) else { return Sent::Yes };
         let filter = &*self.filters.slot(merged.handle).text;
         self.properties.clear();
         if session.version.is_v5() {
@@ -459,18 +468,12 @@ impl Home {
             self.stats.publish_bytes_sent += sending.body.len() as u64;
         } else {
             let message = self.messages.insert(Message::new(&topic, sending.body, &self.properties, 0));
-            let delivered = Delivered {
-                message,
-                qos,
-                retain,
-                ids,
-                merged: Some(FrameOf { index, serial: merged.serial }),
-                share: None,
-                is_paced: false,
-            };
-            let Home { messages, bounds, stats, .. } = self;
+            let frame = Some(FrameOf { index, serial: merged.serial });
+            let (share, is_paced, place) = (None, false, Place::default());
+            let delivered = Delivered { message, qos, retain, ids, merged: frame, share, is_paced, place };
+            let Home { messages, bounds, stats, writing, .. } = self;
             let send = |session: &mut Session, way: &mut Way<'_>| deliver(session, delivered, way);
-            with_way(session, messages, bounds, stats, now, out, send);
+            with_way((key, session), writing, messages, bounds, stats, now, out, send);
             let kept = messages.is_held(message); // else it is dropped, or it is kept in place of another
             messages.drop_unheld(message);
             if !kept {

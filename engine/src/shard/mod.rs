@@ -9,9 +9,10 @@
 //! publish    a PUBLISH to its owners                   subtree    versions, retained rows, matching (owner)
 //! subscribe  filters of clients, wishes to owners      catchup    snapshots and retained messages (owner)
 //! fanout     a row to its plain subscribers            merged     frames to merged subscribers
-//! share      share groups (owner)                      members     the members of share groups at their home
-//! retain     how much an owner retains (owner)
-//! links      parcels from and to other shards          sys        what the broker says about itself
+//! share      share groups (owner)                      members    the members of share groups at their home
+//! links      parcels from and to other shards          writing    sessions to the store, what waits for it
+//! retain     how much an owner retains (owner)         restore    sessions from the store
+//! sys        what the broker says about itself
 //! ```
 
 mod aliases;
@@ -29,6 +30,7 @@ pub mod outbox;
 pub mod parcel;
 mod publish;
 mod receive;
+mod restore;
 mod retain;
 mod sessions;
 mod share;
@@ -36,18 +38,21 @@ mod subscribe;
 pub mod subtree;
 pub mod sys;
 mod wheel;
+mod writing;
 
 pub use home::Note;
 pub use input::Input;
 pub use outbox::Outbox;
+pub use restore::Restoring;
 pub use subtree::Numbers;
 
 use crate::clock::Now;
 use crate::config::{Config, Durability, Tombstones};
-use crate::key::{ConnId, FilterHandle, GroupId, ShardId};
+use crate::key::{ConnId, FilterHandle, GroupId, SessionKey, ShardId};
 use crate::limits::TIMER_BURST_MAX;
 use crate::row::batch::{Batch, Row, View};
 use crate::row::change::Kept;
+use crate::session::deliver::send_pubrels;
 use crate::stats::Stats;
 use crate::topic::Roots;
 use attach::DueWill;
@@ -133,7 +138,7 @@ impl Shard {
         let bounds = retain::RetainBounds::of_shard(&config.limits, shards);
         let subtree = Subtree::new(me, seed, waits_for_disk, config.limits.frame_bytes, tombstones, bounds);
         let sys = Sys::new(shards, config.sys.interval_s);
-        let mut home = Home::new(me, shards, config, seed.rotate_left(32), epoch);
+        let mut home = Home::new(me, shards, config, seed.rotate_left(32), epoch, waits_for_disk);
         if home.config.sys.interval_s > 0 {
             home.wheel.set(0, Timer::Sys);
         }
@@ -178,12 +183,16 @@ impl Shard {
             Input::Up { from, parcel } => self.take_up(now, from, parcel, out),
             Input::Down { from, parcel } => self.take_down(now, from, parcel, out),
             Input::Timer => self.timers(now, out),
-            Input::Committed { position } => self.subtree.committed(position),
+            Input::Committed { position } => {
+                self.subtree.committed(position);
+                self.home.writing.committed(position);
+            }
             Input::Turn => self.go_on(now, out),
             Input::Process(process) => self.note_process(process),
             Input::Stop => self.stop(now, out),
         }
         self.settle(now, out);
+        self.home.writing.settle(now, self.is_stopping);
         self.home.sweep_timers();
     }
 
@@ -200,11 +209,13 @@ impl Shard {
             || self.sys.is_due()
             || self.home.has_asks()
             || self.home.share_work.waits()
-            || self.subtree.has_verdicts();
+            || self.home.writing.has_confirms()
+            || self.subtree.has_kept();
         let look_again = waits.then_some(now.mono_ms + LOOK_AGAIN_MS);
         let expiry = self.subtree.retained.next_expiry_ms();
         let expiry = expiry.map(|wall_ms| now.mono_ms + wall_ms.saturating_sub(now.wall_ms));
-        [look_again, expiry, self.home.wheel.next_ms()].into_iter().flatten().min()
+        let writing = self.home.writing.due_ms();
+        [look_again, expiry, self.home.wheel.next_ms(), writing].into_iter().flatten().min()
     }
 
     /// Whether this shard reports to `$SYS` at its next `Timer`, and takes an `Input::Process` for it.
@@ -245,12 +256,45 @@ impl Shard {
         for conn in std::mem::take(&mut self.home.blocked) {
             self.unblock(now, conn, out);
         }
-        if self.subtree.has_verdicts() {
+        if self.subtree.has_kept() {
             let (subtree, _, mut reach) = owner_side!(self, now, out);
-            subtree.send_verdicts(&mut reach);
+            subtree.send_kept(&mut reach);
+        }
+        self.home.writing.send_confirms(out, &mut self.local, self.me);
+        while let Some(session) = self.home.writing.pop_awaiting() {
+            self.what_is_durable(now, session, out);
         }
         self.publish_wills(now, out);
         self.publish_sys(now, out);
+        self.write_sessions(now, out);
+    }
+
+    /// Writes sessions that changed, when it is time.
+    fn write_sessions(&mut self, now: Now, out: &mut Outbox) {
+        let writing = &mut self.home.writing;
+        if writing.due_ms().is_none_or(|due_ms| due_ms > now.mono_ms) {
+            return;
+        }
+        // What waits here is bounded by the queues of its sessions; the writer's memory by `store.pending_bytes`.
+        if out.store_full && !writing.waits_for_disk && !self.is_stopping {
+            return writing.look_again(now);
+        }
+        self.home.write_sessions(now, out);
+    }
+
+    /// What a session changed is durable: what waited for that leaves.
+    fn what_is_durable(&mut self, now: Now, key: SessionKey, out: &mut Outbox) {
+        let durable = self.home.writing.durable;
+        let Some(session) = self.home.sessions.get_mut(key) else { return };
+        if let Some(conn) = session.conn {
+            if let Some(connack) = self.home.conns.get(conn).and_then(|this| this.connack.take()) {
+                out.sends.buffer(conn).extend_from_slice(&connack);
+            }
+            let pubrels = send_pubrels(session, durable, out.sends.open_buffer(conn));
+            out.sends.count(conn, pubrels);
+        }
+        self.home.pump(now, key, out);
+        self.flush_acks(key, out);
     }
 
     fn timers(&mut self, now: Now, out: &mut Outbox) {

@@ -198,7 +198,19 @@ pub enum DownItem {
     Verdict {
         to: SessionKey,
         ticket: u32,
+        publish: u64,
         verdict: Verdict,
+    },
+    /// What a publish led to at this home stands before this item: say `Kept` when it is durable.
+    Confirm {
+        publisher: Client,
+        ticket: u32,
+        publish: u64,
+    },
+    /// What a publish led to at one shard is durable.
+    Kept {
+        to: SessionKey,
+        ticket: u32,
     },
 }
 
@@ -251,8 +263,16 @@ pub struct Frame {
 /// What became of a publish at one owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Applied; whether anybody was subscribed, and the version if retained rows changed.
-    Applied { matched: bool, version: Option<u64> },
+    Applied {
+        /// Anybody was subscribed.
+        matched: bool,
+        /// Retained rows changed.
+        version: Option<u64>,
+        /// Homes that it went to and that say `Kept`.
+        homes: u32,
+        /// All that say `Kept`: these homes, and the owner where retained rows changed.
+        keepers: u32,
+    },
     /// Refused whole; the reason code to answer.
     Refused(crate::wire::ReasonCode),
 }

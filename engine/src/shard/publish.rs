@@ -16,6 +16,7 @@ use crate::row::graft::{Bounds, Fault, graft};
 use crate::row::json::write_string;
 use crate::session::acks::{Due, OwedKind, Received};
 use crate::session::deliver::encode_within;
+use crate::session::inflight::Token;
 use crate::session::will::Will;
 use crate::topic::check_name;
 use crate::wire::{self, Ack, AckKind, Properties, Property, PropertyBuffer, Publish, PublishHead, QoS, ReasonCode};
@@ -67,7 +68,8 @@ impl Shard {
             self.end(now, conn, ReasonCode::TopicNameInvalid, what, out);
             return Flow::Gone;
         }
-        if !self.has_room(&target, publish.retain, out) {
+        let is_stored = publish.retain || publish.qos > QoS::AtMostOnce && self.home.writing.waits_for_disk;
+        if !self.has_room(&target, is_stored, out) {
             return Flow::Blocked;
         }
         match self.admit(now, conn, key, publish, out) {
@@ -89,7 +91,7 @@ impl Shard {
                 if publish.retain && !self.is_told_by_ack(conn, publish.qos) {
                     packet.named = rows[0].topic;
                 }
-                packet.ticket = self.owe(key, publish, 1);
+                (packet.ticket, packet.publish) = self.owe(key, publish, 1);
                 self.send_to_owner(now, View { bytes, packet: &packet, rows: &rows }, out);
             }
             Ok(target) => {
@@ -137,12 +139,23 @@ impl Shard {
             );
             return Err(()); // MQTT 5 section 4.9: 0x93
         }
-        if publish.qos == QoS::ExactlyOnce && !session.acks.receive(publish.packet_id) {
-            if !session.acks.is_owed(publish.packet_id) {
+        if publish.qos != QoS::ExactlyOnce {
+            return Ok(true);
+        }
+        let is_new = session.acks.receive(publish.packet_id);
+        if !is_new {
+            if !session.acks.is_owed(AckKind::Pubrec, publish.packet_id) {
                 session.acks.owe_again(publish.packet_id);
                 self.flush_acks(key, out);
             }
             return Ok(false);
+        }
+        // Where the disk is waited for it is written when its owners have answered.
+        if !self.home.writing.waits_for_disk {
+            self.home.writing.list(key, session);
+            if let Some(lasting) = session.delivery.lasting.as_deref_mut() {
+                lasting.received(publish.packet_id);
+            }
         }
         Ok(true)
     }
@@ -228,8 +241,8 @@ impl Shard {
     }
 
     /// Whether every owner that the message may reach can take it now.
-    fn has_room(&self, target: &Result<Target<'_>, Fault>, retain: bool, out: &Outbox) -> bool {
-        if retain && out.store_full {
+    fn has_room(&self, target: &Result<Target<'_>, Fault>, is_stored: bool, out: &Outbox) -> bool {
+        if is_stored && out.store_full {
             return false;
         }
         if self.home.shards == 1 {
@@ -282,18 +295,18 @@ impl Shard {
         &mut self,
         now: Now,
         mut packet: Packet,
-        owe: impl FnOnce(&mut Shard, u32) -> u32,
+        owe: impl FnOnce(&mut Shard, u32) -> (u32, u64),
         out: &mut Outbox,
     ) {
         let scratch = std::mem::take(&mut self.scratch);
         if let [_] = scratch.rows[..] {
-            packet.ticket = owe(self, 1);
+            (packet.ticket, packet.publish) = owe(self, 1);
             self.send_to_owner(now, View { bytes: &scratch.bytes, packet: &packet, rows: &scratch.rows }, out);
             self.scratch = scratch;
             return;
         }
         let parts = self.parts_by_group(&scratch.bytes, &scratch.rows);
-        packet.ticket = owe(self, parts.len() as u32);
+        (packet.ticket, packet.publish) = owe(self, parts.len() as u32);
         for rows in &parts {
             packet.row_count = rows.len() as u32;
             self.send_to_owner(now, View { bytes: &scratch.bytes, packet: &packet, rows }, out);
@@ -336,37 +349,37 @@ impl Shard {
         }
         let (subtree, roots, mut reach) = owner_side!(self, now, out);
         let verdict = subtree.apply(now, view, Origin::Local, roots, &mut reach);
-        if let Some(Verdict::Refused(code)) = verdict
+        if let Verdict::Refused(code) = verdict
             && !view.packet.named.is_empty()
         {
             let named = view.packet.named.text_of(view.bytes);
             self.say_refused(view.packet.publisher.session, code, named, out);
         }
-        if !view.packet.wants_verdict {
-            return;
-        }
-        let Some(session) = self.home.sessions.get_mut(view.packet.publisher.session) else { return };
-        match verdict {
-            Some(Verdict::Applied { matched, .. }) => session.acks.settle(view.packet.ticket, matched, None),
-            Some(Verdict::Refused(code)) => session.acks.settle(view.packet.ticket, false, Some(code)),
-            None => {} // it waits for the disk
+        if view.packet.wants_verdict {
+            let Packet { publisher, ticket, publish, .. } = *view.packet;
+            self.home.settle_verdict(publisher.session, ticket, publish, verdict);
         }
     }
 
-    /// Takes up the debt of an acknowledgement; QoS 0 has none.
-    fn owe(&mut self, key: SessionKey, publish: &Publish<'_>, parts: u32) -> u32 {
+    /// Takes up the debt of an acknowledgement; QoS 0 has none. Returns the ticket, and the name of a publish whose parts
+    /// are committed together.
+    fn owe(&mut self, key: SessionKey, publish: &Publish<'_>, parts: u32) -> (u32, u64) {
         let kind = match publish.qos {
-            QoS::AtMostOnce => return 0,
+            QoS::AtMostOnce => return (0, 0),
             QoS::AtLeastOnce => AckKind::Puback,
             QoS::ExactlyOnce => AckKind::Pubrec,
         };
-        let Some(session) = self.home.sessions.get_mut(key) else { return 0 };
-        session.acks.owe(OwedKind::Ack(kind), publish.packet_id, parts)
+        let Some(session) = self.home.sessions.get_mut(key) else { return (0, 0) };
+        let ticket = session.acks.owe(OwedKind::Ack(kind), publish.packet_id, parts);
+        if kind == AckKind::Pubrec && parts > 0 && session.delivery.lasting.is_some() {
+            return (ticket, self.home.writing.spread(key, publish.packet_id, ticket, parts));
+        }
+        (ticket, 0)
     }
 
     /// A publish that changes nothing: MQTT 5 says so in the acknowledgement; else a message to the publisher alone.
     fn refuse_publish(&mut self, key: SessionKey, publish: &Publish<'_>, fault: &Fault, out: &mut Outbox) {
-        let ticket = self.owe(key, publish, 0);
+        let (ticket, _) = self.owe(key, publish, 0);
         let Some(session) = self.home.sessions.get_mut(key) else { return };
         if session.version.is_v5() && publish.qos > QoS::AtMostOnce {
             session.acks.refuse(ticket, fault.code, &fault.what);
@@ -415,9 +428,16 @@ impl Shard {
 
     /// Sends the acknowledgements that may leave, in their order.
     pub(super) fn flush_acks(&mut self, key: SessionKey, out: &mut Outbox) {
+        let durable = self.home.writing.way_durable().unwrap_or(Token::MAX);
         while let Some(session) = self.home.sessions.get_mut(key) {
-            let Some(conn) = session.conn else { return };
-            let Some(due) = session.acks.pop_due() else { return };
+            let Some(due) = session.acks.pop_due(durable) else { return };
+            let Some(conn) = session.conn else { continue };
+            if due.reason.is_error() && matches!(due.kind, OwedKind::Ack(AckKind::Pubrec)) {
+                self.home.writing.list(key, session);
+                if let Some(lasting) = session.delivery.lasting.as_deref_mut() {
+                    lasting.released(due.packet_id); // it was refused, so it was not received
+                }
+            }
             let version = session.version;
             let mut properties = PropertyBuffer::new();
             if session.problem_information && version.is_v5() {
@@ -500,7 +520,7 @@ impl Shard {
             let mut packet = will_packet(due.client, will, now);
             // A will that cannot be spread has nobody left to be told.
             if target.and_then(|target| self.spread(&target, &message, properties, &mut packet)).is_ok() {
-                self.send_scratch(now, packet, |_, _| 0, out);
+                self.send_scratch(now, packet, |_, _| (0, 0), out);
             }
         }
     }
@@ -549,6 +569,7 @@ fn client_packet(publisher: Client, publish: &Publish<'_>, now: Now) -> Packet {
         retain: publish.retain,
         wants_verdict: publish.qos > QoS::AtMostOnce,
         named: Span::EMPTY,
+        publish: 0,
         properties: Span::EMPTY,
         expires_at_ms: expires_at_ms(now, publish.properties.message_expiry()),
         first_row: 0,
@@ -565,6 +586,7 @@ fn will_packet(publisher: Client, will: &Will, now: Now) -> Packet {
         retain: will.retain,
         wants_verdict: false,
         named: Span::EMPTY,
+        publish: 0,
         properties: Span::EMPTY,
         expires_at_ms: expires_at_ms(now, will.expiry_s),
         first_row: 0,

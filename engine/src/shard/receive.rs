@@ -7,6 +7,7 @@ use super::outbox::{Order, Outbox};
 use crate::clock::Now;
 use crate::key::{ConnId, SessionKey};
 use crate::limits::{CONNECT_BYTES_MAX, SEND_STOP_READING_BYTES};
+use crate::session::acks::OwedKind;
 use crate::session::deliver::{acked, acknowledge, encode_within};
 use crate::wire::{
     Ack, AckKind, Disconnect, Fault, Header, Packet, Property, PropertyBuffer, ReasonCode, Version, connect_version,
@@ -160,7 +161,7 @@ impl Shard {
     fn take_packet(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Outbox) -> Flow {
         let Some(this) = self.home.conns.get(conn) else { return Flow::Gone };
         let (state, version) = (this.state, this.version);
-        if out.sends.unsent(conn) > SEND_STOP_READING_BYTES {
+        if out.sends.unsent(conn) > SEND_STOP_READING_BYTES || this.connack.is_some() {
             return Flow::Blocked; // it asks for more than it takes
         }
         let packet = match decode_patterns(version, bytes) {
@@ -223,6 +224,14 @@ impl Shard {
         if ack.kind == AckKind::Pubrel {
             // Whether or not the message has expired [MQTT-4.3.3-13].
             let known = session.acks.release(ack.packet_id);
+            if known && self.release_is_owed(key, ack.packet_id) {
+                self.flush_acks(key, out);
+                return Flow::Next;
+            }
+            let Some(session) = self.home.sessions.get_mut(key) else { return Flow::Gone };
+            if !known && session.acks.is_owed(AckKind::Pubcomp, ack.packet_id) {
+                return Flow::Next;
+            }
             let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
             // PUBCOMP says nothing in words [MQTT-3.7.2-2] [MQTT-3.7.2-3].
             let (version, buffer) = (session.version, out.sends.buffer(conn));
@@ -238,9 +247,11 @@ impl Shard {
         if ack.reason == ReasonCode::NoMatchingSubscribers {
             return self.protocol_error(now, conn, "a reason that only a server has", out); // [MQTT-3.4.2-1] [MQTT-3.5.2-1]
         }
+        self.home.writing.list(key, session);
+        let waits_for_disk = self.home.writing.waits_for_disk;
         let buffer = out.sends.open_buffer(conn);
         let before = buffer.len();
-        let acked = acked(session, ack, &mut self.home.messages, buffer);
+        let acked = acked(session, ack, &mut self.home.messages, waits_for_disk, buffer);
         let is_answered = buffer.len() > before;
         out.sends.count(conn, u32::from(is_answered));
         let merged = match acked {
@@ -260,6 +271,20 @@ impl Shard {
             self.home.catch_up(key, out);
         }
         Flow::Next
+    }
+
+    /// A QoS 2 publish is released: written, and whether PUBCOMP is owed until that is durable. Sent before, the client
+    /// could use the identifier again, and after a crash the new message would be taken for the old one.
+    fn release_is_owed(&mut self, key: SessionKey, packet_id: u16) -> bool {
+        let Some(session) = self.home.sessions.get_mut(key) else { return false };
+        let token = self.home.writing.list(key, session);
+        let Some(lasting) = session.delivery.lasting.as_deref_mut() else { return false };
+        lasting.released(packet_id);
+        if self.home.writing.waits_for_disk {
+            let ticket = session.acks.owe(OwedKind::Ack(AckKind::Pubcomp), packet_id, 0);
+            session.acks.hold(ticket, token);
+        }
+        self.home.writing.waits_for_disk
     }
 
     /// Bytes that are no packet: CONNACK or DISCONNECT with the reason where there is one to read it.
@@ -286,10 +311,10 @@ impl Shard {
     /// The broker ends a connection: DISCONNECT with the reason in MQTT 5, a silent close before. The will is due.
     pub(super) fn end(&mut self, now: Now, conn: ConnId, code: ReasonCode, what: &'static str, out: &mut Outbox) {
         let Some(this) = self.home.conns.get(conn) else { return };
-        let (state, version) = (this.state, this.version);
+        let (state, version, is_answered) = (this.state, this.version, this.connack.is_none());
         // DISCONNECT only after CONNACK [MQTT-3.14.0-1], with a reason of its own [MQTT-4.13.2-1].
         if let State::Live(key) = state {
-            if version.is_v5() {
+            if version.is_v5() && is_answered {
                 let session = self.home.sessions.get(key);
                 let wants_words = session.is_some_and(|session| session.problem_information);
                 let packet_bytes_max = session.map_or(usize::MAX, |session| session.packet_bytes_max);

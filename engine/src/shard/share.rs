@@ -7,6 +7,7 @@ use super::subtree::{Homes, Origin, Subtree};
 use crate::key::{FilterHandle, ShardId};
 use crate::limits::SHARE_RETURNS_MAX;
 use crate::row::batch::{Row, View};
+use crate::row::change::Join;
 use crate::topic::share::Share;
 use crate::topic::{FilterId, parse_share};
 use crate::wire::QoS;
@@ -68,23 +69,31 @@ impl Subtree {
         for id in matched {
             let Some(groups) = self.subscriptions.shares(*id) else { continue };
             for group in groups.iter_mut() {
-                shared.hand_out(group, homes);
+                let home = shared.hand_out(group, homes);
+                self.touched_homes |= home.map_or(0, |home| 1 << home.index());
             }
         }
     }
 
     /// A message whose member had gone: to another. Of a group that is no more it goes too, MQTT 5 section 4.8.2.
     pub fn take_back(&mut self, view: View<'_>, share: &str, returns: u8, homes: &mut impl Homes) {
-        let Some(Ok((name, filter))) = parse_share(share) else { return };
         let me = self.me;
-        let Some(group) = self.subscriptions.share(name, filter, &self.interner) else { return };
         let shared = Shared { me, view: &view, origin: &Origin::Local, row: &view.rows[0], index: 0, returns };
-        shared.hand_out(group, homes);
+        let parsed = parse_share(share).and_then(Result::ok);
+        let group = parsed.and_then(|(name, filter)| self.subscriptions.share(name, filter, &self.interner));
+        let home = group.and_then(|group| shared.hand_out(group, homes));
+        if home.is_none() && view.packet.is_moved() {
+            // Nobody gets it: that it has left its member stands alone.
+            let changes = &mut homes.outbox().changes;
+            changes.joins.push(Join { publish: view.packet.publish, parts: 0 });
+            changes.advance();
+        }
     }
 }
 
 impl Shared<'_> {
-    fn hand_out(&self, group: &mut Share, homes: &mut impl Homes) {
+    /// Where it went.
+    fn hand_out(&self, group: &mut Share, homes: &mut impl Homes) -> Option<ShardId> {
         let is_last = self.returns >= SHARE_RETURNS_MAX;
         // Ends: a home that does not take it is not picked again.
         while let Some(pick) = group.pick(self.view.packet.qos > QoS::AtMostOnce, is_last) {
@@ -95,13 +104,15 @@ impl Shared<'_> {
                     Origin::Parcel(batch, packet) => (down.share(batch), *packet, self.index),
                     Origin::Local => (Source::Own, down.batch.copy_rows(*self.view, std::iter::once(*self.row)), 0),
                 };
-                return down.items.push(DownItem::Share { source, packet, row, offer });
+                down.items.push(DownItem::Share { source, packet, row, offer });
+                return Some(pick.home);
             }
             if homes.offer_here(self.view, self.row, offer) {
-                return;
+                return Some(self.me);
             }
             group.is_away(self.me); // what its home has to tell is under way
         }
+        None
     }
 }
 

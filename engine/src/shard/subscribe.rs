@@ -14,6 +14,7 @@ use crate::dialect::{
 };
 use crate::key::{FilterHandle, SessionKey};
 use crate::session::acks::OwedKind;
+use crate::session::lasting::Wanted;
 use crate::session::{SubscriptionRef, Wish};
 use crate::topic::{Kind, check_filter, parse_share};
 use crate::wire::{ReasonCode, Subscribe, SubscriptionOptions, Unsubscribe};
@@ -66,6 +67,7 @@ impl Shard {
                 .map(|asked| self.make_subscription(key, &asked, options, subscription_id, ticket));
             match made {
                 Ok(made) => {
+                    self.keep_subscription(key, made.handle, (filter, mote.ok().flatten()), options, subscription_id);
                     codes.push(options.qos as u8);
                     waiting += made.waiting;
                     if made.reads && !(made.is_again && reading.contains(&made.handle)) {
@@ -81,6 +83,10 @@ impl Shard {
         if let Some(session) = self.home.sessions.get_mut(key) {
             let codes = codes.into_boxed_slice();
             session.acks.owe(OwedKind::Suback { codes, reading }, subscribe.packet_id, waiting);
+            if self.home.writing.waits_for_disk {
+                let token = self.home.writing.list(key, session);
+                session.acks.hold(ticket, token);
+            }
             if let Some(what) = what {
                 session.acks.explain(ticket, what);
             }
@@ -94,7 +100,11 @@ impl Shard {
     /// Owes an answer that no owner decides about: it leaves behind those that are owed already.
     fn answer_at_once(&mut self, key: SessionKey, owed: OwedKind, packet_id: u16, out: &mut Outbox) -> Flow {
         let Some(session) = self.home.sessions.get_mut(key) else { return Flow::Gone };
-        session.acks.owe(owed, packet_id, 0);
+        let ticket = session.acks.owe(owed, packet_id, 0);
+        if self.home.writing.waits_for_disk {
+            let token = self.home.writing.list(key, session);
+            session.acks.hold(ticket, token);
+        }
         self.flush_acks(key, out);
         Flow::Next
     }
@@ -131,6 +141,24 @@ impl Shard {
         Ok(asked)
     }
 
+    /// Writes a subscription as it was asked for, where its session lasts.
+    fn keep_subscription(
+        &mut self,
+        key: SessionKey,
+        handle: FilterHandle,
+        (filter, mote): (&str, Option<&str>),
+        options: SubscriptionOptions,
+        id: u32,
+    ) {
+        let slot = self.home.filters.slot(handle);
+        let number = slot.number;
+        self.home.list(key);
+        let lasting = self.home.sessions.get_mut(key).and_then(|session| session.delivery.lasting.as_deref_mut());
+        if let Some(lasting) = lasting {
+            lasting.subscribed(number, Wanted { filter: filter.into(), mote: mote.map(Into::into), options, id });
+        }
+    }
+
     fn find_subscription(&self, key: SessionKey, filter: &str, kind: Kind) -> Option<SubscriptionRef> {
         let handle = self.home.filters.find(filter, kind)?;
         self.home.sessions.get(key)?.subscriptions.find(handle)
@@ -150,7 +178,8 @@ impl Shard {
         let wish = Wish { qos, no_local, retain_as_published, subscription_id };
         let existing = self.find_subscription(key, asked.filter, asked.kind);
         let owners = self.roots.owners_of_filter(asked.matches);
-        let handle = self.home.filters.find_or_insert(asked.filter, asked.kind, owners);
+        let number = self.roots.number_of_filter(asked.filter, asked.kind);
+        let handle = self.home.filters.find_or_insert(asked.filter, asked.kind, owners, number);
         let owners = self.home.owner_list(handle);
         let merged = match asked.kind {
             Kind::Plain | Kind::Shared => 0,
@@ -264,6 +293,7 @@ impl Shard {
         }
         let (removed, moved) = self.home.filters.unsubscribe(at);
         debug_assert_eq!(removed.session, key);
+        self.forget_subscription(key, at.handle);
         if let Some(session) = self.home.sessions.get_mut(key) {
             session.subscriptions.remove(at.handle);
         }
@@ -296,6 +326,30 @@ fn judge_share<'a>(
         return Err((ReasonCode::SharedSubscriptionsNotSupported, "a shared subscription carries no intent"));
     }
     Ok(Asked { filter: text, kind: Kind::Shared, sync: false, is_safe_topic: false, matches: filter })
+}
+
+impl Shard {
+    /// A subscription of an earlier process: its session waits for its client, and for what is published. A merged one
+    /// gets everything anew when the client is back, since what it stood at means nothing to this process.
+    pub(super) fn restore_subscription(&mut self, key: SessionKey, wanted: &Wanted) -> Result<(), String> {
+        let asked = self.judge_filter(key, &wanted.filter, Ok(wanted.mote.as_deref()));
+        let asked = Asked { sync: true, ..asked.map_err(|(_, why)| why.to_owned())? };
+        let made = self.make_subscription(key, &asked, wanted.options, wanted.id, 0);
+        let merged = self.home.filters.merged_in(made.handle, key);
+        if let Some(index) = merged {
+            self.home.restore_merged(index);
+        }
+        Ok(())
+    }
+
+    fn forget_subscription(&mut self, key: SessionKey, handle: FilterHandle) {
+        self.home.list(key);
+        let slot = self.home.filters.slot(handle);
+        let lasting = self.home.sessions.get_mut(key).and_then(|session| session.delivery.lasting.as_deref_mut());
+        if let Some(lasting) = lasting {
+            lasting.unsubscribed(slot.number);
+        }
+    }
 }
 
 fn judge_intent<'a>(intent: Intent<'_>, filter: &'a str) -> Result<Asked<'a>, Refusal> {

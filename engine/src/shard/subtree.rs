@@ -9,7 +9,7 @@ use crate::clock::Now;
 use crate::config::Tombstones;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
 use crate::limits::{GROUPS, MATCHED_ROWS_MAX, TOMBSTONES_TRIMMED_PER_CHANGE, VERSION_RESERVE, VERSION_RESERVE_LOW};
-use crate::row::batch::{Batch, Row, View};
+use crate::row::batch::{Batch, Packet, Row, View};
 use crate::row::change::Kept;
 use crate::row::merge::Merge;
 use crate::row::retained::Retained;
@@ -37,8 +37,10 @@ pub struct Subtree {
     pub walks: Walks,
     /// Number of this shard's last batch that changed retained rows.
     pub position: u64,
-    /// Verdicts that wait until their position is durable.
-    waiting: VecDeque<(u64, Client, u32, Verdict)>,
+    /// Publishers that are to be told when what they changed here, up to a position of the shard's changes, is durable.
+    waiting: VecDeque<(u64, Client, u32)>,
+    /// Homes that the batch at hand went to, a bit each.
+    pub(super) touched_homes: u64,
     /// Everything up to this position is durable.
     durable: u64,
     pub waits_for_disk: bool,
@@ -98,6 +100,7 @@ impl Subtree {
             walks: Walks::default(),
             position: 0,
             waiting: VecDeque::new(),
+            touched_homes: 0,
             durable: 0,
             waits_for_disk,
             frame_bytes_max,
@@ -115,7 +118,7 @@ impl Subtree {
         }
     }
 
-    /// Applies the rows of one packet, all of one group, and passes them on. `None`: the verdict comes later.
+    /// Applies the rows of one packet, all of one group, and passes them on.
     pub fn apply(
         &mut self,
         now: Now,
@@ -123,21 +126,40 @@ impl Subtree {
         origin: Origin<'_>,
         roots: &Roots,
         homes: &mut impl Homes,
-    ) -> Option<Verdict> {
+    ) -> Verdict {
         self.without_effect.clear();
+        self.touched_homes = 0;
         if view.packet.retain && !self.takes(&view) {
-            return Some(Verdict::Refused(ReasonCode::QuotaExceeded));
+            return Verdict::Refused(ReasonCode::QuotaExceeded);
         }
         let changed = if view.packet.retain { self.keep(now, &view, roots, homes.outbox()) } else { None };
         let matched = self.pass_on(&view, &origin, changed, roots, homes);
         self.unmatched += u64::from(!matched);
-        let verdict = Verdict::Applied { matched, version: changed.map(|(_, version)| version) };
-        if changed.is_some() && self.waits_for_disk && view.packet.wants_verdict {
-            homes.outbox().changes.is_awaited = true;
-            self.waiting.push_back((self.position, view.packet.publisher, view.packet.ticket, verdict));
-            return None;
+        let mut verdict =
+            Verdict::Applied { matched, version: changed.map(|(_, version)| version), homes: 0, keepers: 0 };
+        if self.waits_for_disk && view.packet.wants_verdict {
+            self.ask_to_keep(view.packet, changed.is_some(), &mut verdict, homes);
         }
-        Some(verdict)
+        verdict
+    }
+
+    /// The publisher is to be told by everyone who keeps something of it, when that is durable.
+    fn ask_to_keep(&mut self, packet: &Packet, is_kept_here: bool, verdict: &mut Verdict, to: &mut impl Homes) {
+        let Packet { publisher, ticket, publish, .. } = *packet;
+        let Verdict::Applied { homes, keepers, .. } = verdict else { return };
+        let mut touched = self.touched_homes;
+        *homes = touched.count_ones();
+        *keepers = *homes + u32::from(is_kept_here);
+        while touched != 0 {
+            let home = ShardId(touched.trailing_zeros() as u16);
+            touched &= touched - 1;
+            to.down_to(home).items.push(DownItem::Confirm { publisher, ticket, publish });
+        }
+        if is_kept_here {
+            let changes = &mut to.outbox().changes;
+            changes.is_awaited = true;
+            self.waiting.push_back((changes.last, publisher, ticket));
+        }
     }
 
     /// Applies rows of the broker itself, all of one group: shown and retained as any others, never written, gone with
@@ -182,7 +204,7 @@ impl Subtree {
                 self.without_effect.push(index as u32);
             }
         }
-        out.changes.last = self.position;
+        out.changes.advance();
         self.trim(now, 2 * view.rows.len() + TOMBSTONES_TRIMMED_PER_CHANGE);
         Some((group, version))
     }
@@ -305,6 +327,7 @@ impl Subtree {
             }
         }
         if !here.is_empty() {
+            self.touched_homes |= 1 << self.me.index();
             homes.deliver_here(view, row, &here);
         }
         self.handles = here;
@@ -326,8 +349,8 @@ impl Subtree {
         matched: &[FilterId],
         homes: &mut impl Homes,
     ) {
-        let entries = || matched.iter().flat_map(|id| self.subscriptions.entry(*id).plain.iter());
         let mut done = 0u64; // a bit per home
+        let entries = || matched.iter().flat_map(|id| self.subscriptions.entry(*id).plain.iter());
         for (home, _) in entries() {
             let bit = 1u64 << home.index();
             if *home == self.me || done & bit != 0 {
@@ -344,6 +367,7 @@ impl Subtree {
             };
             down.items.push(DownItem::Deliver { source, packet, row, first, count });
         }
+        self.touched_homes |= done;
     }
 
     /// Builds the frame of each merged filter that the batch touched, once, and sends it to the homes that want it.
@@ -379,6 +403,7 @@ impl Subtree {
                 bodies.push((body.to_vec(), rows as u32, !last));
             });
             for (home, handle) in wanted {
+                self.touched_homes |= 1 << home.index();
                 let down = homes.down_to(home);
                 for (body, rows, more) in &bodies {
                     if *rows == 0 && !is_wild {
@@ -400,17 +425,16 @@ impl Subtree {
         self.durable = position;
     }
 
-    /// Whether verdicts waited for what is now durable.
-    pub fn has_verdicts(&self) -> bool {
+    /// Whether publishers wait for what is now durable.
+    pub fn has_kept(&self) -> bool {
         self.waiting.front().is_some_and(|(at, ..)| *at <= self.durable)
     }
 
-    /// Verdicts that waited for the disk leave, as far as the lanes have room.
-    pub fn send_verdicts(&mut self, homes: &mut impl Homes) {
-        while self.has_verdicts() && homes.outbox().has_down_room() {
-            let Some((_, client, ticket, verdict)) = self.waiting.pop_front() else { return };
-            let verdict = DownItem::Verdict { to: client.session, ticket, verdict };
-            homes.down_to(client.home).items.push(verdict);
+    /// Tells them, as far as the lanes have room.
+    pub fn send_kept(&mut self, homes: &mut impl Homes) {
+        while self.has_kept() && homes.outbox().has_down_room() {
+            let Some((_, client, ticket)) = self.waiting.pop_front() else { return };
+            homes.down_to(client.home).items.push(DownItem::Kept { to: client.session, ticket });
         }
     }
 
@@ -449,7 +473,7 @@ impl Subtree {
             self.retained.remove(&self.interner, &topic, version, self.position, now.wall_ms);
             let out = homes.outbox();
             out.changes.delete(group, &topic, version, now.wall_ms);
-            out.changes.last = self.position;
+            out.changes.advance();
             self.tell_merged_of_expiry(&topic, group, version, homes);
         }
     }
@@ -457,7 +481,7 @@ impl Subtree {
     /// Merged subscribers see `null`, plain ones nothing.
     fn tell_merged_of_expiry(&mut self, topic: &str, group: GroupId, version: u64, homes: &mut impl Homes) {
         let publisher = Client { home: self.me, session: SessionKey::NONE };
-        let packet = crate::row::batch::Packet {
+        let packet = Packet {
             publisher,
             ticket: 0,
             // The row is gone and its QoS with it: what the reader was granted decides.
@@ -465,6 +489,7 @@ impl Subtree {
             retain: true,
             wants_verdict: false,
             named: Span::EMPTY,
+            publish: 0,
             properties: Span::EMPTY,
             expires_at_ms: 0,
             first_row: 0,

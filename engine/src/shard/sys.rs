@@ -309,6 +309,7 @@ impl Shard {
             retain: true,
             wants_verdict: false,
             named: Span::EMPTY,
+            publish: 0,
             properties: Span::EMPTY,
             expires_at_ms: 0,
             first_row: 0,

@@ -7,6 +7,7 @@
 //! shard  group mod shards            or where `shards.pin` puts the group; may change with every start
 //! ```
 
+use super::Kind;
 use super::filter::{is_wildcard, stem};
 use super::name::check_name;
 use crate::config::{Pin, Split};
@@ -111,6 +112,11 @@ impl Roots {
             return ShardId(0);
         }
         ShardId((self.homes.hash(client_id.as_bytes()) % u64::from(self.shards)) as u16)
+    }
+
+    /// A number for a filter, the same in every process on one store.
+    pub fn number_of_filter(&self, filter: &str, kind: Kind) -> u64 {
+        self.homes.hash(filter.as_bytes()) ^ kind as u64
     }
 
     fn root_levels(&self, topic: &str) -> usize {

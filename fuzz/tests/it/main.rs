@@ -9,6 +9,7 @@ mod filters;
 mod flow;
 mod greetings;
 mod inflight;
+mod lasting;
 mod merged;
 mod order;
 mod publish;

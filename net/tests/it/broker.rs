@@ -31,7 +31,9 @@ impl Broker {
         let thread = std::thread::spawn(move || {
             let ready = |what: &net::boot::Ready| ready.send(what.listeners[0]).unwrap();
             let shards = (0..plan.shards as u16).map(ShardId);
-            let make = |_: &net::boot::WakeShard| Ok(shards.map(|id| (make(id), Forget::default())).collect());
+            let make = |_: &net::boot::WakeShard, _: engine::clock::Now| {
+                Ok(shards.map(|id| (make(id), Forget::default())).collect())
+            };
             run_with(&plan, &asked, make, ready)
         });
         let address = is_ready.recv_timeout(PATIENCE).expect("the broker did not start");

@@ -119,7 +119,7 @@ fn what_cannot_be_started_is_refused_with_a_reason() {
     let broker = Broker::start(plan(1), |_| Mirror::default());
     let start = |plan: &Plan| {
         let made = || (Mirror::default(), net::shard_loop::Forget::default());
-        let make = |_: &net::boot::WakeShard| Ok((0..plan.shards).map(|_| made()).collect());
+        let make = |_: &net::boot::WakeShard, _: engine::clock::Now| Ok((0..plan.shards).map(|_| made()).collect());
         net::boot::run_with(plan, &net::signal::Stop::new(), make, |_| panic!("it is not ready"))
     };
     let taken = start(&Plan { listeners: vec![broker.address], ..plan(1) }).unwrap_err();

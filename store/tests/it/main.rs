@@ -6,6 +6,7 @@ mod damage;
 mod full;
 mod killed;
 mod kit;
+mod lasting;
 mod numbers;
 mod round_trip;
 mod split;
