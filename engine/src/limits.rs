@@ -51,6 +51,8 @@ pub const PARCEL_ITEMS_MAX: usize = 4_096;
 pub const ASKS_WAITING_MAX: usize = 4_096;
 /// Members of a share group that are looked at for the one with the least to do, before one is given a message.
 pub const SHARE_LOOK_MAX: usize = 16;
+/// Subscriptions of a member above which its owners are not told when it is busy: each of its groups would be.
+pub const SHARE_BUSY_SUBSCRIPTIONS_MAX: usize = 64;
 /// Times that a message of a share group goes back to its owner since its home had nobody, before a member keeps it.
 pub const SHARE_RETURNS_MAX: u8 = 16;
 /// Requests to one owner that wait for room, before what would go back to it is kept by an absent member or dropped.

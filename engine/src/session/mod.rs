@@ -17,6 +17,7 @@ pub mod subscriptions;
 pub mod will;
 
 use crate::key::{ConnId, FilterHandle};
+use crate::limits::SHARE_BUSY_SUBSCRIPTIONS_MAX;
 use crate::wire::{QoS, Version};
 use acks::Acks;
 use alias::ToClient;
@@ -100,11 +101,14 @@ impl Session {
         self.expiry_s > 0
     }
 
-    /// How share groups are to see a member.
-    pub fn standing_now(&self) -> Standing {
+    /// How share groups are to see a member whose socket takes what may wait, or not.
+    pub fn standing_now(&self, is_blocked: bool) -> Standing {
         match self.conn {
             None => Standing::Absent,
-            Some(_) if self.delivery.queue_is_empty() && self.delivery.window_is_open() => Standing::Ready,
+            Some(_) if self.subscriptions.len() > SHARE_BUSY_SUBSCRIPTIONS_MAX => Standing::Ready,
+            Some(_) if !is_blocked && self.delivery.queue_is_empty() && self.delivery.window_is_open() => {
+                Standing::Ready
+            }
             Some(_) => Standing::Busy,
         }
     }

@@ -333,6 +333,7 @@ impl Shard {
         for walk in std::mem::take(&mut session.walks) {
             self.home.cancel_walk(walk);
         }
+        self.home.end_member(key);
         while let Some(at) = self.home.sessions.get(key).and_then(|session| session.subscriptions.last().copied()) {
             self.remove_subscription(key, at);
         }

@@ -78,7 +78,7 @@ impl Shard {
                     let view = parcel.source(source).view(packet);
                     self.home.take_or_return(now, &view, &view.rows[row as usize], (offer, from), out);
                 }
-                DownItem::Recall { handle } => self.recall(now, handle, out),
+                DownItem::Recall { handle } => self.home.recall(handle),
                 DownItem::Frame(frame) => {
                     self.home.on_frame(now, from, &frame, frame.body.of(&parcel.batch.bytes), out);
                 }

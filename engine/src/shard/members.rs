@@ -26,6 +26,7 @@ use crate::session::share::ShareOf;
 use crate::session::{Session, Standing, SubscriptionRef};
 use crate::topic::Kind;
 use crate::wire::QoS;
+use foldhash::HashSet;
 
 /// In place of where a member stands that is not connected.
 pub const ABSENT: u32 = u32::MAX;
@@ -56,16 +57,18 @@ pub struct Returned {
 /// What is to be done for share groups at the end of a step.
 #[derive(Default)]
 pub struct ShareWork {
-    /// Groups that somebody here came for, while nobody was connected: what waits for all others is theirs. With a
-    /// session: that member is gone, and only what waits for it is to go to others, if there are any here.
-    recalls: Vec<(FilterHandle, Option<SessionKey>)>,
+    /// Groups that somebody came for while nobody was connected, here or, where an owner asks, elsewhere: what waits
+    /// for absent members is theirs.
+    recalls: Vec<(FilterHandle, bool)>,
+    /// Members that went: what waits for them goes to others, if there are any here.
+    leavers: Vec<SessionKey>,
     /// Messages without a member.
     loose: Vec<Returned>,
 }
 
 impl ShareWork {
     pub fn waits(&self) -> bool {
-        !self.recalls.is_empty() || !self.loose.is_empty()
+        !self.recalls.is_empty() || !self.leavers.is_empty() || !self.loose.is_empty()
     }
 }
 
@@ -160,11 +163,9 @@ impl Home {
         if let Some(message) = cast.message {
             self.messages.drop_unheld(message);
         }
-        let is_blocked = self.sessions.get(subscriber.session).is_some_and(|session| is_blocked(session, out));
-        if is_blocked {
-            self.set_standing(subscriber.session, Standing::Busy); // `Drained` looks again
-        } else {
-            self.look_at_member(subscriber.session);
+        if let Some(session) = self.sessions.get(subscriber.session) {
+            let standing = session.standing_now(is_blocked(session, out)); // `Drained` looks again
+            self.set_standing(subscriber.session, standing);
         }
         true
     }
@@ -261,7 +262,7 @@ impl Home {
         if session.standing == Standing::Outsider {
             return;
         }
-        let standing = session.standing_now();
+        let standing = session.standing_now(false);
         self.set_standing(key, standing);
     }
 
@@ -271,15 +272,18 @@ impl Home {
             return;
         }
         session.standing = standing;
+        if standing == Standing::Absent {
+            self.share_work.leavers.push(key);
+        }
         for at in 0..session.subscriptions.len() {
             let Some(at) = self.sessions.get(key).and_then(|session| session.subscriptions.get(at)).copied() else {
                 return;
             };
-            self.member_stands(key, at, standing);
+            self.member_stands(at, standing);
         }
     }
 
-    fn member_stands(&mut self, key: SessionKey, at: SubscriptionRef, standing: Standing) {
+    fn member_stands(&mut self, at: SubscriptionRef, standing: Standing) {
         let slot = self.filters.slot_mut(at.handle);
         if slot.members.is_none() {
             return;
@@ -288,9 +292,7 @@ impl Home {
         slot.stand(at.position, standing);
         let after = slot.counts();
         if before.present == 0 && after.present > 0 {
-            self.share_work.recalls.push((at.handle, None));
-        } else if after.present < before.present {
-            self.share_work.recalls.push((at.handle, Some(key)));
+            self.share_work.recalls.push((at.handle, false));
         }
         if before != after {
             self.tell_presence(at.handle);
@@ -300,50 +302,80 @@ impl Home {
     /// A session has a new subscription, which is a share group's.
     pub fn become_member(&mut self, key: SessionKey, at: SubscriptionRef) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let standing = session.standing_now();
+        let standing = session.standing_now(false);
         let was = std::mem::replace(&mut session.standing, standing);
         if was != Standing::Outsider && was != standing {
             session.standing = was;
             self.look_at_member(key); // its other groups, and this one
         } else {
-            self.member_stands(key, at, standing);
+            self.member_stands(at, standing);
         }
     }
 
-    /// A subscription to a share group ends: what waits unsent goes to others, and with the session also the QoS 1
-    /// messages that are unacknowledged. A QoS 2 message that was sent does not, [MQTT-4.8.2-5].
-    pub fn cease_member(&mut self, key: SessionKey, handle: FilterHandle) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let is_gone = session.conn.is_none();
-        let taken = session.take_share(handle, is_gone, &self.messages);
+    /// Subscriptions to share groups ended: what waits for them unsent goes to others.
+    pub fn leave_groups(&mut self, key: SessionKey, left: &HashSet<FilterHandle>) {
+        let Some(session) = self.sessions.get_mut(key).filter(|_| !left.is_empty()) else { return };
+        let taken = session.take_shares(false, &self.messages, |handle| left.contains(&handle));
         self.writing.list_dirty(key, session);
-        session.leave_share(handle);
-        self.loosen(handle, taken);
+        session.leave_shares(|handle| left.contains(&handle));
+        self.loosen(taken);
+    }
+
+    /// A session ends: also the QoS 1 messages that are unacknowledged go to others; a QoS 2 message that was sent does
+    /// not, [MQTT-4.8.2-5].
+    pub fn end_member(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.standing != Standing::Outsider {
+            let taken = session.take_shares(true, &self.messages, |_| true);
+            self.writing.list_dirty(key, session);
+            self.loosen(taken);
+        }
     }
 
     /// Deliveries become messages without a member.
-    fn loosen(&mut self, handle: FilterHandle, taken: Vec<Delivered>) {
+    fn loosen(&mut self, taken: Vec<Delivered>) {
         self.stats.share_moved += taken.len() as u64;
         for delivered in taken {
-            let share = self.filters.slot(handle).text.clone();
-            let mut batch = batch_of(self.messages.get(delivered.message), &delivered);
+            let Some(of) = delivered.share else { continue };
+            let share = self.filters.slot(of.handle).text.clone();
+            let mut batch = batch_of(self.messages.get(delivered.message), of);
             self.writing.departs(&mut batch.packets[0]);
             self.messages.release(delivered.message);
             self.share_work.loose.push(Returned { batch, share, returns: 0 });
         }
     }
 
-    /// What waits for members that are not connected becomes loose.
-    fn loosen_absent(&mut self, handle: FilterHandle, only: Option<SessionKey>) {
-        let is_of_it = |member: &Subscriber| member.present == ABSENT && only.is_none_or(|only| only == member.session);
-        let members = self.filters.slot(handle).subscribers.iter();
-        let absent: Vec<SessionKey> = members.filter(|member| is_of_it(member)).map(|member| member.session).collect();
+    /// What waits for members that are not connected, while others are, becomes loose.
+    fn loosen_absent(&mut self) {
+        let Home { filters, sessions, messages, share_work, writing, .. } = self;
+        let (recalls, leavers) = (std::mem::take(&mut share_work.recalls), std::mem::take(&mut share_work.leavers));
+        let others_are_here = |handle: FilterHandle| filters.slot(handle).counts().present > 0;
+        let is_due = |(handle, is_asked): &(FilterHandle, bool)| *is_asked || others_are_here(*handle);
+        let due: HashSet<FilterHandle> = recalls.into_iter().filter(is_due).map(|(handle, _)| handle).collect();
+        let members = due.iter().flat_map(|handle| &filters.slot(*handle).subscribers);
+        let mut absent: Vec<SessionKey> =
+            members.filter(|member| member.present == ABSENT).map(|member| member.session).collect();
+        absent.sort_unstable();
+        absent.dedup();
+        let mut taken = Vec::new();
         for key in absent {
-            let Some(session) = self.sessions.get_mut(key) else { continue };
-            let taken = session.take_share(handle, true, &self.messages);
-            self.writing.list_dirty(key, session);
-            self.loosen(handle, taken);
+            if let Some(session) = sessions.get_mut(key) {
+                taken.extend(session.take_shares(true, messages, |handle| due.contains(&handle)));
+                writing.list_dirty(key, session);
+            }
         }
+        for key in leavers {
+            if let Some(session) = sessions.get_mut(key).filter(|session| session.conn.is_none()) {
+                taken.extend(session.take_shares(true, messages, others_are_here));
+                writing.list_dirty(key, session);
+            }
+        }
+        self.loosen(taken);
+    }
+
+    /// An owner says that members of the group are connected elsewhere.
+    pub fn recall(&mut self, handle: FilterHandle) {
+        self.share_work.recalls.push((handle, true));
     }
 
     /// Owners are to learn what the members here are now.
@@ -372,22 +404,10 @@ impl Home {
 }
 
 impl Shard {
-    /// An owner says that members of the group are connected elsewhere.
-    pub(super) fn recall(&mut self, now: Now, handle: FilterHandle, out: &mut Outbox) {
-        if self.home.filters.slot(handle).members.is_some() {
-            self.home.loosen_absent(handle, None);
-            self.settle_shares(now, out);
-        }
-    }
-
     /// Messages without a member go to one here, or back to their owners.
     pub(super) fn settle_shares(&mut self, now: Now, out: &mut Outbox) {
         while self.home.share_work.waits() {
-            for (handle, only) in std::mem::take(&mut self.home.share_work.recalls) {
-                if self.home.filters.slot(handle).counts().present > 0 {
-                    self.home.loosen_absent(handle, only);
-                }
-            }
+            self.home.loosen_absent();
             for returned in std::mem::take(&mut self.home.share_work.loose) {
                 let view = returned.batch.view(0);
                 let taken = self.home.filters.find(&returned.share, Kind::Shared).is_some_and(|handle| {
@@ -414,9 +434,8 @@ fn load(session: &Session) -> usize {
     inflight + session.delivery.queue.as_ref().map_or(0, |queue| queue.len())
 }
 
-/// A delivery as it was published.
-fn batch_of(message: &Message, delivered: &Delivered) -> Batch {
-    let (qos, retain) = delivered.share.map_or((delivered.qos, delivered.retain), |share| (share.qos, share.retain));
+/// A message as it was published.
+fn batch_of(message: &Message, ShareOf { qos, retain, .. }: ShareOf) -> Batch {
     let mut batch = Batch::default();
     let topic = batch.keep(message.topic().as_bytes());
     let payload = batch.keep(message.payload());
@@ -447,11 +466,8 @@ mod tests {
     fn batch() -> Batch {
         let mut batch = Batch::default();
         let message = Message::new("t", b"m", b"", 0);
-        let key = crate::session::message::Messages::default().insert(Message::new("t", b"m", b"", 0));
-        let (qos, share, is_paced, place) = (QoS::AtLeastOnce, None, false, Default::default());
-        let ids = Ids::new();
-        let delivered = Delivered { message: key, qos, retain: false, ids, merged: None, share, is_paced, place };
-        batch.copy_packet(batch_of(&message, &delivered).view(0));
+        let share = ShareOf { handle: FilterHandle(0), qos: QoS::AtLeastOnce, retain: false, number: 0 };
+        batch.copy_packet(batch_of(&message, share).view(0));
         batch
     }
 

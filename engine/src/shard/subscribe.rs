@@ -18,6 +18,7 @@ use crate::session::lasting::Wanted;
 use crate::session::{SubscriptionRef, Wish};
 use crate::topic::{Kind, check_filter, parse_share};
 use crate::wire::{ReasonCode, Subscribe, SubscriptionOptions, Unsubscribe};
+use foldhash::HashSet;
 use smallvec::SmallVec;
 
 /// What a filter of a SUBSCRIBE asks for.
@@ -256,7 +257,7 @@ impl Shard {
         let intent = mote.and_then(|mote| parse_property(mote).ok().flatten());
         let is_merged = intent.is_some_and(|intent| matches!(intent.verb, Verb::Tree | Verb::Sync));
         let levels_max = self.home.config.limits.topic_levels;
-        let mut codes = Vec::new();
+        let (mut codes, mut left) = (Vec::new(), HashSet::default());
         // [MQTT-3.10.4-6] [MQTT-3.11.3-1] [3.1.1: MQTT-3.10.4-6]
         for text in unsubscribe.filters.iter() {
             let share = parse_share(text);
@@ -270,6 +271,7 @@ impl Shard {
             let found = self.find_subscription(key, filter, kind);
             if let Some(at) = found {
                 self.remove_subscription(key, at);
+                left.extend((kind == Kind::Shared).then_some(at.handle));
             }
             let judged = share.unwrap_or(Ok(("", filter))).and_then(|(_, filter)| check_filter(filter, levels_max));
             let code = match found {
@@ -280,6 +282,7 @@ impl Shard {
             codes.push(code as u8);
         }
         self.home.go_on_walks(key, out); // those behind the walks that ended
+        self.home.leave_groups(key, &left);
         // Nothing of it is delivered from here on, whatever is under way: UNSUBACK waits for no owner, [MQTT-3.10.4-2].
         // There is always one [MQTT-3.10.4-4] [MQTT-3.10.4-5] [3.1.1: MQTT-3.10.4-4] [3.1.1: MQTT-3.10.4-5].
         self.answer_at_once(key, OwedKind::Unsuback(codes.into_boxed_slice()), packet_id, out)
@@ -288,9 +291,6 @@ impl Shard {
     /// Removes one subscription of a session, and the filter from its owners with the last: nothing new is found through
     /// it [3.1.1: MQTT-3.10.4-2], and what is in the window stays there [MQTT-3.10.4-3] [3.1.1: MQTT-3.10.4-3].
     pub(super) fn remove_subscription(&mut self, key: SessionKey, at: SubscriptionRef) {
-        if self.home.filters.slot(at.handle).kind == Kind::Shared {
-            self.home.cease_member(key, at.handle);
-        }
         let (removed, moved) = self.home.filters.unsubscribe(at);
         debug_assert_eq!(removed.session, key);
         self.forget_subscription(key, at.handle);
