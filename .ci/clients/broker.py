@@ -1,9 +1,11 @@
 """The broker under test: started from its binary on a free port, watched through its ready line, ended by its pid."""
 
 import os
+import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -46,6 +48,20 @@ def silence():
 def binary(name="mote"):
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     return str(target / "release" / name)
+
+
+def steady_port():
+    """A free port below those that the kernel gives to connections: a client that tries again and again while nobody listens
+    there would now and then get that very port for its own end, connect to itself, and keep the broker from it."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(first // 2, first)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue  # taken
+            return port
 
 
 class Broker:

@@ -6,7 +6,7 @@
 A flow is a publisher and a subscriber, both with a session that lasts, of MQTT 3.1.1 or 5, with QoS 1 or 2. The publisher
 sends numbers, a window of them at a time, and after each loss of its connection what the specification demands. The
 subscriber comes, takes some, often leaves some without an acknowledgement, and goes, with a DISCONNECT or without. Each
-round ends with the broker: SIGTERM, kill -9, or (`loss`) nothing but the connections. Looked at all the time:
+round ends with the broker: SIGTERM, kill -9 (sometimes twice), or (`loss`) nothing but the connections. Looked at all the time:
 
 * a number never comes before the one before it, so none that was acknowledged is lost and the order is kept;
 * QoS 2: no number comes twice; QoS 1: it comes twice only with DUP, or if it was published twice;
@@ -23,7 +23,7 @@ import sys
 import tempfile
 
 import strict
-from broker import Broker
+from broker import Broker, steady_port
 from checks import Bound, same
 from packets import V5, V311
 from strict import Wrong
@@ -34,9 +34,11 @@ LOSS = 0.1  # how often a publisher loses its connection by itself, per pause
 OFFLINE_S = (0.2, 3.0)
 ONLINE_S = (0.05, 0.6)
 ROUND_S = (0.6, 2.0)
+TWICE = 0.3  # how often it is killed again while everybody is coming back
 RETRY_S = 0.05
 DRAIN_S = 90
 SILENT_S = 1.0
+CANCEL_S = 0.5
 FLEETING_EXPIRY_S = 1
 
 
@@ -229,7 +231,7 @@ class Rounds:
         self.ended = asyncio.Event()
         self.broker = None
 
-    def start(self, folder, port=0):
+    def start(self, folder, port):
         extra = [part for setting in self.extra for part in ("--set", setting)]
         self.broker = Broker(shards=self.shards, data=folder, port=port, extra=extra)
         return self.broker.host, self.broker.port
@@ -247,6 +249,10 @@ class Rounds:
             if how == "loss":
                 continue
             await asyncio.to_thread(self.start, folder, self.broker.port)
+            if how == "kill" and self.random.random() < TWICE:
+                await asyncio.sleep(self.random.uniform(0, ROUND_S[0]))
+                same(await asyncio.to_thread(self.broker.kill), True, "the broker ran until it was killed again")
+                await asyncio.to_thread(self.start, folder, self.broker.port)
             if self.tell:
                 print(f"round {self.number}: {how}, {before} acknowledged so far", flush=True)
         await asyncio.sleep(ROUND_S[0])
@@ -257,14 +263,15 @@ class Rounds:
 async def first_fault(tasks):
     """Waits for all; what the first of them raises ends the rest."""
     done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    for task in pending:
-        task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
+    while pending:
+        for task in pending:
+            task.cancel()  # asyncio.wait_for of Python 3.11 may swallow one, so not once only
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_S)
     return [task.result() for task in done]
 
 
 async def every(folder, rounds, count, seed):
-    address = rounds.start(folder)
+    address = rounds.start(folder, steady_port())
     flows = [Flow(number, seed, rounds) for number in range(count)]
     publishers, subscribers = [], []
     for flow in flows:

@@ -1,7 +1,7 @@
 """Stock clients at their odd corners: everything here waits more than it works, so that run.py has it going for one shard
 and for four at a time.
 
-    odd.py [SHARDS] [--flow-rounds N]  default 4 shards, 3 rounds
+    odd.py [SHARDS] [--flow-rounds N]  default 4 shards, 4 rounds
 """
 
 import argparse
@@ -11,6 +11,7 @@ import corners
 import cuts
 import flows
 import mosquitto_corners
+import restart
 import share
 from broker import Broker
 from checks import alone, same
@@ -27,15 +28,17 @@ def every(report, shards, flow_rounds):
         share.run(report, address)
         report.check("SIGTERM ends it with 0 after cuts, corners and shares", lambda: same(broker.stop(), 0, "exit code"))
     corners.with_one(report, shards)
+    restart.run(report, shards)
+    share.run_ends(report, shards)
     if flow_rounds:
-        name = f"200 flows while connections end, {flow_rounds} rounds"
-        report.check(name, flows.flows, flow_rounds, shards, 200, None, "loss", limit=flows.bound(flow_rounds))
+        name = f"200 flows while the broker ends {flow_rounds} times"
+        report.check(name, flows.flows, flow_rounds, shards, limit=flows.bound(flow_rounds))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shards", type=int, nargs="?", default=4)
-    parser.add_argument("--flow-rounds", type=int, default=3)
+    parser.add_argument("--flow-rounds", type=int, default=4)
     arguments = parser.parse_args()
     return alone(lambda report: every(report, arguments.shards, arguments.flow_rounds))
 

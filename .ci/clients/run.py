@@ -49,7 +49,7 @@ def main():
     parser.add_argument("--address")
     parser.add_argument("--plain", action="store_true", help="no trees: for other brokers")
     parser.add_argument("--crash-rounds", type=int, default=5)
-    parser.add_argument("--flow-rounds", type=int, default=3, help="0: nothing of odd.py")
+    parser.add_argument("--flow-rounds", type=int, default=4, help="0: nothing of odd.py")
     parser.add_argument("--idle", type=int, default=10_000, help="idle connections, 0 for none")
     arguments = parser.parse_args()
     report = Report()

@@ -7,10 +7,11 @@ die: what MQTT 5 says in 4.8.2, for MQTT 3.1.1 too.
 import collections
 import random
 import sys
+import tempfile
 import time
 
 import stock
-from broker import Broker
+from broker import Broker, steady_port
 from checks import alone, same, unique
 from packets import V5, V311
 
@@ -24,6 +25,8 @@ FAIR = 4  # nobody gets less than this part of an even share
 ROUNDS = 12
 QUIET_S = 0.3
 MUTE_MESSAGES = 60
+ENDS = 5
+DISK = ("--set", 'durability="disk"')
 
 
 class Group:
@@ -236,6 +239,45 @@ def churn(address, qos):
             group.once(numbers(0, sent))
 
 
+def through_ends(shards, qos, how):
+    """Lasting members come and go while the broker is ended and started again: QoS 1 at least once, QoS 2 once."""
+    root, source = unique(), random.Random()
+    with tempfile.TemporaryDirectory(prefix="mote-share-") as folder:
+        broker = Broker(shards=shards, data=folder, extra=DISK, port=steady_port())
+        try:
+            address = (broker.host, broker.port)
+            sender = stock.Strict(address, V5, unique("publisher"))
+            with Group(address, f"$share/g/{root}/#", qos) as group:
+                for number in range(10):
+                    group.join(stock.Strict, (V5, V311)[number % 2])
+                sent = 0
+                for _ in range(ENDS):
+                    leaving = source.sample(group.members, 4)
+                    for member in leaving[:2]:
+                        member.drop()
+                    for number in numbers(sent, 100):
+                        sender.publish(f"{root}/{int(number) % 5}", number, qos)
+                    sent += 100
+                    time.sleep(source.uniform(0, 0.3))
+                    for member in leaving[2:]:
+                        member.drop()
+                    if how == "kill -9":
+                        same(broker.kill(), True, "the broker ran until it was killed")
+                    else:
+                        same(broker.stop(), 0, "exit code")
+                    broker = Broker(shards=shards, data=folder, extra=DISK, port=address[1])
+                    for member in leaving:
+                        again(member)
+                sender.settle(sent)
+                group.until(numbers(0, sent))
+                if qos == 2:
+                    group.once(numbers(0, sent))
+                sender.close()
+            same(broker.stop(), 0, "exit code")
+        finally:
+            broker.kill()
+
+
 def again(member):
     """The same client object, so the same session on its side, connects again."""
     count = len(member.presents)
@@ -256,10 +298,17 @@ def run(report, address):
         report.check(f"members of a share come and go, QoS {qos}", churn, address, qos)
 
 
+def run_ends(report, shards):
+    for how in ("SIGTERM", "kill -9"):
+        for qos in (1, 2):
+            report.check(f"a share through {how}, {ENDS} times, QoS {qos}", through_ends, shards, qos, how)
+
+
 def with_broker(report, shards):
     with Broker(shards=shards) as broker:
         run(report, (broker.host, broker.port))
         report.check("SIGTERM ends it with 0", lambda: same(broker.stop(), 0, "exit code"))
+    run_ends(report, shards)
 
 
 if __name__ == "__main__":

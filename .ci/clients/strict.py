@@ -6,12 +6,14 @@ a thread of its own, so that a check that is bounded from outside can always lea
 import asyncio
 import collections
 import itertools
+import logging
 import threading
 from dataclasses import dataclass
 
 import packets
 from packets import CONNACK, DISCONNECT, NAMES, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, V5
 
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of writes to connections that the broker has ended
 CONNECT_S = 10
 LASTING_S = 3600
 NOT_FOUND = 0x92  # Packet Identifier not found

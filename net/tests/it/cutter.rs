@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -48,6 +49,7 @@ struct Plan {
 
 pub struct Cutter {
     pub port: u16,
+    broker: Arc<AtomicU16>,
     plan: Arc<Mutex<Plan>>,
 }
 
@@ -57,11 +59,13 @@ impl Cutter {
         let port = listener.local_addr().unwrap().port();
         let plan = Arc::<Mutex<Plan>>::default();
         let shared = Arc::clone(&plan);
+        let broker = Arc::new(AtomicU16::new(broker));
+        let target = Arc::clone(&broker);
         // it ends with the process of the tests
         thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.unwrap();
-                let Ok(server) = TcpStream::connect(("127.0.0.1", broker)) else { continue };
+                let Ok(server) = TcpStream::connect(("127.0.0.1", target.load(Ordering::SeqCst))) else { continue };
                 shared.lock().unwrap().waiting.clear();
                 for (direction, from, to) in [(Direction::Up, &client, &server), (Direction::Down, &server, &client)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
@@ -70,7 +74,12 @@ impl Cutter {
                 }
             }
         });
-        Cutter { port, plan }
+        Cutter { port, broker, plan }
+    }
+
+    /// New connections go to this port.
+    pub fn turn_to(&self, broker: u16) {
+        self.broker.store(broker, Ordering::SeqCst);
     }
 
     pub fn arm(&self, cuts: &[Cut]) {

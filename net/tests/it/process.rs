@@ -16,15 +16,25 @@ impl Broker {
 
     /// The same with more on its command line.
     pub fn start_with(shards: usize, arguments: &[&str]) -> Broker {
+        Broker::with(shards, &[&["--memory"], arguments].concat(), ", no data folder")
+    }
+
+    /// On a folder, on what an earlier one left there. `durability` is a setting's value.
+    pub fn on(folder: &str, shards: usize, durability: &str) -> Broker {
+        let setting = format!("durability=\"{durability}\"");
+        Broker::with(shards, &["--data", folder, "--set", &setting], folder)
+    }
+
+    fn with(shards: usize, more: &[&str], said_last: &str) -> Broker {
         let mut process = Command::new(env!("CARGO_BIN_EXE_mote"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--memory", "--shards", &shards.to_string()])
-            .args(arguments)
+            .args(["serve", "--listen", "127.0.0.1:0", "--shards", &shards.to_string()])
+            .args(more)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let ready = lines.by_ref().map(Result::unwrap).find(|line| line.contains(" ready: ")).unwrap();
-        assert!(ready.ends_with(", no data folder"), "{ready}");
+        assert!(ready.ends_with(said_last), "{ready}");
         let port = ready.split(&[':', ',']).find_map(|part| part.parse().ok()).unwrap();
         std::thread::spawn(move || lines.for_each(drop)); // a full pipe would stop the broker's log
         Broker { process, port }

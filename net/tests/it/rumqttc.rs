@@ -260,7 +260,59 @@ fn resumed_with_qos_2<M: Mqtt>(broker: &Broker) {
     }
 }
 
-fn all<M: Mqtt>(shards: usize) {
+/// Sessions are there after the broker was ended and started again: of a client that was away, with what waited for it,
+/// and of one that sees its connection end, and publishes while there is no broker.
+fn through_a_restart<M: Mqtt>(name: &str, shards: usize, killed: bool) {
+    let folder = std::env::temp_dir().join(format!("mote-rumqttc-{}-{name}-{shards}-{killed}", std::process::id()));
+    let folder = folder.to_str().unwrap();
+    let durability = if killed { "disk" } else { "memory" };
+    let broker = Broker::on(folder, shards, durability);
+    let cutter = Cutter::to(broker.port);
+    let keep = |id| Options { id, keep_session: true, ..Options::default() };
+    let mut staying = M::open(cutter.port, &Options { through_losses: true, ..keep("staying") });
+    let (mut away, mut reader) = (M::open(broker.port, &keep("away")), M::open(broker.port, &keep("reader")));
+    for (client, topic) in [(&mut staying, "r/stays"), (&mut away, "r/away"), (&mut reader, "r/published")] {
+        client.subscribe(topic, 2);
+    }
+    away.close();
+    reader.close();
+    let mut publisher: M = open(&broker, "pub");
+    for number in 0..20 {
+        publisher.publish("r/away", number.to_string().as_bytes(), 1 + number % 2, false);
+    }
+    if killed {
+        drop(broker);
+    } else {
+        broker.stop();
+    }
+    for number in 0..5 {
+        staying.send("r/published", number.to_string().as_bytes(), 2);
+    }
+    let broker = Broker::on(folder, shards, durability);
+    cutter.turn_to(broker.port);
+    staying.settle(5);
+    assert!(staying.session_present());
+    let mut publisher: M = open(&broker, "pub");
+    assert!(!publisher.session_present());
+    publisher.publish("r/stays", b"after", 2, false);
+    assert_eq!(staying.take().payload, b"after");
+    for (id, topic, count) in [("away", "r/away", 20), ("reader", "r/published", 5)] {
+        let mut client = M::open(broker.port, &keep(id));
+        assert!(client.session_present());
+        for number in 0..count {
+            let qos = if id == "away" { 1 + number % 2 } else { 2 };
+            assert_eq!(client.take(), message(topic, &number.to_string(), qos, false));
+        }
+        nothing_before_marker(&mut publisher, &mut client, topic);
+    }
+    broker.stop();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+fn all<M: Mqtt>(name: &str, shards: usize) {
+    for killed in [false, true] {
+        through_a_restart::<M>(name, shards, killed);
+    }
     let checks: [fn(&Broker); 10] = [
         wildcards::<M>,
         qos_levels::<M>,
@@ -282,22 +334,22 @@ fn all<M: Mqtt>(shards: usize) {
 
 #[test]
 fn mqtt_311_one_shard() {
-    all::<v311::Client>(1);
+    all::<v311::Client>("311", 1);
 }
 
 #[test]
 fn mqtt_311_four_shards() {
-    all::<v311::Client>(4);
+    all::<v311::Client>("311", 4);
 }
 
 #[test]
 fn mqtt_5_one_shard() {
-    all::<v5::Client>(1);
+    all::<v5::Client>("5", 1);
     receive_maximum_one::<v5::Client>(&Broker::start(1));
 }
 
 #[test]
 fn mqtt_5_four_shards() {
-    all::<v5::Client>(4);
+    all::<v5::Client>("5", 4);
     receive_maximum_one::<v5::Client>(&Broker::start(4));
 }
