@@ -115,6 +115,21 @@ pub fn accept(granted: &Granted, session_present: bool, assigned: Option<&str>, 
     }
 }
 
+/// Bytes of the CONNACK that refuses: a client that takes less cannot be told anything.
+pub const REFUSAL_BYTES: u32 = 5;
+
+/// Whether the client takes the CONNACK that accepts it [MQTT-3.1.2-24].
+pub fn takes_connack(granted: &Granted, assigned: Option<&str>, config: &Config) -> bool {
+    /// All properties of CONNACK but `mote`, with room.
+    const CONNACK_BYTES_MAX: usize = 128;
+    if granted.packet_bytes_max >= CONNACK_BYTES_MAX {
+        return true;
+    }
+    let mut connack = Vec::new();
+    accept(granted, true, assigned, config, &mut connack);
+    connack.len() <= granted.packet_bytes_max
+}
+
 /// Appends the CONNACK that refuses; the connection is closed after it, [MQTT-3.2.2-7].
 pub fn refuse(version: Version, reason: ReasonCode, out: &mut Vec<u8>) {
     // [MQTT-3.1.4-2]; no session is present [MQTT-3.2.2-6] [3.1.1: MQTT-3.2.2-4].

@@ -325,7 +325,8 @@ pub fn acknowledge(version: Version, kind: AckKind, packet_id: u16, buffer: &mut
     encode(version, &Packet::Ack(ack), buffer);
 }
 
-/// Appends a packet with `properties`, or without them where it would be larger than its reader takes.
+/// Appends a packet with `properties`, or without them where it would be larger than its reader takes; a packet that
+/// is too large even so is left out.
 pub fn encode_within<'a>(
     version: Version,
     packet_bytes_max: usize,
@@ -338,6 +339,9 @@ pub fn encode_within<'a>(
     if buffer.len() - start > packet_bytes_max {
         buffer.truncate(start);
         encode(version, &packet(Properties::default()), buffer);
+        if buffer.len() - start > packet_bytes_max {
+            buffer.truncate(start); // [MQTT-3.1.2-24]: and it counts as sent [MQTT-3.1.2-25]
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Shard, home::Note};
 use crate::clock::Now;
 use crate::key::{Client, ConnId, SessionKey};
 use crate::session::acks::Acks;
-use crate::session::connect::{Granted, accept, judge, refuse};
+use crate::session::connect::{Granted, REFUSAL_BYTES, accept, judge, refuse, takes_connack};
 use crate::session::deliver::{Delivery, begin_again, release_all};
 use crate::session::will::Will;
 use crate::session::{NEVER_EXPIRES, Session, Standing};
@@ -47,6 +47,10 @@ impl Shard {
         bytes: &[u8],
         out: &mut Outbox,
     ) -> Flow {
+        if connect.properties.maximum_packet_size().is_some_and(|bytes| bytes < REFUSAL_BYTES) {
+            self.end(now, conn, ReasonCode::PacketTooLarge, "a Maximum Packet Size that is less than a refusal", out);
+            return Flow::Gone;
+        }
         let granted = match judge(connect, &self.home.config) {
             Ok(granted) => granted,
             Err(reason) => {
@@ -65,6 +69,11 @@ impl Shard {
         let home = self.roots.home(client_id);
         if home != self.me {
             return self.hand_over(conn, home, bytes, out);
+        }
+        if !takes_connack(&granted, told, &self.home.config) {
+            let what = "a Maximum Packet Size that is less than CONNACK";
+            self.refuse_connect(conn, connect.version, ReasonCode::PacketTooLarge, what, out);
+            return Flow::Gone;
         }
         if !connect.version.is_v5() && connect.will.is_some_and(|will| Shard::has_no_topic(&will)) {
             // [3.1.1: MQTT-3.1.4-1] [3.1.1: MQTT-4.7.1-1]

@@ -200,6 +200,13 @@ fn what_repeats_comes_by_alias_to_who_takes_aliases() {
                 assert_eq!(got.iter().map(Message::line).collect::<Vec<_>>(), want);
                 assert_eq!(by_alias(&got), [false, false, aliases, aliases, false]);
             }
+            // More topics repeat than there are aliases.
+            for topic in ["sensor/2", "sensor/3", "sensor/4"].iter().cycle().take(12) {
+                publish(world, publisher, message(topic, "m").qos(qos));
+            }
+            for client in [with, also, without, old] {
+                assert_eq!(world.messages(client).len(), 12);
+            }
         });
     }
 }

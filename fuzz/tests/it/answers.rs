@@ -44,6 +44,29 @@ fn every_answer_carries_the_identifier_of_what_it_answers() {
 }
 
 #[test]
+fn identifiers_under_way_differ_and_none_is_0() {
+    // [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] [3.1.1: MQTT-2.3.1-4]
+    both_versions(|world, version| {
+        let reader = silent(world, version, Q2);
+        let publisher = client(world, version, "p");
+        let mut under_way: Vec<u16> = Vec::new();
+        for number in 0..40 {
+            let qos = if number % 2 == 0 { Q1 } else { Q2 };
+            publish(world, publisher, message("t", "m").qos(qos));
+            let packet_id = world.messages(reader)[0].packet_id;
+            assert!(packet_id != 0 && !under_way.contains(&packet_id));
+            // Of QoS 1 only the first of three stays under way.
+            if qos == Q1 && number % 3 != 0 {
+                world.ack(reader, AckKind::Puback, packet_id);
+                world.run_until_quiet();
+            } else {
+                under_way.push(packet_id);
+            }
+        }
+    });
+}
+
+#[test]
 fn dup_on_the_way_in_is_not_dup_on_the_way_out() {
     // [MQTT-3.3.1-3] [MQTT-4.3.2-2] [MQTT-4.3.3-2] [3.1.1: MQTT-3.3.1-3]
     both_versions(|world, version| {

@@ -142,6 +142,9 @@ fn a_session_lasts_as_long_as_its_connection_and_not_longer_than_it_was_to() {
         world.advance_ms(4_000);
         let back = world.connected(options(5));
         assert_eq!(connack(&world.received(back)), (true, 0));
+        world.advance_ms(20_000);
+        publish(world, back, message("t", "open again").qos(Q1));
+        assert_eq!(world.lines(back), ["t open again"], "though it would have ended without it");
         world.drop_client(back);
         world.advance_ms(6_000);
         let late = world.connected(options(5));

@@ -344,3 +344,43 @@ fn a_client_may_not_publish_with_a_subscription_identifier() {
         assert_eq!(world.lines(reader), [""; 0]);
     });
 }
+
+#[test]
+fn a_client_that_takes_no_connack_is_told_as_much_as_it_takes() {
+    // [MQTT-3.1.2-24] [MQTT-3.2.0-1]
+    worlds(|world| {
+        let takes = |world: &mut World, bytes_max| {
+            let properties = vec![Property::MaximumPacketSize(bytes_max)];
+            let client = world.connected(ConnectOptions { properties, ..ConnectOptions::new(V5, "c") });
+            (world.received(client), world.is_closed(client))
+        };
+        for bytes_max in [1, 2, 4] {
+            assert_eq!(takes(world, bytes_max), (Vec::new(), true));
+        }
+        for bytes_max in [5, 10] {
+            let (packets, is_closed) = takes(world, bytes_max);
+            assert_eq!((connack(&packets), is_closed), ((false, ReasonCode::PacketTooLarge as u8), true));
+        }
+        let (packets, is_closed) = takes(world, 40);
+        assert_eq!((connack(&packets), is_closed), ((false, 0), false));
+    });
+}
+
+#[test]
+fn a_suback_that_is_too_large_for_its_client_counts_as_sent() {
+    // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+    worlds(|world| {
+        let properties = vec![Property::MaximumPacketSize(30)];
+        let small = world.connected(ConnectOptions { properties, ..ConnectOptions::new(V5, "small") });
+        world.received(small);
+        let filters: Vec<String> = (0..40).map(|number| format!("f/{number}")).collect();
+        let wanted: Vec<(&str, SubscriptionOptions)> =
+            filters.iter().map(|filter| (filter.as_str(), SubscriptionOptions::default())).collect();
+        world.subscribe_with(small, &wanted, &[]);
+        let next = world.subscribe(small, "g", Q0);
+        world.run_until_quiet();
+        assert_eq!(world.received(small), [OwnedPacket::Suback { packet_id: next, reasons: vec![0] }]);
+        publish(world, small, message("f/39", "m"));
+        assert_eq!(world.lines(small), ["f/39 m"]);
+    });
+}

@@ -65,7 +65,9 @@ fn an_empty_retained_message_clears_and_is_delivered_but_not_kept() {
         world.received(reader);
         publish(world, publisher, message("t", "").retained());
         assert_eq!(world.lines(reader), ["t "]);
-        let late = subscriber(world, version, "late", "t", Q0);
+        let late = client(world, version, "late");
+        world.subscribe(late, "t", Q0);
+        world.run_until_quiet();
         assert_eq!(world.lines(late), [""; 0]);
         publish(world, publisher, message("t", "again").retained());
         let later = client(world, version, "later");
