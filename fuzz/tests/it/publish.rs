@@ -92,6 +92,25 @@ fn messages_of_one_publisher_to_one_topic_keep_their_order() {
 }
 
 #[test]
+fn messages_keep_their_order_through_a_window_that_is_full() {
+    // [MQTT-4.6.0-5] [MQTT-4.6.0-6] [3.1.1: MQTT-4.6.0-5] [3.1.1: MQTT-4.6.0-6]
+    let narrow = |plan: &mut Plan| plan.broker.session.inflight_max = 3;
+    for (version, qos) in [(V311, Q1), (V5, Q1), (V311, Q2), (V5, Q2)] {
+        worlds_with(narrow, |world| {
+            let reader = subscriber(world, version, "r", "order/#", qos);
+            let publisher = client(world, version, "p");
+            let numbers: Vec<String> = (0..60).map(|number| number.to_string()).collect();
+            for number in &numbers {
+                world.publish(publisher, message("order/t", number).qos(qos));
+            }
+            world.run_until_quiet();
+            let got: Vec<String> = world.messages(reader).iter().map(Message::text).collect();
+            assert_eq!(got, numbers);
+        });
+    }
+}
+
+#[test]
 fn who_subscribes_and_then_publishes_sees_it() {
     both_versions(|world, version| {
         let client = client(world, version, "self");

@@ -24,7 +24,7 @@ pub struct Mark {
     pub specification: Specification,
     pub id: String,
     pub place: Place,
-    path: String,
+    pub path: String,
     line: usize,
 }
 
