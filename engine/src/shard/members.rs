@@ -184,7 +184,9 @@ impl Home {
         }
         let mut batch = Batch::default();
         batch.copy_rows(*view, std::iter::once(*row));
-        // What is said to be kept here is kept where this ends.
+        // What is said to be kept here is kept where this ends. One that had moved has come to its end here and goes on
+        // in the same commit.
+        self.writing.arrived(view.packet);
         self.writing.departs(&mut batch.packets[0]);
         let share = self.filters.slot(offer.handle).text.clone();
         self.stats.share_returned += 1;
