@@ -279,7 +279,7 @@ impl Shard {
         if out.store_full && !writing.waits_for_disk && !self.is_stopping {
             return writing.look_again(now);
         }
-        self.home.write_sessions(now, out);
+        self.home.write_sessions(now, self.is_stopping, out);
     }
 
     /// What a session changed is durable: what waited for that leaves.

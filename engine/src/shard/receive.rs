@@ -7,6 +7,7 @@ use super::outbox::{Order, Outbox};
 use crate::clock::Now;
 use crate::key::{ConnId, SessionKey};
 use crate::limits::{CONNECT_BYTES_MAX, SEND_STOP_READING_BYTES};
+use crate::session::Session;
 use crate::session::acks::OwedKind;
 use crate::session::deliver::{acked, acknowledge, encode_within};
 use crate::wire::{
@@ -198,7 +199,7 @@ impl Shard {
         match packet {
             Packet::Publish(publish) => self.publish_named(now, conn, session, bytes, &publish, out),
             Packet::Ack(ack) => self.ack(now, conn, session, &ack, out),
-            Packet::Subscribe(_) | Packet::Unsubscribe(_) if self.home.has_many_asks() => Flow::Blocked,
+            Packet::Subscribe(_) | Packet::Unsubscribe(_) if !self.takes_subscriptions(session, out) => Flow::Blocked,
             Packet::Subscribe(subscribe) => self.subscribe(now, session, &subscribe, out),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(session, &unsubscribe, out),
             Packet::Pingreq => {
@@ -217,6 +218,14 @@ impl Shard {
                 self.protocol_error(now, conn, "a packet that only a server sends", out)
             }
         }
+    }
+
+    /// Whether owners have room for wishes and, for a session that lasts, the store for what it is to remember of them:
+    /// a client that goes on would fill the memory of either.
+    fn takes_subscriptions(&self, key: SessionKey, out: &Outbox) -> bool {
+        let is_lasting = |session: &Session| session.delivery.lasting.is_some();
+        let has_room = !out.store_full || !self.home.sessions.get(key).is_some_and(is_lasting);
+        has_room && !self.home.has_many_asks()
     }
 
     fn ack(&mut self, now: Now, conn: ConnId, key: SessionKey, ack: &Ack<'_>, out: &mut Outbox) -> Flow {

@@ -292,10 +292,11 @@ impl Home {
         session.acks.hold(ticket, token);
     }
 
-    /// Writes the listed sessions: with `durability = "disk"` all, since what is committed together is written together.
-    pub fn write_sessions(&mut self, now: Now, out: &mut Outbox) {
+    /// Writes the listed sessions: with `durability = "disk"` all, since what is committed together is written together,
+    /// and at the end of the process, when there may be no other turn.
+    pub fn write_sessions(&mut self, now: Now, is_stopping: bool, out: &mut Outbox) {
         let Home { writing, sessions, messages, .. } = self;
-        let at_once = if writing.waits_for_disk { usize::MAX } else { SESSIONS_WRITTEN_PER_TURN_MAX };
+        let at_once = if writing.waits_for_disk || is_stopping { usize::MAX } else { SESSIONS_WRITTEN_PER_TURN_MAX };
         let count = writing.dirty.len().min(at_once);
         let before = out.changes.list.len() + out.changes.joins.len();
         let first = writing.listed + 1 - writing.dirty.len() as Token;
@@ -325,5 +326,32 @@ impl Home {
             writing.barriers.push_back((first + count as Token - 1, out.changes.last));
             writing.committed(writing.position);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::shard::attach::new_session;
+
+    /// How many of more sessions than a turn takes are left to be written after one turn.
+    fn left(waits_for_disk: bool, is_stopping: bool) -> usize {
+        let mut home = Home::new(ShardId(0), 1, Config::default(), 1, 1, waits_for_disk);
+        for number in 0..SESSIONS_WRITTEN_PER_TURN_MAX + 9 {
+            let key = home.sessions.insert(new_session(&number.to_string()));
+            if let Some(session) = home.sessions.get_mut(key) {
+                home.writing.begin(key, session);
+            }
+        }
+        home.write_sessions(Now::default(), is_stopping, &mut Outbox::new(1));
+        home.writing.dirty.len()
+    }
+
+    #[test]
+    fn a_turn_writes_a_bounded_number_of_sessions_but_the_last_one_all() {
+        assert_eq!(left(false, false), 9);
+        assert_eq!(left(false, true), 0);
+        assert_eq!(left(true, false), 0);
     }
 }

@@ -373,3 +373,35 @@ fn a_queue_that_overflows_leaves_nothing_in_the_store() {
         );
     }
 }
+
+#[test]
+fn a_full_store_stops_who_subscribes_again_and_again_and_nobody_else() {
+    for durability in [Durability::Memory, Durability::Disk] {
+        let set = |plan: &mut Plan| {
+            plan.store_pending_bytes = 2_000;
+            plan.piece_bytes_max = plan.piece_bytes_max.min(48);
+            plan.broker.durability = durability;
+        };
+        worlds_with(set, |world| {
+            let tireless = world.connected(ConnectOptions::lasting(V311, "tireless"));
+            let reader = subscriber(world, V311, "r", "live", Q0);
+            let other = client(world, V311, "o");
+            world.received(tireless);
+            world.stall_store();
+            for round in 0..16 {
+                for _ in 0..10 {
+                    world.subscribe(tireless, &format!("{round}/a/filter/of/some/length"), Q1);
+                    world.unsubscribe(tireless, &format!("{round}/a/filter/of/some/length"));
+                }
+                world.advance_ms(25);
+            }
+            assert!(world.twin.waiting_bytes() < 9_000, "{} bytes wait", world.twin.waiting_bytes());
+            assert!(world.peek(tireless).len() < 160, "nothing is answered that cannot be kept");
+            publish(world, other, message("live", "m"));
+            assert_eq!(world.lines(reader), ["live m"]);
+            world.resume_store();
+            world.advance_ms(1_000);
+            assert_eq!(world.received(tireless).len(), 320);
+        });
+    }
+}
