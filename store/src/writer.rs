@@ -304,6 +304,7 @@ fn run(mut by_hand: ByHand, period: Duration) -> Result<(), StoreError> {
     let mut last_begin = None;
     let mut told_late: Option<Instant> = None;
     let mut retry = RETRY_FIRST;
+    let mut fails = false;
     while !shared.ends() {
         if shared.nothing_queued() && by_hand.coalesced.is_empty() {
             shared.bell.sleep(None, || shared.nothing_queued() && !shared.ends());
@@ -316,10 +317,16 @@ fn run(mut by_hand: ByHand, period: Duration) -> Result<(), StoreError> {
         shared.hurry.swap(false, Ordering::SeqCst);
         match by_hand.commit() {
             Ok(_) => {
+                if std::mem::take(&mut fails) {
+                    tracing::info!("the store takes what is to be kept again; nothing was lost");
+                }
                 retry = RETRY_FIRST;
                 tell(begin.elapsed(), period, &mut told_late);
             }
-            Err(_) => {
+            Err(why) => {
+                if !std::mem::replace(&mut fails, true) {
+                    tracing::error!(%why, "what is to be kept cannot be written; it waits and is tried again");
+                }
                 rest(&shared, retry);
                 retry = (retry * 2).min(RETRY_LAST);
             }
