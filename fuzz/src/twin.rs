@@ -67,7 +67,7 @@ impl Twin {
     /// The process ends by itself: what waits is written, and the mark of a clean end.
     pub fn end(&mut self) {
         while !self.waiting.is_empty() {
-            self.commit();
+            self.commit(0);
         }
         if let Some(store) = &mut self.store {
             store.by_hand.end().expect("the last commit");
@@ -78,12 +78,15 @@ impl Twin {
         self.waiting.push_back((shard, changes));
     }
 
-    /// Commits the oldest changes, if nothing hinders: whose are durable, and up to which position.
-    pub fn commit(&mut self) -> Vec<(ShardId, u64)> {
-        if self.is_stalled {
+    /// Commits the oldest changes of some shard, `choice` says whose, if nothing hinders: which shards' are durable, and
+    /// up to which position. Changes of several shards reach the writer in any order.
+    pub fn commit(&mut self, choice: usize) -> Vec<(ShardId, u64)> {
+        if self.is_stalled || self.waiting.is_empty() {
             return Vec::new();
         }
-        let Some((shard, changes)) = self.waiting.pop_front() else { return Vec::new() };
+        let whose = self.waiting[choice % self.waiting.len()].0;
+        let oldest = self.waiting.iter().position(|(shard, _)| *shard == whose);
+        let Some((shard, changes)) = oldest.and_then(|at| self.waiting.remove(at)) else { return Vec::new() };
         for change in &changes.list {
             self.apply(change, &changes.bytes);
         }

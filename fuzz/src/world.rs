@@ -375,7 +375,8 @@ impl World {
     /// Lets the store commit, or not. Whether there is more.
     pub fn commit(&mut self) -> bool {
         if self.rng.once_in(2) {
-            for (shard, position) in self.twin.commit() {
+            let choice = self.rng.below(self.plan.shards);
+            for (shard, position) in self.twin.commit(choice) {
                 self.committed[shard.index()] = Some(position);
             }
         }

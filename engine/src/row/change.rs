@@ -56,7 +56,7 @@ pub enum Change {
 }
 
 /// One of several parts of what must be committed together, in [`Changes`] of several shards: a QoS 2 publish is known
-/// as received if and only if it stands in the queues that it was for.
+/// as received if and only if it is retained and stands in the queues that it was for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Join {
     /// Never used twice by one process.

@@ -268,9 +268,7 @@ pub enum Verdict {
         matched: bool,
         /// Retained rows changed.
         version: Option<u64>,
-        /// Homes that it went to and that say `Kept`.
-        homes: u32,
-        /// All that say `Kept`: these homes, and the owner where retained rows changed.
+        /// All that say `Kept`: the homes that it went to, and the owner where retained rows changed.
         keepers: u32,
     },
     /// Refused whole; the reason code to answer.

@@ -10,7 +10,7 @@ use crate::config::Tombstones;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
 use crate::limits::{GROUPS, MATCHED_ROWS_MAX, TOMBSTONES_TRIMMED_PER_CHANGE, VERSION_RESERVE, VERSION_RESERVE_LOW};
 use crate::row::batch::{Batch, Packet, Row, View};
-use crate::row::change::Kept;
+use crate::row::change::{Join, Kept};
 use crate::row::merge::Merge;
 use crate::row::retained::Retained;
 use crate::topic::{FilterId, Interner, Kind, Roots, Subscriptions, is_wildcard};
@@ -135,8 +135,7 @@ impl Subtree {
         let changed = if view.packet.retain { self.keep(now, &view, roots, homes.outbox()) } else { None };
         let matched = self.pass_on(&view, &origin, changed, roots, homes);
         self.unmatched += u64::from(!matched);
-        let mut verdict =
-            Verdict::Applied { matched, version: changed.map(|(_, version)| version), homes: 0, keepers: 0 };
+        let mut verdict = Verdict::Applied { matched, version: changed.map(|(_, version)| version), keepers: 0 };
         if self.waits_for_disk && view.packet.wants_verdict {
             self.ask_to_keep(view.packet, changed.is_some(), &mut verdict, homes);
         }
@@ -146,10 +145,9 @@ impl Subtree {
     /// The publisher is to be told by everyone who keeps something of it, when that is durable.
     fn ask_to_keep(&mut self, packet: &Packet, is_kept_here: bool, verdict: &mut Verdict, to: &mut impl Homes) {
         let Packet { publisher, ticket, publish, .. } = *packet;
-        let Verdict::Applied { homes, keepers, .. } = verdict else { return };
+        let Verdict::Applied { keepers, .. } = verdict else { return };
         let mut touched = self.touched_homes;
-        *homes = touched.count_ones();
-        *keepers = *homes + u32::from(is_kept_here);
+        *keepers = touched.count_ones() + u32::from(is_kept_here);
         while touched != 0 {
             let home = ShardId(touched.trailing_zeros() as u16);
             touched &= touched - 1;
@@ -158,6 +156,9 @@ impl Subtree {
         if is_kept_here {
             let changes = &mut to.outbox().changes;
             changes.is_awaited = true;
+            if publish != 0 {
+                changes.joins.push(Join { publish, parts: 0 }); // of the change that wrote the rows
+            }
             self.waiting.push_back((changes.last, publisher, ticket));
         }
     }

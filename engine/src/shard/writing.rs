@@ -9,8 +9,8 @@
 //! PUBREC also until it is durable that its PUBLISH was received, SUBACK, UNSUBACK and PUBCOMP for what they confirm,
 //! and to the client a PUBLISH for its Packet Identifier, PUBREL for the PUBREC before it.
 //!
-//! That a QoS 2 PUBLISH was received and the deliveries that it led to, at any home, are parts of one commit
-//! (`row::change::Join`): after a crash there is all of it, and it is not taken again, or nothing, and it comes again.
+//! That a QoS 2 PUBLISH was received, what it retains, and the deliveries that it led to, at any home, are parts of one
+//! commit (`row::change::Join`): after a crash there is all of it, and it is not taken again, or nothing, and it comes again.
 
 use super::home::Home;
 use super::outbox::Outbox;
@@ -33,7 +33,7 @@ struct Spreading {
     packet_id: u16,
     ticket: u32,
     owners_left: u32,
-    homes: u32,
+    keepers: u32,
     is_refused: bool,
 }
 
@@ -243,7 +243,7 @@ impl Writing {
             return 0;
         }
         let publish = self.publishes.take();
-        let spreading = Spreading { session, packet_id, ticket, owners_left: owners, homes: 0, is_refused: false };
+        let spreading = Spreading { session, packet_id, ticket, owners_left: owners, keepers: 0, is_refused: false };
         self.spreading.insert(publish, spreading);
         publish
     }
@@ -257,29 +257,29 @@ impl Home {
 
     /// One owner's verdict on a publish.
     pub fn settle_verdict(&mut self, key: SessionKey, ticket: u32, publish: u64, verdict: Verdict) {
-        let (matched, keepers, homes, refused) = match verdict {
-            Verdict::Applied { matched, keepers, homes, .. } => (matched, keepers, homes, None),
-            Verdict::Refused(code) => (false, 0, 0, Some(code)),
+        let (matched, keepers, refused) = match verdict {
+            Verdict::Applied { matched, keepers, .. } => (matched, keepers, None),
+            Verdict::Refused(code) => (false, 0, Some(code)),
         };
         if let Some(session) = self.sessions.get_mut(key) {
             session.acks.settle(ticket, matched, keepers, refused);
         }
         if publish != 0 {
-            self.settle_spreading(publish, homes, refused.is_some());
+            self.settle_spreading(publish, keepers, refused.is_some());
         }
     }
 
-    fn settle_spreading(&mut self, publish: u64, homes: u32, is_refused: bool) {
+    fn settle_spreading(&mut self, publish: u64, keepers: u32, is_refused: bool) {
         let Some(spreading) = self.writing.spreading.get_mut(&publish) else { return };
         spreading.owners_left -= 1;
-        spreading.homes += homes;
+        spreading.keepers += keepers;
         spreading.is_refused |= is_refused;
         if spreading.owners_left > 0 {
             return;
         }
         let Some(spreading) = self.writing.spreading.remove(&publish) else { return };
-        let Spreading { session: key, packet_id, ticket, homes, is_refused, .. } = spreading;
-        self.writing.joins.push(Join { publish, parts: homes + 1 });
+        let Spreading { session: key, packet_id, ticket, keepers, is_refused, .. } = spreading;
+        self.writing.joins.push(Join { publish, parts: keepers + 1 });
         self.writing.list_key(SessionKey::NONE);
         let Some(session) = self.sessions.get_mut(key) else { return };
         let token = self.writing.list(key, session);

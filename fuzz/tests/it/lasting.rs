@@ -405,3 +405,28 @@ fn a_full_store_stops_who_subscribes_again_and_again_and_nobody_else() {
         });
     }
 }
+
+#[test]
+fn what_a_qos_2_publish_retains_is_there_if_it_is_not_taken_again() {
+    // [MQTT-4.3.3-10] and [MQTT-3.3.1-5], whenever the process is killed
+    for seed in 0..300 {
+        let mut plan = Plan { has_store: true, ..Plan::new(seed, 4) };
+        plan.broker.durability = Durability::Disk;
+        let mut world = World::new(plan);
+        let topic = TOPICS[seed as usize % TOPICS.len()];
+        let retained = PublishOptions { packet_id: 7, ..message(topic, "kept").qos(Q2).retained() };
+        let first = world.connected(ConnectOptions::lasting(V5, "p").silent());
+        world.publish(first, retained.clone());
+        for _ in 0..seed % 30 {
+            world.run_turns(2);
+            world.commit();
+        }
+        world.restart(false);
+        let second = world.connected(ConnectOptions::lasting(V5, "p"));
+        publish(&mut world, second, PublishOptions { dup: true, ..retained });
+        let reader = client(&mut world, V5, "r");
+        world.subscribe(reader, topic, Q0);
+        world.run_until_quiet();
+        assert_eq!(world.lines(reader), [format!("{topic} kept")], "seed {seed}");
+    }
+}
