@@ -125,8 +125,6 @@ pub struct Sends {
     /// Packets and bytes that have left.
     pub packets_sent: u64,
     pub bytes_sent: u64,
-    /// Packets that have not left yet.
-    pub packets_unsent: u64,
 }
 
 #[derive(Default)]
@@ -153,22 +151,25 @@ impl Sends {
 
     /// Where to append one packet for `conn`, which counts it. The connection must be open.
     pub fn buffer(&mut self, conn: ConnId) -> &mut Vec<u8> {
-        self.packets_unsent += 1;
-        self.slots[conn.index as usize].packets += 1;
-        self.open_buffer(conn)
+        self.append(conn, 1)
     }
 
     /// `count` packets were appended to an `open_buffer`.
     pub fn count(&mut self, conn: ConnId, count: u32) {
         debug_assert!(self.slot(conn).is_some());
-        self.packets_unsent += u64::from(count);
         self.slots[conn.index as usize].packets += count;
     }
 
     /// Where to append any number of packets, none as well, for `conn`; `Sends::count` is told how many they were.
     pub fn open_buffer(&mut self, conn: ConnId) -> &mut Vec<u8> {
+        self.append(conn, 0)
+    }
+
+    #[inline]
+    fn append(&mut self, conn: ConnId, packets: u32) -> &mut Vec<u8> {
         let slot = &mut self.slots[conn.index as usize];
         debug_assert_eq!(slot.generation, conn.generation, "a buffer of a connection that is gone");
+        slot.packets += packets;
         if !slot.is_dirty {
             slot.is_dirty = true;
             self.dirty.push(conn);
@@ -184,9 +185,13 @@ impl Sends {
         self.slot(conn).map_or(0, |slot| slot.bytes.len() + slot.in_flight)
     }
 
-    /// Bytes of all connections that have not left yet. Looks at each.
-    pub fn unsent_in_all(&self) -> usize {
-        self.slots.iter().map(|slot| slot.bytes.len() + slot.in_flight).sum()
+    /// Packets and bytes of all connections that have not left yet. Looks at each.
+    pub fn unsent_in_all(&self) -> (u64, u64) {
+        let unsent = self
+            .slots
+            .iter()
+            .map(|slot| (u64::from(slot.packets + slot.packets_in_flight), (slot.bytes.len() + slot.in_flight) as u64));
+        unsent.fold((0, 0), |(packets, bytes), (more_packets, more_bytes)| (packets + more_packets, bytes + more_bytes))
     }
 
     /// Asks for one `Input::Drained` when the unsent bytes fall below `SEND_LOW_BYTES`.
@@ -230,7 +235,6 @@ impl Sends {
         let drained = slot.is_watched && unsent < SEND_LOW_BYTES;
         slot.is_watched &= !drained;
         let more = slot.in_flight == 0 && !slot.bytes.is_empty();
-        self.packets_unsent -= u64::from(left);
         self.packets_sent += u64::from(left);
         Progress { drained, more }
     }
@@ -244,9 +248,7 @@ impl Sends {
     /// The connection is gone; its bytes are given back.
     pub fn close(&mut self, conn: ConnId) {
         if let Some(slot) = self.slot_mut(conn) {
-            let lost = slot.packets + slot.packets_in_flight;
             *slot = Slot { generation: conn.generation.wrapping_add(1), ..Slot::default() };
-            self.packets_unsent -= u64::from(lost);
         }
     }
 

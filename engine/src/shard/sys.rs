@@ -278,11 +278,12 @@ impl Shard {
         let is_waiting = |ask: &Ask| matches!(ask, Ask::Report(_));
         if !self.home.asks[owner.index()].iter().any(is_waiting) {
             let sends = &out.sends;
+            let (packets_unsent, bytes_unsent) = sends.unsent_in_all();
             let stats = Stats {
                 packets_sent: sends.packets_sent,
                 bytes_sent: sends.bytes_sent,
-                packets_unsent: sends.packets_unsent,
-                bytes_unsent: sends.unsent_in_all() as u64,
+                packets_unsent,
+                bytes_unsent,
                 ..self.stats()
             };
             self.home.ask(owner, Ask::Report(Box::new(Report { tick, stats })));
