@@ -133,7 +133,7 @@ macro_rules! choice_key {
 pub static KEYS: &[Key] = &[
     choice_key!("durability", engine.durability,
         ["memory" => Durability::Memory, "disk" => Durability::Disk],
-        "When a publish with QoS 1 or 2 that changes retained rows is acknowledged.\n\"memory\": when it is applied. \"disk\": when it is committed to the data folder."),
+        "When QoS 1 and 2 publishes, SUBSCRIBE and UNSUBSCRIBE are acknowledged.\n\"memory\": when they are applied. \"disk\": when what they change is committed to the data folder: retained rows, and what waits\nfor sessions that outlive their connections."),
     Key {
         name: "listener",
         kind: Kind::Listeners,
