@@ -13,6 +13,7 @@ use crate::dialect::{
     parse_unsubscribe,
 };
 use crate::key::{FilterHandle, SessionKey};
+use crate::limits::TOPIC_LEVELS_MAX;
 use crate::session::acks::OwedKind;
 use crate::session::lasting::Wanted;
 use crate::session::{SubscriptionRef, Wish};
@@ -110,30 +111,14 @@ impl Shard {
         Flow::Next
     }
 
-    /// Reads the intent off a filter and judges both. `mote` is the user property that holds an intent.
+    /// Judges a filter, and whether the session may have one more. `mote` is the user property that holds an intent.
     fn judge_filter<'a>(
         &self,
         key: SessionKey,
         text: &'a str,
         mote: Result<Option<&'a str>, &'static str>,
     ) -> Result<Asked<'a>, Refusal> {
-        let invalid = |what| (ReasonCode::TopicFilterInvalid, what);
-        let asked = match parse_share(text) {
-            Some(parsed) => judge_share(text, parsed.map_err(invalid)?.1, mote)?,
-            None => {
-                let (prefix, filter) = match parse_prefix(text) {
-                    Parsed::Plain(filter) => (None, filter),
-                    Parsed::Intent(intent, filter) => (Some(intent), filter),
-                    Parsed::Bad(what) => return Err(invalid(what)),
-                };
-                let property = mote.map_err(invalid)?.map_or(Ok(None), parse_property).map_err(invalid)?;
-                match combine(prefix, property).map_err(invalid)? {
-                    None => Asked { filter, kind: Kind::Plain, sync: false, is_safe_topic: false, matches: filter },
-                    Some(intent) => judge_intent(intent, filter)?,
-                }
-            }
-        };
-        check_filter(asked.matches, self.home.config.limits.topic_levels).map_err(invalid)?;
+        let asked = read_filter(text, mote, self.home.config.limits.topic_levels)?;
         let has_it = self.find_subscription(key, asked.filter, asked.kind).is_some();
         let count = self.home.sessions.get(key).map_or(0, |session| session.subscriptions.len());
         if !has_it && count >= self.home.config.limits.subscriptions {
@@ -316,6 +301,32 @@ impl Shard {
     }
 }
 
+/// Reads the intent off a filter and judges both.
+fn read_filter<'a>(
+    text: &'a str,
+    mote: Result<Option<&'a str>, &'static str>,
+    levels_max: usize,
+) -> Result<Asked<'a>, Refusal> {
+    let invalid = |what| (ReasonCode::TopicFilterInvalid, what);
+    let asked = match parse_share(text) {
+        Some(parsed) => judge_share(text, parsed.map_err(invalid)?.1, mote)?,
+        None => {
+            let (prefix, filter) = match parse_prefix(text) {
+                Parsed::Plain(filter) => (None, filter),
+                Parsed::Intent(intent, filter) => (Some(intent), filter),
+                Parsed::Bad(what) => return Err(invalid(what)),
+            };
+            let property = mote.map_err(invalid)?.map_or(Ok(None), parse_property).map_err(invalid)?;
+            match combine(prefix, property).map_err(invalid)? {
+                None => Asked { filter, kind: Kind::Plain, sync: false, is_safe_topic: false, matches: filter },
+                Some(intent) => judge_intent(intent, filter)?,
+            }
+        }
+    };
+    check_filter(asked.matches, levels_max).map_err(invalid)?;
+    Ok(asked)
+}
+
 /// A share group takes plain messages alone: whatever else is asked of one, right or wrong, is not supported.
 fn judge_share<'a>(
     text: &'a str,
@@ -332,7 +343,8 @@ impl Shard {
     /// A subscription of an earlier process: its session waits for its client, and for what is published. A merged one
     /// gets everything anew when the client is back, since what it stood at means nothing to this process.
     pub(super) fn restore_subscription(&mut self, key: SessionKey, wanted: &Wanted) -> Result<(), String> {
-        let asked = self.judge_filter(key, &wanted.filter, Ok(wanted.mote.as_deref()));
+        // Limits that are lower now are for what is new.
+        let asked = read_filter(&wanted.filter, Ok(wanted.mote.as_deref()), TOPIC_LEVELS_MAX);
         let asked = Asked { sync: true, ..asked.map_err(|(_, why)| why.to_owned())? };
         let made = self.make_subscription(key, &asked, wanted.options, wanted.id, 0);
         let merged = self.home.filters.merged_in(made.handle, key);

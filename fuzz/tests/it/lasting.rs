@@ -231,6 +231,31 @@ fn a_clean_start_is_answered_when_no_crash_can_undo_it() {
 }
 
 #[test]
+fn what_was_granted_stays_when_limits_are_lower_at_the_next_start() {
+    worlds_with(
+        |plan| plan.has_store = true,
+        |world| {
+            sleeper(world, V5, "one/two/three", Q1);
+            let two = world.connected(ConnectOptions::lasting(V5, "sleeper"));
+            world.subscribe(two, "other", Q1);
+            world.run_until_quiet();
+            world.plan.broker.limits.subscriptions = 1;
+            world.plan.broker.limits.topic_levels = 2;
+            world.restart(true);
+            let publisher = client(world, V5, "p");
+            publish(world, publisher, message("other", "m").qos(Q1));
+            let back = back(world, V5);
+            assert_eq!(world.lines(back), ["other m"]);
+            world.subscribe(back, "third", Q1);
+            world.run_until_quiet();
+            assert!(
+                matches!(&world.received(back)[..], [OwnedPacket::Suback { reasons, .. }] if reasons[..] == [0x97])
+            );
+        },
+    );
+}
+
+#[test]
 fn an_unsubscribed_filter_stays_so() {
     // [MQTT-3.10.4-2]
     ends(|world, version, restart| {
