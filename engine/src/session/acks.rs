@@ -55,6 +55,8 @@ pub struct Due {
     /// Groups that applied their part, and that refused it.
     pub applied: u32,
     pub refused: u32,
+    /// It is over and not sent: the connection that it was owed on is gone.
+    pub is_silent: bool,
 }
 
 /// See the module.
@@ -172,19 +174,13 @@ impl Acks {
         }
     }
 
-    /// The next acknowledgement that may leave, when everything up to `durable` is durable.
+    /// The next acknowledgement that is due, when everything up to `durable` is durable.
     pub fn pop_due(&mut self, durable: Token) -> Option<Due> {
         let is_due = |owed: &Owed| owed.waiting == 0 && owed.unkept == 0 && owed.token <= durable;
-        loop {
-            is_due(self.owed.front()?).then_some(())?;
-            let owed = self.owed.pop_front()?;
-            self.first_ticket = self.first_ticket.wrapping_add(1);
-            let is_silent = owed.is_silent;
-            let due = self.due(owed);
-            if !is_silent {
-                return Some(due);
-            }
-        }
+        is_due(self.owed.front()?).then_some(())?;
+        let owed = self.owed.pop_front()?;
+        self.first_ticket = self.first_ticket.wrapping_add(1);
+        Some(self.due(owed))
     }
 
     fn due(&mut self, owed: Owed) -> Due {
@@ -210,13 +206,18 @@ impl Acks {
             what: owed.what,
             applied: owed.applied,
             refused: owed.refusals,
+            is_silent: owed.is_silent,
         }
     }
 
     /// The connection is gone and the session lasts: what was owed on it is still waited for, so that a QoS 2 publish is
-    /// known as received when it stands in the queues that it was for, but nothing of it is sent.
+    /// known as received when it stands in the queues that it was for, and not when it was refused, but nothing of it is
+    /// sent.
     pub fn fall_silent(&mut self) {
         self.owed.iter_mut().for_each(|owed| owed.is_silent = true);
+        if self.owed.is_empty() {
+            self.owed = VecDeque::new(); // it may be away for long
+        }
         self.begin_connection();
     }
 

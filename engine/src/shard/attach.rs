@@ -260,7 +260,7 @@ impl Shard {
         let Some(session) = self.home.sessions.get_mut(key) else { return };
         session.conn = None;
         session.aliases = None; // [MQTT-3.3.2-7]
-        if session.delivery.lasting.is_some() && self.home.writing.waits_for_disk {
+        if session.delivery.lasting.is_some() {
             session.acks.fall_silent();
         } else {
             session.acks.forget_owed();

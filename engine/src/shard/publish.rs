@@ -431,13 +431,13 @@ impl Shard {
         let durable = self.home.writing.way_durable().unwrap_or(Token::MAX);
         while let Some(session) = self.home.sessions.get_mut(key) {
             let Some(due) = session.acks.pop_due(durable) else { return };
-            let Some(conn) = session.conn else { continue };
             if due.reason.is_error() && matches!(due.kind, OwedKind::Ack(AckKind::Pubrec)) {
                 self.home.writing.list(key, session);
                 if let Some(lasting) = session.delivery.lasting.as_deref_mut() {
                     lasting.released(due.packet_id); // it was refused, so it was not received
                 }
             }
+            let Some(conn) = session.conn.filter(|_| !due.is_silent) else { continue };
             let version = session.version;
             let mut properties = PropertyBuffer::new();
             if session.problem_information && version.is_v5() {

@@ -455,3 +455,39 @@ fn what_a_qos_2_publish_retains_is_there_if_it_is_not_taken_again() {
         assert_eq!(world.lines(reader), [format!("{topic} kept")], "seed {seed}");
     }
 }
+
+#[test]
+fn a_qos_2_publish_that_was_refused_is_not_acknowledged_when_it_comes_again() {
+    // [MQTT-4.3.3-9], also where the connection was lost before the owner had answered
+    for durability in [Durability::Memory, Durability::Disk] {
+        for seed in 0..60 {
+            let mut plan = Plan { has_store: true, ..Plan::new(seed, 4) };
+            plan.broker.durability = durability;
+            plan.broker.limits.retained_rows = 0;
+            let mut world = World::new(plan);
+            let topic = TOPICS[seed as usize % TOPICS.len()];
+            let retained = PublishOptions { packet_id: 7, ..message(topic, "kept").qos(Q2).retained() };
+            let first = world.connected(ConnectOptions::lasting(V5, "p").silent());
+            world.publish(first, retained.clone());
+            for _ in 0..seed % 15 {
+                world.run_turns(1);
+                world.commit();
+            }
+            world.drop_client(first);
+            world.advance_ms(100);
+            for is_restarted in [false, true] {
+                if is_restarted {
+                    world.restart(true);
+                }
+                let again = world.connected(ConnectOptions::lasting(V5, "p").silent());
+                world.received(again);
+                publish(&mut world, again, PublishOptions { dup: true, ..retained.clone() });
+                let answer = world.received(again);
+                let Some(OwnedPacket::Ack { kind: AckKind::Pubrec, packet_id: 7, reason, .. }) = answer.last() else {
+                    panic!("seed {seed}: {answer:?}");
+                };
+                assert_eq!(*reason, ReasonCode::QuotaExceeded, "seed {seed}");
+            }
+        }
+    }
+}
