@@ -190,8 +190,11 @@ impl<'a> Restoring<'a> {
         let key = match (restored.message.take(), restored.at.first()) {
             (Some(message), _) => shards[home.index()].home.messages.restore(message, number),
             (None, Some((first, key))) => {
-                let kept = shards[first.index()].home.messages.get(*key);
-                // A number is one home's: the copy gets its own when it is next written.
+                let messages = &mut shards[first.index()].home.messages;
+                // A number is one home's: the copy gets its own when it is next written. Until then its deliveries name
+                // this one in the store, so it stays there for as long as this process lives.
+                messages.hold(*key);
+                let kept = messages.get(*key);
                 let copy = Message::new(kept.topic(), kept.payload(), kept.properties(), kept.expires_at_ms);
                 shards[home.index()].home.messages.insert(copy)
             }
@@ -207,12 +210,12 @@ impl<'a> Restoring<'a> {
         for shard in shards.iter_mut() {
             shard.home.writing.numbers.next += last_number;
         }
-        for (number, restored) in messages {
-            if restored.at.is_empty() {
-                shards[0].home.messages.forget(number); // nobody waits for it
-            }
-        }
         introduce(shards, now);
+        let unwanted = messages.into_iter().filter(|(_, restored)| restored.at.is_empty());
+        for (number, _) in unwanted {
+            shards[0].home.messages.forget(number);
+            shards[0].home.writing.list_nobody();
+        }
         for (home, key) in changed {
             shards[home.index()].home.list(key);
         }

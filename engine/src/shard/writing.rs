@@ -138,13 +138,18 @@ impl Writing {
     pub fn end(&mut self, session: &mut Session) {
         if let Some(lasting) = session.delivery.lasting.take() {
             self.ended.push(lasting.id);
-            self.list_key(SessionKey::NONE);
+            self.list_nobody();
         }
     }
 
     /// A session is told when the end of the one before it is durable.
     pub fn await_end(&mut self, key: SessionKey) {
         self.list_key(key);
+    }
+
+    /// What is to be written concerns no session.
+    pub fn list_nobody(&mut self) {
+        self.list_key(SessionKey::NONE);
     }
 
     /// Up to which token deliveries may leave that wait for the disk.
@@ -213,7 +218,7 @@ impl Writing {
     pub fn confirm(&mut self, publisher: Client, ticket: u32, publish: u64) {
         if publish != 0 {
             self.joins.push(Join { publish, parts: 0 });
-            self.list_key(SessionKey::NONE);
+            self.list_nobody();
         }
         self.confirms.push_back((self.listed, publisher, ticket));
     }
@@ -225,7 +230,7 @@ impl Writing {
         if self.waits_for_disk && packet.qos > QoS::AtMostOnce {
             packet.publish = self.publishes.take();
             self.joins.push(Join { publish: packet.publish, parts: 2 });
-            self.list_key(SessionKey::NONE);
+            self.list_nobody();
         }
     }
 
@@ -233,7 +238,7 @@ impl Writing {
     pub fn arrived(&mut self, packet: &Packet) {
         if packet.is_moved() {
             self.joins.push(Join { publish: packet.publish, parts: 0 });
-            self.list_key(SessionKey::NONE);
+            self.list_nobody();
         }
     }
 
@@ -280,7 +285,7 @@ impl Home {
         let Some(spreading) = self.writing.spreading.remove(&publish) else { return };
         let Spreading { session: key, packet_id, ticket, keepers, is_refused, .. } = spreading;
         self.writing.joins.push(Join { publish, parts: keepers + 1 });
-        self.writing.list_key(SessionKey::NONE);
+        self.writing.list_nobody();
         let Some(session) = self.sessions.get_mut(key) else { return };
         let token = self.writing.list(key, session);
         if !is_refused

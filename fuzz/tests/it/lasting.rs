@@ -365,9 +365,37 @@ fn sessions_follow_their_clients_to_other_shards() {
                 }
                 world.advance_ms(200);
                 world.restart(false);
+                world.advance_ms(200);
                 assert_eq!(world.twin.records(b'l'), 2 * names.len(), "sessions and subscriptions, no message");
             },
         );
+    }
+}
+
+#[test]
+fn a_kill_right_after_the_number_of_shards_changed_loses_no_message() {
+    for seed in 0..40 {
+        let mut world = World::new(Plan { has_store: true, ..Plan::new(seed, 1) });
+        let names: Vec<String> = (0..6).map(|number| format!("sleeper{number}")).collect();
+        for name in &names {
+            let client = world.connected(ConnectOptions::lasting(V5, name));
+            world.subscribe(client, "all", Q1);
+            world.run_until_quiet();
+            world.disconnect(client, ReasonCode::Success);
+        }
+        let publisher = client(&mut world, V5, "p");
+        publish(&mut world, publisher, message("all", "m").qos(Q1));
+        world.advance_ms(200);
+        world.restart_with(true, 3);
+        // One of them takes its message, and that is written before the others are written anew, or not.
+        let first = world.connected(ConnectOptions::lasting(V5, &names[seed as usize % 6]));
+        assert_eq!(world.lines(first), ["all m"]);
+        world.advance_ms(seed);
+        world.restart_with(false, 2);
+        for name in names.iter().filter(|name| **name != names[seed as usize % 6]) {
+            let client = world.connected(ConnectOptions::lasting(V5, name));
+            assert_eq!(world.lines(client), ["all m"], "{name}, seed {seed}");
+        }
     }
 }
 
