@@ -55,12 +55,7 @@ impl Shard {
             self.end(now, conn, code, what, out);
             return Flow::Gone;
         }
-        let message = Message {
-            topic: publish.topic,
-            payload: publish.payload,
-            mote: find_property(properties.user_properties()),
-            is_text: properties.content_type().is_some_and(|content| content.starts_with("text/")),
-        };
+        let message = message_of(publish);
         let target = self.takes_id(key, publish).and_then(|()| self.target(&message, allowed_on_publish));
         let target = target.and_then(|target| self.judge(publish, target));
         if publish.has_wildcard() && !carries_intent(&message) {
@@ -107,7 +102,9 @@ impl Shard {
             }
             Err(fault) => self.refuse_publish(key, publish, &fault, out),
         }
-        self.flush_acks(key, out);
+        if publish.qos > QoS::AtMostOnce {
+            self.flush_acks(key, out);
+        }
         Flow::Next
     }
 
@@ -559,6 +556,16 @@ fn refused_by_owner(code: ReasonCode) -> &'static str {
 /// Whether the message asks for one of the extras, rightly or wrongly: then its topic may be a pattern.
 fn carries_intent(message: &Message<'_>) -> bool {
     message.mote != Ok(None) || !matches!(parse_prefix(message.topic), Parsed::Plain(_))
+}
+
+/// Most have no properties to be looked through.
+fn message_of<'a>(publish: &Publish<'a>) -> Message<'a> {
+    let Publish { topic, payload, properties, .. } = *publish;
+    if properties.is_empty() {
+        return Message { topic, payload, mote: Ok(None), is_text: false };
+    }
+    let is_text = properties.content_type().is_some_and(|content| content.starts_with("text/"));
+    Message { topic, payload, mote: find_property(properties.user_properties()), is_text }
 }
 
 fn client_packet(publisher: Client, publish: &Publish<'_>, now: Now) -> Packet {
