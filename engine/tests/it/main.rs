@@ -7,6 +7,7 @@ mod json;
 mod merge;
 mod mesh;
 mod retained;
+mod rules;
 mod statements;
 mod sys;
 mod tidy;

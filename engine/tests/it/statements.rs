@@ -13,7 +13,7 @@
 //! `not applicable:`, `no code:` or `no test:`.
 
 mod list;
-mod marks;
+pub mod marks;
 mod mutants;
 
 use list::{Specification, Statement};

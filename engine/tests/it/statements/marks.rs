@@ -42,35 +42,46 @@ const CLIENTS: &str = ".ci/clients";
 /// All marks, and what looks like one and is none.
 pub fn marks() -> (Vec<Mark>, Vec<String>) {
     let (mut marks, mut faults) = (Vec::new(), Vec::new());
-    let own = |path: &str| path.starts_with("engine/tests/it/statements");
-    for source in sources(&[&BROKER[..], &PROOFS[..]].concat()).iter().filter(|source| !own(&source.path)) {
+    for_each_text(|path, text, place| find(path, text, place, &mut marks, &mut faults));
+    (marks, faults)
+}
+
+/// Path and text of everything that has marks, but for the tests that look for them, and the place where it begins.
+pub fn for_each_text(mut each: impl FnMut(&str, &str, Place)) {
+    let looks =
+        |path: &str| ["statements", "rules"].iter().any(|name| path.starts_with(&format!("engine/tests/it/{name}")));
+    for source in sources(&[&BROKER[..], &PROOFS[..]].concat()).iter().filter(|source| !looks(&source.path)) {
         let is_code = BROKER.iter().any(|name| source.path.starts_with(&format!("{name}/src/")));
-        let place = if is_code { Place::Code } else { Place::Test };
-        find(&source.path, &source.raw, place, &mut marks, &mut faults);
+        each(&source.path, &source.raw, if is_code { Place::Code } else { Place::Test });
     }
     for entry in fs::read_dir(root().join(CLIENTS)).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.extension().is_some_and(|extension| extension == "py" || extension == "mjs") {
             let text = fs::read_to_string(&entry).unwrap();
-            let path = entry.strip_prefix(root()).unwrap().to_str().unwrap();
-            find(path, &text, Place::Test, &mut marks, &mut faults);
+            each(entry.strip_prefix(root()).unwrap().to_str().unwrap(), &text, Place::Test);
         }
     }
-    (marks, faults)
 }
 
-/// Tests at the end of a source file are tests.
-fn find(path: &str, text: &str, mut place: Place, marks: &mut Vec<Mark>, faults: &mut Vec<String>) {
-    for (index, line) in text.lines().enumerate() {
+/// Lines of a text, numbered from 1, with their place: tests at the end of a source file are tests.
+pub fn lines(text: &str, begins: Place) -> impl Iterator<Item = (usize, &str, Place)> {
+    let mut place = begins;
+    text.lines().enumerate().map(move |(index, line)| {
         if line.trim() == "#[cfg(test)]" {
             place = Place::Test;
         }
+        (index + 1, line, place)
+    })
+}
+
+fn find(path: &str, text: &str, begins: Place, marks: &mut Vec<Mark>, faults: &mut Vec<String>) {
+    for (number, line, place) in lines(text, begins) {
         for (at, _) in line.match_indices("MQTT-").filter(|(at, _)| is_number(&line[at + 5..])) {
             let Some((specification, ids)) = mark(&line[..at], &line[at + 5..]) else {
-                faults.push(format!("{path}:{}: a mark is [MQTT-1.2.3-4] or [3.1.1: MQTT-1.2.3-4]", index + 1));
+                faults.push(format!("{path}:{number}: a mark is [MQTT-1.2.3-4] or [3.1.1: MQTT-1.2.3-4]"));
                 continue;
             };
             let path = path.to_string();
-            marks.extend(ids.map(|id| Mark { specification, id, place, path: path.clone(), line: index + 1 }));
+            marks.extend(ids.map(|id| Mark { specification, id, place, path: path.clone(), line: number }));
         }
     }
 }
