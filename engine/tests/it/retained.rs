@@ -52,6 +52,15 @@ fn matches(filter: &str, topic: &str) -> bool {
     filter.len() == topic.len()
 }
 
+/// The objects that a topic is in: itself and what is above it.
+fn objects_of(topic: &str) -> impl Iterator<Item = &str> {
+    topic.match_indices('/').map(|(at, _)| &topic[..at]).chain([topic])
+}
+
+fn is_in(topic: &str, object: &str) -> bool {
+    topic.strip_prefix(object).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 #[derive(Clone, PartialEq, Debug)]
 struct Row {
     payload: Vec<u8>,
@@ -113,6 +122,8 @@ struct World {
     retained: Retained,
     rows: BTreeMap<String, Row>,
     tombstones: BTreeMap<String, Tombstone>,
+    /// Of each object of which something is left the highest version that anything in it ever had.
+    objects: BTreeMap<String, u64>,
     version: u64,
     position: u64,
     wall_ms: u64,
@@ -132,6 +143,7 @@ impl World {
             retained: Retained::new(seed),
             rows: BTreeMap::new(),
             tombstones: BTreeMap::new(),
+            objects: BTreeMap::new(),
             version: 0,
             position: 1,
             wall_ms: 1_000,
@@ -235,6 +247,9 @@ impl World {
     }
 
     fn changed(&mut self, topic: &str) {
+        for object in objects_of(topic) {
+            self.objects.insert(object.into(), self.version);
+        }
         for watch in &mut self.catchups {
             watch.owed.remove(topic);
         }
@@ -245,6 +260,10 @@ impl World {
 
     fn look_up(&mut self) {
         let topic = self.topic();
+        let object_version = self.retained.object_version(&self.interner, &topic);
+        assert_eq!(object_version, self.objects.get(&topic).copied().unwrap_or(0), "{topic}");
+        let exists = self.rows.keys().any(|row| is_in(row, &topic));
+        assert_eq!(self.retained.object_exists(&self.interner, &topic), exists, "{topic}");
         let found = self.retained.get(&self.interner, &topic);
         assert_eq!(found, self.rows.get(&topic).map(|row| row.kept(&topic)));
         assert_eq!(self.retained.contains(&self.interner, &topic), found.is_some());
@@ -282,6 +301,9 @@ impl World {
 
     fn changed_by_oblivion(&mut self, topic: &str) {
         self.tombstones.remove(topic);
+        let is_left = |object: &str| self.rows.keys().chain(self.tombstones.keys()).any(|at| is_in(at, object));
+        let gone = objects_of(topic).filter(|object| !is_left(object)).collect::<Vec<_>>();
+        self.objects.retain(|object, _| !gone.contains(&object.as_str()));
         for watch in &mut self.catchups {
             watch.owed.remove(topic);
         }
@@ -667,6 +689,23 @@ fn a_row_put_on_a_tombstone_did_not_exist() {
 }
 
 #[test]
+fn an_object_keeps_its_version_when_what_gave_it_is_deleted_and_forgotten() {
+    let mut plot = Plot::of(&["o/a/x", "o/b", "p/q"]);
+    let object = |plot: &Plot, topic| {
+        (plot.retained.object_version(&plot.interner, topic), plot.retained.object_exists(&plot.interner, topic))
+    };
+    assert_eq!((object(&plot, "o"), object(&plot, "o/a"), object(&plot, "o/a/y")), ((2, true), (1, true), (0, false)));
+    plot.remove("o/a/x");
+    assert_eq!((object(&plot, "o"), object(&plot, "o/a"), object(&plot, "o/b")), ((4, true), (4, false), (2, true)));
+    plot.remove("p/q");
+    assert_eq!(object(&plot, "p"), (5, false));
+    plot.forget_all();
+    assert_eq!((object(&plot, "o"), object(&plot, "o/a"), object(&plot, "p")), ((4, true), (0, false), (0, false)));
+    plot.put("o/a/x", b"x");
+    assert_eq!((object(&plot, "o"), object(&plot, "o/a")), ((6, true), (6, true)));
+}
+
+#[test]
 fn tombstones_of_the_store_are_buried_and_listed() {
     let mut plot = Plot::new();
     plot.retained.bury(&mut plot.interner, GROUP, "a/b", 7, 3, 1_000);
@@ -731,7 +770,8 @@ fn the_cheap_count_of_changes_is_near_the_truth() {
     assert_eq!(plot.retained.newer_than(0), 5_000);
 }
 
-/// The target is 200 bytes a row with everything; the interner takes some 30 of them and the allocator 16.
+/// The target is 200 bytes a row with everything; the interner takes some 30 of them and the allocator 16. Of the rest
+/// 12 are for what an object is: its version, and whether it exists.
 #[test]
 fn a_row_takes_less_than_its_share() {
     let mut plot = Plot::new();
@@ -740,5 +780,5 @@ fn a_row_takes_less_than_its_share() {
         plot.put(&format!("sensor/{index:07}"), &[7; 32]);
     }
     let bytes = plot.retained.bytes() / rows;
-    assert!(bytes < 130, "{bytes} bytes a row");
+    assert!(bytes < 132, "{bytes} bytes a row");
 }

@@ -5,7 +5,7 @@
 //! written or deleted, knows no subscriber, and never works longer in one call than its budget says.
 //!
 //! ```text
-//! tree     nodes by topic      32 bytes a node, 6 to 12 for its place in the tables
+//! tree     nodes by topic      44 bytes a node, 6 to 12 for its place in the tables
 //! record   what they hold      48 bytes a row or tombstone, and one allocation for a row's bytes
 //! order    the order of changes, a list of rows and one of tombstones
 //! walk     rows of a filter, along the tree
@@ -88,6 +88,10 @@ impl Retained {
             self.expiries.insert((row.expires_at_ms, record));
         }
         self.append(record, position);
+        self.tree.raise(node, row.version);
+        if previous_version.is_none() {
+            self.tree.enliven(node);
+        }
         Written { previous_version }
     }
 
@@ -104,7 +108,7 @@ impl Retained {
         let record = self.find_row(interner, topic)?;
         self.cost_bytes -= self.records[record].kept(topic).map_or(0, |before| before.cost_bytes());
         let previous_version = self.take_from_lists(record);
-        self.become_tombstone(record, version, position, wall_ms);
+        self.become_tombstone(record, previous_version, version, position, wall_ms);
         previous_version
     }
 
@@ -121,8 +125,8 @@ impl Retained {
         let node = self.tree.find_or_make(interner, topic);
         let record = self.record_of(node, group);
         self.cost_bytes -= self.records[record].kept(topic).map_or(0, |before| before.cost_bytes());
-        self.take_from_lists(record);
-        self.become_tombstone(record, version, position, wall_ms);
+        let previous_version = self.take_from_lists(record);
+        self.become_tombstone(record, previous_version, version, position, wall_ms);
     }
 
     /// The row of a topic. One that has expired is there until its owner removes it.
@@ -132,6 +136,18 @@ impl Retained {
 
     pub fn contains(&self, interner: &Interner, topic: &str) -> bool {
         self.find_row(interner, topic).is_some()
+    }
+
+    /// Version of the object at a topic: the highest that the topic and all below it have or had, deletions included,
+    /// those too that are forgotten, as long as something is left of the object. 0: nothing is known of it. It means
+    /// something where the object lies in one group.
+    pub fn object_version(&self, interner: &Interner, topic: &str) -> u64 {
+        self.tree.find(interner, topic).map_or(0, |node| self.tree.node(node).object_version)
+    }
+
+    /// Whether there is a row at the topic or below it.
+    pub fn object_exists(&self, interner: &Interner, topic: &str) -> bool {
+        self.tree.find(interner, topic).is_some_and(|node| self.tree.node(node).is_live())
     }
 
     /// Rows.
@@ -269,7 +285,13 @@ impl Retained {
         Some(version)
     }
 
-    fn become_tombstone(&mut self, record: u32, version: u64, position: u64, wall_ms: u64) {
+    /// `row_version`: of the row that it was, if it was one.
+    fn become_tombstone(&mut self, record: u32, row_version: Option<u64>, version: u64, position: u64, wall_ms: u64) {
+        let node = self.records[record].node;
+        self.tree.raise(node, version);
+        if row_version.is_some() {
+            self.tree.deaden(node);
+        }
         let this = &mut self.records[record];
         self.body_bytes -= this.body_bytes();
         this.held = Held::Tombstone(wall_ms);

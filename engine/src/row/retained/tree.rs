@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! places  [256 hash tables of node numbers, found by parent and text]
-//! nodes   parent ^   first_child v   < newer_sibling  older_sibling >   row ->
+//! nodes   parent ^   first_child v   < newer_sibling  older_sibling >   row ->   object_version  live
 //! ```
+//!
+//! The object at a topic is that topic and everything below it. Its version is the highest that anything in it ever
+//! had: it only rises, and so it stays when what had it is forgotten, for as long as the node is there.
 //!
 //! Siblings are linked from the youngest to the oldest. A new node goes to the front, so a walk that stands at a
 //! node has everything older than it still ahead, whatever comes and goes; and if that node itself goes, its stamp
@@ -21,9 +24,13 @@ pub(super) const ROOT: u32 = 0;
 /// Tables that the places are dealt into: each grows by itself, so that no rehash is of all.
 const TABLES: usize = 256;
 
+#[derive(Clone, Copy)]
+#[repr(Rust, packed(4))]
 pub(super) struct Node {
     /// Unique among all nodes that ever were, and upward: a younger node has the greater. 0: no node.
     pub(super) stamp: u64,
+    /// Highest version of what is or was here and below, deletions included; never above the parent's.
+    pub(super) object_version: u64,
     pub(super) level: Level,
     pub(super) parent: u32,
     pub(super) first_child: u32,
@@ -31,21 +38,32 @@ pub(super) struct Node {
     pub(super) older_sibling: u32,
     /// Of its row or tombstone.
     pub(super) row: u32,
+    /// Its children at or below which there is a row, and one more if it is a row itself.
+    live: u32,
 }
 
-const _: () = assert!(size_of::<Node>() == 32);
+const _: () = assert!(size_of::<Node>() == 44);
 
 impl Default for Node {
     fn default() -> Node {
         Node {
             stamp: 0,
+            object_version: 0,
             level: Level(NONE),
             parent: NONE,
             first_child: NONE,
             newer_sibling: NONE,
             older_sibling: NONE,
             row: NONE,
+            live: 0,
         }
+    }
+}
+
+impl Node {
+    /// Whether there is a row at the node or below it.
+    pub(super) fn is_live(&self) -> bool {
+        self.live > 0
     }
 }
 
@@ -135,6 +153,36 @@ impl Tree {
             place_hash(state, other.parent, interner.text(other.level))
         });
         node
+    }
+
+    /// Something at `node` has this version now.
+    pub(super) fn raise(&mut self, mut node: u32, version: u64) {
+        while node != ROOT && self.nodes[node].object_version < version {
+            self.nodes[node].object_version = version;
+            node = self.nodes[node].parent;
+        }
+    }
+
+    /// `node` has become a row.
+    pub(super) fn enliven(&mut self, mut node: u32) {
+        while node != NONE {
+            self.nodes[node].live += 1;
+            if self.nodes[node].live > 1 {
+                break;
+            }
+            node = self.nodes[node].parent;
+        }
+    }
+
+    /// `node` is no row any more.
+    pub(super) fn deaden(&mut self, mut node: u32) {
+        while node != NONE {
+            self.nodes[node].live -= 1;
+            if self.nodes[node].live > 0 {
+                break;
+            }
+            node = self.nodes[node].parent;
+        }
     }
 
     /// Takes `node` out if nothing hangs on it, and then those above it of which the same became true.
