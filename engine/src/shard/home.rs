@@ -104,6 +104,8 @@ pub struct Home {
     pub notes: Vec<Note>,
     /// Connections to close since `session.overflow` says so.
     pub overflowing: Vec<(ConnId, ReasonCode)>,
+    /// The moment of the present step, monotonic.
+    pub now_ms: u64,
     /// Numbers assigned client identifiers.
     pub assigned: u64,
     /// Numbers rows, to tell sessions that were collected for the present one.
@@ -143,6 +145,7 @@ impl Home {
             blocked: Vec::new(),
             notes: Vec::new(),
             overflowing: Vec::new(),
+            now_ms: 0,
             assigned: 0,
             serial: 0,
             epoch,
@@ -161,7 +164,7 @@ impl Home {
         if !self.wheel.wants_sweep() {
             return;
         }
-        let Home { wheel, conns, sessions, .. } = self;
+        let Home { wheel, conns, sessions, merged, .. } = self;
         wheel.sweep(|due_ms, timer| match timer {
             Timer::Connect(conn) => conns.get(conn).is_some_and(|conn| conn.state == State::Fresh),
             Timer::KeepAlive(conn) => conns.get(conn).is_some(),
@@ -169,6 +172,7 @@ impl Home {
                 sessions.get(session).is_some_and(|session| session.conn.is_none() && session.ends_at_ms == due_ms)
             }
             Timer::Sys => true,
+            Timer::Interval(of) => merged.is_timed(of),
             Timer::Will(session) => sessions.get(session).is_some_and(|session| {
                 session.conn.is_none() && session.will.as_ref().is_some_and(|will| will.due_ms == due_ms)
             }),

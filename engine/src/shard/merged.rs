@@ -11,8 +11,9 @@
 use super::home::{Home, Reader, takes_more, with_way};
 use super::outbox::Outbox;
 use super::parcel::{Frame, Part, Stand};
+use super::wheel::Timer;
 use crate::clock::Now;
-use crate::dialect::safe_topic;
+use crate::dialect::{Options, safe_topic};
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId};
 use crate::session::alias::{AliasProperty, Named, name_topic, teach};
 use crate::session::deliver::{Way, deliver};
@@ -49,7 +50,11 @@ pub struct Merged {
     unacked: u16,
     /// Rows of events missed since the last event frame.
     lost: u32,
-    is_safe_topic: bool,
+    options: ReaderOptions,
+    /// With `interval`: no live frame is to begin before; milliseconds, monotonic.
+    next_at_ms: u64,
+    /// A timer is set for that.
+    is_timed: bool,
     /// Where the filter lies, if in one group.
     group: Option<GroupId>,
     /// Version of that group up to which the reader has everything.
@@ -64,12 +69,33 @@ pub struct Merged {
     standing: SmallVec<[(ShardId, Standing); 1]>,
 }
 
+/// What a reader asks for itself: owners make the same frames for all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ReaderOptions {
+    pub is_safe_topic: bool,
+    /// No events.
+    pub state: bool,
+    /// Milliseconds between the beginnings of two live frames at least; 0: none waits.
+    pub interval_ms: u32,
+}
+
+impl ReaderOptions {
+    pub fn of(options: Options<'_>) -> ReaderOptions {
+        let interval_ms = options.value("interval").and_then(|ms| ms.parse::<u64>().ok()).unwrap_or(0);
+        ReaderOptions {
+            is_safe_topic: options.has("topic"),
+            state: options.has("state"),
+            interval_ms: u32::try_from(interval_ms).unwrap_or(u32::MAX),
+        }
+    }
+}
+
 /// What a merged subscription asks for.
 #[derive(Clone, Copy)]
 pub struct MergedAsked {
     /// A snapshot first.
     pub sync: bool,
-    pub is_safe_topic: bool,
+    pub options: ReaderOptions,
     /// Where the filter lies, if in one group.
     pub group: Option<GroupId>,
 }
@@ -95,7 +121,13 @@ impl Mergeds {
     }
 
     pub fn is_safe_topic(&self, index: u32) -> bool {
-        self.slots[index as usize].as_ref().is_some_and(|merged| merged.is_safe_topic)
+        self.slots[index as usize].as_ref().is_some_and(|merged| merged.options.is_safe_topic)
+    }
+
+    /// Whether a reader that is still there waits for its interval to pass.
+    pub fn is_timed(&self, of: FrameOf) -> bool {
+        let merged = self.slots.get(of.index as usize).and_then(Option::as_ref);
+        merged.is_some_and(|merged| merged.serial == of.serial && merged.is_timed)
     }
 
     fn get_mut(&mut self, index: u32) -> Option<&mut Merged> {
@@ -138,7 +170,9 @@ impl Home {
             n: 0,
             unacked: 0,
             lost: 0,
-            is_safe_topic: asked.is_safe_topic,
+            options: asked.options,
+            next_at_ms: 0,
+            is_timed: false,
             group: asked.group,
             version: 0,
             is_announced: false,
@@ -187,6 +221,9 @@ impl Home {
         let is_ready = self.is_ready(index, out);
         let Some(merged) = self.merged.get_mut(index) else { return };
         let in_snapshot = merged.snapshot_left > 0;
+        if frame.event && merged.options.state {
+            return;
+        }
         if frame.event {
             if !is_ready || in_snapshot {
                 merged.lost = merged.lost.saturating_add(frame.rows);
@@ -200,6 +237,7 @@ impl Home {
         if merged.standing.iter().any(|(owner, _)| *owner == from) {
             return; // behind: the catch-up will bring it
         }
+        let is_ready = is_ready && !self.is_early(index);
         let sending = Sending { kind: FrameKind::Live, frame, body, more: frame.more };
         if !is_ready || self.send_frame(now, index, wish, sending, out) != Sent::Yes {
             if let Some(merged) = self.merged.get_mut(index) {
@@ -208,6 +246,39 @@ impl Home {
             if is_ready {
                 self.catch_up_one(index, out);
             }
+        } else {
+            self.begin_interval(index);
+        }
+    }
+
+    /// Whether a live frame must wait for the interval to pass. If so, a timer is set.
+    fn is_early(&mut self, index: u32) -> bool {
+        let now_ms = self.now_ms;
+        let Some(merged) = self.merged.get_mut(index) else { return false };
+        let is_early = now_ms < merged.next_at_ms;
+        if is_early && !merged.is_timed {
+            merged.is_timed = true;
+            let timer = Timer::Interval(FrameOf { index, serial: merged.serial });
+            self.wheel.set(merged.next_at_ms, timer);
+        }
+        is_early
+    }
+
+    /// A live frame begins: the next one waits.
+    fn begin_interval(&mut self, index: u32) {
+        let now_ms = self.now_ms;
+        if let Some(merged) = self.merged.get_mut(index)
+            && merged.options.interval_ms > 0
+        {
+            merged.next_at_ms = now_ms + u64::from(merged.options.interval_ms);
+        }
+    }
+
+    /// The interval of a reader has passed while something waited for that.
+    pub fn interval_passed(&mut self, of: FrameOf, out: &mut Outbox) {
+        if let Some(merged) = self.merged.get_mut(of.index).filter(|merged| merged.serial == of.serial) {
+            merged.is_timed = false;
+            self.catch_up_one(of.index, out);
         }
     }
 
@@ -233,10 +304,13 @@ impl Home {
             (true, false) => FrameKind::Part,
             (false, _) => FrameKind::Live,
         };
+        // With `interval` what several owners bring at once is one frame in parts.
+        let others_come = merged.options.interval_ms > 0 && walks_of(merged).len() > 1;
+        let more = kind == FrameKind::Live && is_tree && (!done || others_come);
         // Without wildcard an empty live frame would say that the row is gone.
-        let says_something = frame.rows > 0 || is_tree && (frame.skipped > 0 || done && merged.owes_more);
+        let says_something = frame.rows > 0 || is_tree && (frame.skipped > 0 || !more && done && merged.owes_more);
         if says_something || is_last {
-            let sending = Sending { kind, frame, body, more: kind == FrameKind::Live && is_tree && !done };
+            let sending = Sending { kind, frame, body, more };
             if self.send_frame(now, index, wish, sending, out) == Sent::NoPlace {
                 return self.step_back(index, walk, stand);
             }
@@ -338,10 +412,16 @@ impl Home {
         let Some(merged) = self.merged.get_mut(index) else { return };
         let (session, handle) = (merged.session, merged.handle);
         let standing = merged.standing.clone();
+        let is_live = merged.snapshot_left == 0;
+        // A walk that began goes on: what it brings is one frame in parts.
+        let waits = is_live && self.is_early(index);
         for (at, (owner, standing)) in standing.into_iter().enumerate() {
             match standing {
-                Standing::Behind(_) if !self.is_ready(index, out) => {}
+                Standing::Behind(_) if waits || !self.is_ready(index, out) => {}
                 Standing::Behind(stand) => {
+                    if is_live {
+                        self.begin_interval(index);
+                    }
                     let reader = Reader { session, owner, handle, merged: Some(index), is_waiting: false };
                     let walk = self.start_walk(reader, Kind::Merged, stand);
                     if let Some(merged) = self.merged.get_mut(index) {
@@ -433,7 +513,7 @@ impl Home {
             let words = merged.words(&sending, self.epoch);
             describe(words, is_wildcard(filter), &mut self.words, &mut self.properties);
         }
-        let topic = if merged.is_safe_topic { Cow::Owned(safe_topic(filter)) } else { Cow::Borrowed(filter) };
+        let topic = if merged.options.is_safe_topic { Cow::Owned(safe_topic(filter)) } else { Cow::Borrowed(filter) };
         let qos = wish.qos.min(sending.frame.qos);
         let retain = matches!(sending.kind, FrameKind::Part | FrameKind::Snap);
         // Its own, whatever goes to the same client for a plain subscription [MQTT-3.3.4-5].

@@ -175,6 +175,7 @@ impl Shard {
     /// One event. What follows from it is appended to the outbox.
     pub fn step(&mut self, now: Now, input: Input<'_>, out: &mut Outbox) {
         self.now = now;
+        self.home.now_ms = now.mono_ms;
         match input {
             Input::Opened { conn, .. } => self.opened(now, conn, out),
             Input::Bytes { conn, bytes } => self.receive(now, conn, bytes, out),
@@ -304,6 +305,7 @@ impl Shard {
                 Some(Timer::KeepAlive(conn)) => self.look_at_keep_alive(now, conn, out),
                 Some(Timer::SessionExpiry(session)) => self.session_expired(now, session),
                 Some(Timer::Will(session)) => self.will_delay_passed(now, session),
+                Some(Timer::Interval(of)) => self.home.interval_passed(of, out),
                 Some(Timer::Sys) => self.report(now, out),
                 None => break,
             }

@@ -3,7 +3,7 @@
 use super::Shard;
 use super::filters::Subscriber;
 use super::home::{Ask, Reader};
-use super::merged::MergedAsked;
+use super::merged::{MergedAsked, ReaderOptions};
 use super::outbox::Outbox;
 use super::parcel::Stand;
 use super::receive::Flow;
@@ -28,7 +28,7 @@ struct Asked<'a> {
     kind: Kind,
     /// A snapshot first.
     sync: bool,
-    is_safe_topic: bool,
+    options: ReaderOptions,
     /// What topics are to match; of a share group the filter behind its name.
     matches: &'a str,
 }
@@ -171,7 +171,7 @@ impl Shard {
             Kind::Plain | Kind::Shared => 0,
             Kind::Merged => {
                 let group = self.roots.group_of_filter(asked.filter);
-                let asked = MergedAsked { sync: asked.sync, is_safe_topic: asked.is_safe_topic, group };
+                let asked = MergedAsked { sync: asked.sync, options: asked.options, group };
                 self.home.add_merged(key, handle, asked, &owners)
             }
         };
@@ -318,7 +318,10 @@ fn read_filter<'a>(
             };
             let property = mote.map_err(invalid)?.map_or(Ok(None), parse_property).map_err(invalid)?;
             match combine(prefix, property).map_err(invalid)? {
-                None => Asked { filter, kind: Kind::Plain, sync: false, is_safe_topic: false, matches: filter },
+                None => {
+                    let options = ReaderOptions::default();
+                    Asked { filter, kind: Kind::Plain, sync: false, options, matches: filter }
+                }
                 Some(intent) => judge_intent(intent, filter)?,
             }
         }
@@ -336,7 +339,8 @@ fn judge_share<'a>(
     if is_shared_intent(text) || mote != Ok(None) {
         return Err((ReasonCode::SharedSubscriptionsNotSupported, "a shared subscription carries no intent"));
     }
-    Ok(Asked { filter: text, kind: Kind::Shared, sync: false, is_safe_topic: false, matches: filter })
+    let options = ReaderOptions::default();
+    Ok(Asked { filter: text, kind: Kind::Shared, sync: false, options, matches: filter })
 }
 
 impl Shard {
@@ -371,10 +375,11 @@ fn judge_intent<'a>(intent: Intent<'_>, filter: &'a str) -> Result<Asked<'a>, Re
         Verb::Sync => true,
         Verb::Rows | Verb::Put | Verb::Set | Verb::Get => return Err(NOT_YET),
     };
-    if intent.options.iter().any(|(name, _)| name != "topic") {
+    if intent.options.iter().any(|(name, _)| !matches!(name, "topic" | "interval" | "state")) {
         return Err(NOT_YET);
     }
-    Ok(Asked { filter, kind: Kind::Merged, sync, is_safe_topic: intent.options.has("topic"), matches: filter })
+    let options = ReaderOptions::of(intent.options);
+    Ok(Asked { filter, kind: Kind::Merged, sync, options, matches: filter })
 }
 
 const NOT_YET: Refusal = (ReasonCode::ImplementationSpecificError, "this broker does not know that verb or option yet");

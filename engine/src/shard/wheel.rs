@@ -2,6 +2,7 @@
 //! and those that mean nothing any more are swept out when they may have become the most.
 
 use crate::key::{ConnId, SessionKey};
+use crate::session::inflight::FrameOf;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -16,6 +17,8 @@ pub enum Timer {
     SessionExpiry(SessionKey),
     /// The Will Delay Interval has passed.
     Will(SessionKey),
+    /// Something waits until the interval of a merged subscription has passed.
+    Interval(FrameOf),
     /// The shard's figures are due at the owner of `$SYS`.
     Sys,
 }

@@ -13,6 +13,7 @@ mod lasting;
 mod merged;
 mod order;
 mod publish;
+mod readers;
 mod refusals;
 mod retain_bounds;
 mod retained;

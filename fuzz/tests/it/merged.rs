@@ -4,25 +4,25 @@ use super::*;
 use engine::row::fold::State;
 
 /// Kind and further fields of a frame's user property.
-fn mark(frame: &Message) -> (String, Vec<String>) {
+pub(crate) fn mark(frame: &Message) -> (String, Vec<String>) {
     let mote = frame.properties.mote().unwrap_or_else(|| panic!("a frame without its mark: {frame:?}"));
     let mut words = mote.split(';').map(str::to_string);
     assert_eq!(words.next().as_deref(), Some("frame"));
     (words.next().unwrap(), words.collect())
 }
 
-fn counter(frame: &Message) -> u64 {
+pub(crate) fn counter(frame: &Message) -> u64 {
     mark(frame).1[0].strip_prefix("n=").unwrap().parse().unwrap()
 }
 
 /// Folds what is retained: snapshots and live frames, not events.
-fn fold(state: &mut State, frames: &[Message]) {
+pub(crate) fn fold(state: &mut State, frames: &[Message]) {
     for frame in frames {
         state.fold(&frame.payload).unwrap_or_else(|fault| panic!("{fault:?} in {}", frame.line()));
     }
 }
 
-fn text(state: &State) -> String {
+pub(crate) fn text(state: &State) -> String {
     let mut json = Vec::new();
     state.to_json(&mut json);
     String::from_utf8(json).unwrap()
@@ -495,7 +495,7 @@ fn deleting_what_does_not_exist_makes_no_frame() {
 }
 
 /// The field `ver` of a frame's mark.
-fn cursor(frame: &Message) -> Option<String> {
+pub(crate) fn cursor(frame: &Message) -> Option<String> {
     mark(frame).1.iter().find_map(|word| word.strip_prefix("ver=").map(str::to_string))
 }
 
@@ -647,12 +647,12 @@ fn an_acknowledgement_counts_for_the_subscription_that_the_frame_was_of() {
     });
 }
 
-fn kept(world: &World, filter: &str) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn kept(world: &World, filter: &str) -> Vec<(String, Vec<u8>)> {
     let rows = world.twin.rows().iter().filter(|(topic, _)| engine::topic::matches(filter, topic));
     rows.map(|(topic, value)| (topic.clone(), value.clone())).collect()
 }
 
-fn rows(state: &State) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn rows(state: &State) -> Vec<(String, Vec<u8>)> {
     state.rows().map(|(topic, value)| (topic.to_string(), value.to_vec())).collect()
 }
 
