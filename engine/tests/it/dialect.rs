@@ -23,6 +23,7 @@ fn is_bad(text: &str) -> bool {
 
 #[test]
 fn the_first_level_is_dollar_and_intent() {
+    // [MOTE-1.1] [MOTE-1.2]
     assert_eq!(prefix("$sync/light/+/is_on"), (Verb::Sync, "light/+/is_on"));
     assert_eq!(prefix("$tree;interval=100/sensors/#"), (Verb::Tree, "sensors/#"));
     assert_eq!(prefix("$tree/light/bedroom"), (Verb::Tree, "light/bedroom"));
@@ -36,6 +37,7 @@ fn the_first_level_is_dollar_and_intent() {
 
 #[test]
 fn an_unknown_verb_is_an_ordinary_topic() {
+    // [MOTE-1.7]
     for plain in [
         "",
         "a/b",
@@ -74,6 +76,7 @@ fn options_are_read() {
 
 #[test]
 fn an_unknown_option_or_one_that_the_verb_does_not_take_is_a_bad_intent() {
+    // [MOTE-1.8]
     for bad in [
         "tree;nope",
         "tree;since=x",
@@ -141,6 +144,7 @@ fn options_have_the_values_that_they_take() {
 
 #[test]
 fn a_value_contains_no_separator_wildcard_or_control_character() {
+    // [MOTE-1.2]
     for bad in ["a/b", "a+b", "a#b", "a\u{1}b", "a\nb", "a\u{7f}b", "a\u{85}b"] {
         assert!(parse_property(&format!("put;id={bad}")).is_err(), "{bad:?}");
     }
@@ -150,6 +154,7 @@ fn a_value_contains_no_separator_wildcard_or_control_character() {
 
 #[test]
 fn each_packet_takes_its_verbs_and_options() {
+    // [MOTE-1.13] [MOTE-1.14] [MOTE-1.16] [MOTE-1.17] [MOTE-1.18] [MOTE-1.19]
     let on = |text: &'static str| {
         let intent = intent(text);
         (allowed_on_subscribe(intent).is_ok(), allowed_on_publish(intent).is_ok())
@@ -168,6 +173,7 @@ fn each_packet_takes_its_verbs_and_options() {
 
 #[test]
 fn a_will_carries_tree_put_or_set() {
+    // [MOTE-1.10]
     for (text, good) in [
         ("tree;replace", true),
         ("put;if=1", true),
@@ -190,6 +196,7 @@ fn a_property_whose_first_word_is_no_verb_is_not_ours() {
 
 #[test]
 fn prefix_and_property_must_be_equal() {
+    // [MOTE-1.6]
     let (tree, safe) = (Some(intent("tree")), Some(intent("tree;topic=safe")));
     assert_eq!(combine(None, None), Ok(None));
     assert_eq!(combine(tree, None), Ok(tree));
@@ -210,6 +217,7 @@ fn unsubscribe_ignores_options() {
 
 #[test]
 fn a_shared_subscription_has_no_intent() {
+    // [MOTE-1.9]
     for refused in ["$share/g/$tree/a", "$share/g/$sync;nope/a", "$share/g/$rows/#", "$share/g/$tree"] {
         assert!(is_shared_intent(refused), "{refused}");
     }
@@ -239,6 +247,7 @@ fn what_only_the_broker_says_is_told_apart() {
 
 #[test]
 fn the_safe_topic_is_legal_for_every_client() {
+    // [MOTE-2.4]
     assert_eq!(safe_topic("light/+/is_on"), "$tree/light/%2B/is_on");
     assert_eq!(safe_topic("a%2B/#"), "$tree/a%252B/%23");
     assert_eq!(safe_topic("é"), "$tree/é");

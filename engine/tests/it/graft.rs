@@ -55,6 +55,7 @@ fn bad_pattern(pattern: &str) -> Fault {
 
 #[test]
 fn each_wildcard_takes_its_text_from_one_nesting() {
+    // [MOTE-3.1]
     assert_eq!(
         shown("light/bedroom/+", r##"{"is_on":1,"brightness":55,"color":"#FFFFFF"}"##),
         ["light/bedroom/is_on=1", "light/bedroom/brightness=55", "light/bedroom/color=\"#FFFFFF"]
@@ -70,6 +71,7 @@ fn each_wildcard_takes_its_text_from_one_nesting() {
 
 #[test]
 fn a_trailing_hash_takes_every_nesting_down_to_the_first_value_that_is_no_object() {
+    // [MOTE-3.2]
     assert_eq!(shown("a/#", r#"{"b":{"c":{"d":1}},"e":[{}]}"#), ["a/b/c/d=1", "a/e=[{}]"]);
     assert_eq!(shown("a/+/b/#", r#"{"x":{"c":{"d":1}},"y":2}"#), ["a/x/b/c/d=1", "a/y/b=2"]);
     assert_eq!(shown("+/#", r#"{"x":{"c":1},"y":2}"#), ["x/c=1", "y=2"]);
@@ -79,6 +81,7 @@ fn a_trailing_hash_takes_every_nesting_down_to_the_first_value_that_is_no_object
 
 #[test]
 fn a_pattern_without_wildcards_has_an_implied_trailing_hash() {
+    // [MOTE-3.3]
     let tree = r#"{"is_on":1,"deep":{"er":2}}"#;
     assert_eq!(shown("light/bedroom", tree), shown("light/bedroom/#", tree));
     assert_eq!(shown("light/bedroom", tree), ["light/bedroom/is_on=1", "light/bedroom/deep/er=2"]);
@@ -86,6 +89,7 @@ fn a_pattern_without_wildcards_has_an_implied_trailing_hash() {
 
 #[test]
 fn stars_stand_for_wildcards() {
+    // [MOTE-3.4]
     assert_eq!(shown("light/*/is_on", r#"{"a":1}"#), shown("light/+/is_on", r#"{"a":1}"#));
     assert_eq!(shown("a/*/**", r#"{"x":{"y":{"z":1}}}"#), ["a/x/y/z=1"]);
     assert_eq!(shown("**", r#"{"x":1}"#), ["x=1"]);
@@ -94,6 +98,7 @@ fn stars_stand_for_wildcards() {
 
 #[test]
 fn a_string_is_its_unescaped_bytes_and_marked_text() {
+    // [MOTE-3.5]
     assert_eq!(
         rows("t/+", r#"{"a":"caf\u00e9 \ud83d\ude00\n\"","b":"1","c":" null "}"#),
         [
@@ -106,11 +111,13 @@ fn a_string_is_its_unescaped_bytes_and_marked_text() {
 
 #[test]
 fn an_empty_string_is_two_bytes_that_say_so() {
+    // [MOTE-3.6]
     assert_eq!(rows("t/+", r#"{"a":""}"#), [("t/a".to_owned(), b"\"\"".to_vec(), false)]);
 }
 
 #[test]
 fn numbers_and_truths_keep_their_text() {
+    // [MOTE-3.7]
     assert_eq!(
         shown("t", r#"{"a":1.50,"b": 1E+2 ,"c":true,"d":false,"e":-0}"#),
         ["t/a=1.50", "t/b=1E+2", "t/c=true", "t/d=false", "t/e=-0"]
@@ -119,6 +126,7 @@ fn numbers_and_truths_keep_their_text() {
 
 #[test]
 fn an_array_and_an_object_without_wildcards_left_keep_their_text() {
+    // [MOTE-3.8]
     assert_eq!(rows("t/+", "{\"a\": [ 1,{\"b\" :2} ] }")[0].1, b"[ 1,{\"b\" :2} ]");
     assert_eq!(rows("t/+", "{\"a\": { \"b\" :{}} }")[0].1, b"{ \"b\" :{}}");
     assert_eq!(rows("t/+", "{\"a\":{}}")[0].1, b"{}");
@@ -127,6 +135,7 @@ fn an_array_and_an_object_without_wildcards_left_keep_their_text() {
 
 #[test]
 fn an_object_whose_sole_key_is_b64_is_the_decoded_bytes() {
+    // [MOTE-3.9]
     let payload = |value: &str| rows("t/+", &format!("{{\"a\":{value}}}"))[0].1.clone();
     assert_eq!(payload(r#"{"$b64":"/wD+"}"#), b"\xff\x00\xfe");
     assert_eq!(payload(r#" { "$b64" : "aGVsbG8=" } "#), b"hello");
@@ -148,12 +157,14 @@ fn an_object_whose_sole_key_is_b64_is_the_decoded_bytes() {
 
 #[test]
 fn null_is_an_empty_payload() {
+    // [MOTE-3.10]
     assert_eq!(rows("t/+", r#"{"a":null}"#), [("t/a".to_owned(), vec![], false)]);
     assert_eq!(rows("t", r#"{"a":{"/":null,"b":null}}"#).len(), 2);
 }
 
 #[test]
 fn the_key_slash_is_the_nodes_own_value() {
+    // [MOTE-3.11]
     assert_eq!(shown("a", r#"{"/":1,"b":{"/":{"c":2},"d":3}}"#), [r"a=1", r#"a/b={\"c\":2}"#, "a/b/d=3"]);
     assert_eq!(shown("a/+/b/#", r#"{"x":{"\/":1}}"#), ["a/x/b=1"]);
     assert_eq!(bad_payload("a/+", r#"{"/":1}"#), 1, "where only + levels are left it is no topic level");
@@ -179,6 +190,7 @@ fn empty_nestings_are_no_rows() {
 
 #[test]
 fn keys_must_be_topic_levels() {
+    // [MOTE-3.15]
     for bad in ["a/b", "a+", "#", r"a\u0000", r"\u002b", r"\/b"] {
         assert_eq!(bad_payload("t", &format!("{{\"good\":1,\"{bad}\":2}}")), 10, "{bad}");
         assert_eq!(bad_payload("t", &format!("{{\"good\":1,\"{bad}\":{{}}}}")), 10, "{bad} as a nesting");
@@ -189,6 +201,7 @@ fn keys_must_be_topic_levels() {
 
 #[test]
 fn no_rows_first_level_begins_with_a_dollar() {
+    // [MOTE-3.16]
     assert_eq!(bad_payload("+", r#"{"$SYS":1}"#), 1);
     assert_eq!(bad_payload("+/x", r#"{"\u0024SYS":1}"#), 1);
     assert_eq!(bad_payload("#", r#"{"$SYS":{"a":1}}"#), 1);
@@ -207,6 +220,7 @@ fn bad_patterns_are_refused() {
 
 #[test]
 fn what_is_no_tree_is_refused_with_its_place() {
+    // [MOTE-9.6]
     for (payload, at) in [
         ("", 0),
         ("1", 0),
@@ -235,6 +249,7 @@ fn a_value_where_a_nesting_must_stand_is_refused() {
 
 #[test]
 fn rows_are_limited() {
+    // [MOTE-3.21]
     let bounds = Bounds { rows: 2, levels: 200 };
     let mut batch = Batch::default();
     assert_eq!(graft("t", br#"{"a":1,"b":2}"#, &bounds, &mut batch).unwrap(), (0, 2));
@@ -258,6 +273,7 @@ fn levels_are_limited() {
 
 #[test]
 fn nesting_is_limited_values_included() {
+    // [MOTE-3.22]
     let nested = |depth: usize| format!("{}1{}", "{\"k\":".repeat(depth), "}".repeat(depth));
     assert_eq!(rows("t", &nested(64))[0].0, format!("t{}", "/k".repeat(64)));
     assert_eq!(bad_payload("t", &nested(65)), 64 * 5);
@@ -269,6 +285,7 @@ fn nesting_is_limited_values_included() {
 
 #[test]
 fn topics_are_limited_each_and_in_sum() {
+    // [MOTE-3.23]
     let stem = "s".repeat(65_533);
     assert_eq!(rows(&stem, r#"{"k":1}"#)[0].0.len(), 65_535);
     assert_eq!(bad_payload(&stem, r#"{"kk":1}"#), 1);

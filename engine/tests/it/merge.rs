@@ -45,6 +45,7 @@ fn plain(payload: &str) -> String {
 
 #[test]
 fn a_filter_without_wildcard_gives_the_payload_untouched() {
+    // [MOTE-2.6]
     assert_eq!(body("a/b", &[("a/b", " {1} ")]), " {1} ");
     assert_eq!(body("a/b", &[("a/b", "1"), ("a/b", "2")]), "2", "the last row wins");
     assert_eq!(body("a/b", &[]), "");
@@ -54,6 +55,7 @@ fn a_filter_without_wildcard_gives_the_payload_untouched() {
 
 #[test]
 fn one_nesting_per_wildcard_level_and_none_for_literal_levels() {
+    // [MOTE-2.7]
     assert_eq!(
         body("light/+/is_on", &[("light/livingroom/is_on", "0"), ("light/bedroom/is_on", "1")]),
         r#"{"bedroom":1,"livingroom":0}"#
@@ -67,6 +69,7 @@ fn one_nesting_per_wildcard_level_and_none_for_literal_levels() {
 
 #[test]
 fn a_hash_nests_all_the_levels_that_it_stands_for() {
+    // [MOTE-2.8]
     assert_eq!(
         body("a/#", &[("a/b/c/d", "1"), ("a/b/c/e", "2"), ("a/f", "3"), ("a/b/g", "4")]),
         r#"{"b":{"c":{"d":1,"e":2},"g":4},"f":3}"#
@@ -92,6 +95,7 @@ fn keys_are_escaped() {
 
 #[test]
 fn a_text_row_is_a_json_string() {
+    // [MOTE-2.11]
     assert_eq!(value(b"1", true, false), r#""1""#);
     assert_eq!(value(b"{\"a\":\n}", true, false), r#""{\"a\":\n}""#);
     assert_eq!(value(b"", true, false), r#""""#);
@@ -100,6 +104,7 @@ fn a_text_row_is_a_json_string() {
 
 #[test]
 fn a_complete_json_text_is_embedded_byte_for_byte_without_white_space_around_it() {
+    // [MOTE-2.12]
     for json in ["1.50", "-0", "1E+2", "true", "\"a\\u00e9\\/\"", "[ 1 , 2 ]", "{ \"b\" : { } }", "\"\""] {
         assert_eq!(plain(json), json);
         assert_eq!(plain(&format!(" \r\n\t{json} \r\n\t")), json);
@@ -108,6 +113,7 @@ fn a_complete_json_text_is_embedded_byte_for_byte_without_white_space_around_it(
 
 #[test]
 fn json_null_is_no_value_but_a_string() {
+    // [MOTE-2.13]
     assert_eq!(plain("null"), r#""null""#);
     assert_eq!(plain(" null "), r#"" null ""#);
     assert_eq!(plain("[null]"), "[null]");
@@ -115,6 +121,7 @@ fn json_null_is_no_value_but_a_string() {
 
 #[test]
 fn what_is_embedded_is_at_most_64_deep() {
+    // [MOTE-2.13]
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert_eq!(plain(&nested(64)), nested(64));
     assert_eq!(plain(&nested(65)), format!("\"{}\"", nested(65)));
@@ -126,6 +133,7 @@ fn what_is_embedded_is_at_most_64_deep() {
 
 #[test]
 fn what_is_embedded_has_no_unpaired_surrogate_escapes() {
+    // [MOTE-2.13]
     assert_eq!(plain(r#""\ud83d\ude00""#), r#""\ud83d\ude00""#);
     assert_eq!(plain(r#""\ud83d""#), r#""\"\\ud83d\"""#);
     assert_eq!(plain(r#"["\ude00"]"#), r#""[\"\\ude00\"]""#);
@@ -133,6 +141,7 @@ fn what_is_embedded_has_no_unpaired_surrogate_escapes() {
 
 #[test]
 fn other_utf8_is_a_json_string() {
+    // [MOTE-2.14]
     assert_eq!(plain("hello"), r#""hello""#);
     assert_eq!(plain("1 2"), r#""1 2""#);
     assert_eq!(plain("{\"a\":1"), r#""{\"a\":1""#);
@@ -143,6 +152,7 @@ fn other_utf8_is_a_json_string() {
 
 #[test]
 fn bytes_that_are_not_utf8_are_wrapped() {
+    // [MOTE-2.15]
     assert_eq!(value(b"\xff", false, false), r#"{"$b64":"/w=="}"#);
     assert_eq!(value(b"\xff\x00\xfe", false, false), r#"{"$b64":"/wD+"}"#);
     assert_eq!(value(b"\xfe\xff\xfe\xff", false, false), r#"{"$b64":"/v/+/w=="}"#);
@@ -150,6 +160,7 @@ fn bytes_that_are_not_utf8_are_wrapped() {
 
 #[test]
 fn a_deleted_row_is_null_and_an_event_with_empty_payload_an_empty_string() {
+    // [MOTE-2.16] [MOTE-2.24]
     assert_eq!(value(b"", false, true), "null");
     assert_eq!(value(b"", true, true), "null");
     assert_eq!(value(b"", false, false), r#""""#);
@@ -157,6 +168,7 @@ fn a_deleted_row_is_null_and_an_event_with_empty_payload_an_empty_string() {
 
 #[test]
 fn below_a_hash_what_is_an_object_goes_under_the_key_slash() {
+    // [MOTE-2.17] [MOTE-2.18]
     assert_eq!(body("a/#", &[("a/b", r#"{"c":1}"#)]), r#"{"b":{"/":{"c":1}}}"#);
     assert_eq!(body("a/#", &[("a/b", "{}")]), r#"{"b":{"/":{}}}"#);
     assert_eq!(body("a/#", &[("a/b", "[{}]")]), r#"{"b":[{}]}"#);
@@ -167,6 +179,7 @@ fn below_a_hash_what_is_an_object_goes_under_the_key_slash() {
 
 #[test]
 fn below_a_hash_the_value_of_a_node_with_rows_below_it_goes_under_the_key_slash() {
+    // [MOTE-2.18]
     assert_eq!(body("a/#", &[("a/b/c", "1"), ("a/b", "2")]), r#"{"b":{"/":2,"c":1}}"#);
     assert_eq!(body("a/#", &[("a/b", "2"), ("a/bc", "1"), ("a/b!", "3")]), r#"{"b":2,"b!":3,"bc":1}"#, "no rows below");
     assert_eq!(body("a/#", &[("a/b", "2"), ("a/b/", "1")]), r#"{"b":{"/":2,"":1}}"#, "an empty level is a level");
@@ -178,6 +191,7 @@ fn below_a_hash_the_value_of_a_node_with_rows_below_it_goes_under_the_key_slash(
 
 #[test]
 fn a_hash_matches_its_parent_whose_value_is_the_top_level_slash() {
+    // [MOTE-2.19]
     assert_eq!(body("a/#", &[("a", "1")]), r#"{"/":1}"#);
     assert_eq!(body("a/#", &[("a", "1"), ("a/", "2"), ("a/b", "3")]), r#"{"/":1,"":2,"b":3}"#);
     assert_eq!(merged("a/#", &[("a", b"", false, true)]), br#"{"/":null}"#);
@@ -187,12 +201,14 @@ fn a_hash_matches_its_parent_whose_value_is_the_top_level_slash() {
 
 #[test]
 fn where_only_plus_levels_are_left_the_value_is_the_rows_whatever_its_type() {
+    // [MOTE-2.20]
     assert_eq!(body("a/+", &[("a/b", r#"{"c":1}"#)]), r#"{"b":{"c":1}}"#);
     assert_eq!(merged("a/+/b", &[("a/x/b", b"\xff", false, false)]), br#"{"x":{"$b64":"/w=="}}"#);
 }
 
 #[test]
 fn the_last_row_of_a_topic_wins() {
+    // [MOTE-2.28]
     assert_eq!(body("a/+", &[("a/b", "1"), ("a/c", "2"), ("a/b", "3")]), r#"{"b":3,"c":2}"#);
     assert_eq!(merged("a/+", &[("a/b", b"1", false, false), ("a/b", b"", false, true)]), br#"{"b":null}"#);
     assert_eq!(merged("a/+", &[("a/b", b"", false, true), ("a/b", b"1", false, false)]), br#"{"b":1}"#);
@@ -303,6 +319,7 @@ fn folding_sets_and_deletes_where_only_plus_levels_are_left() {
 
 #[test]
 fn folding_below_a_hash_leaves_the_children_of_a_value_alone() {
+    // [MOTE-2.17]
     let first = r#"{"/":0,"a":{"/":{"o":1},"b":1,"c":{"d":"\u0041"}}}"#;
     let all = [("t", "0"), ("t/a", r#"{"o":1}"#), ("t/a/b", "1"), ("t/a/c/d", r#""\u0041""#)];
     assert_eq!(folded("t/#", &[first]), pairs(&all));
@@ -513,6 +530,7 @@ proptest! {
 
     #[test]
     fn folding_frames_in_order_gives_the_retained_rows(which in 0..FILTERS.len(), history in history(), bytes_max in 80_usize..200) {
+        // [MOTE-2.21]
         let (filter, topics) = FILTERS[which];
         fold_history(filter, topics, &history, bytes_max)?;
     }
@@ -529,6 +547,7 @@ proptest! {
     fn a_tree_published_and_read_back_over_the_same_pattern_is_the_same(
         (pattern, tree) in prop::sample::select(&PATTERNS[..]).prop_flat_map(|pattern| (Just(pattern), tree(pattern))),
     ) {
+        // [MOTE-3.14]
         let rows = grafted(pattern, &tree.to_string());
         let given: Vec<Given<'_>> = rows
             .iter()

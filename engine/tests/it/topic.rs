@@ -401,6 +401,7 @@ fn pin(root: &str, shard: u16) -> Pin {
 
 #[test]
 fn the_root_is_the_first_level_or_what_the_longest_split_says() {
+    // [MOTE-7.1] [MOTE-7.2]
     let splits = [split("v1/devices", 3), split("v1/devices/eu", 5), split("/x", 2), split("site", 1)];
     let roots = Roots::new([1, 2], &splits, &[], 4).unwrap();
     let cases = [
@@ -440,6 +441,7 @@ fn the_group_of_a_root_never_changes() {
 
 #[test]
 fn groups_are_dealt_evenly() {
+    // [MOTE-7.5]
     for shards in 1..=SHARDS_MAX as u16 {
         let roots = Roots::new([3, 4], &[], &[], shards).unwrap();
         let mut counts = vec![0; shards.into()];
@@ -465,6 +467,7 @@ fn one_shard_owns_everything() {
 
 #[test]
 fn a_pin_moves_a_subtree_and_what_shares_its_group() {
+    // [MOTE-7.5]
     let splits = [split("v1/devices", 3)];
     let free = Roots::new([5, 6], &splits, &[], 4).unwrap();
     for root in ["light", "v1", "v1/devices/d7", "$SYS"] {

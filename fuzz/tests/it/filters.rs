@@ -143,6 +143,7 @@ fn what_was_begun_is_completed_after_unsubscribe() {
 
 #[test]
 fn a_merged_and_a_plain_subscription_each_carry_their_own_identifier() {
+    // [MOTE-2.5]
     // [MQTT-3.3.4-5]
     worlds(|world| {
         let reader = client(world, V5, "r");

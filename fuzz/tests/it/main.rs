@@ -19,6 +19,7 @@ mod retain_bounds;
 mod retained;
 mod session;
 mod share;
+mod snapshots;
 mod subscribe;
 mod swarm;
 mod sys;

@@ -30,6 +30,7 @@ pub(crate) fn text(state: &State) -> String {
 
 #[test]
 fn the_walk_of_the_readme() {
+    // [MOTE-2.2] [MOTE-2.3] [MOTE-2.7]
     both_versions(|world, version| {
         let publisher = client(world, version, "p");
         publish(world, publisher, message("light/bedroom/is_on", "1").retained());
@@ -51,6 +52,7 @@ fn the_walk_of_the_readme() {
 
 #[test]
 fn a_snapshot_of_nothing_comes_too_and_tree_sends_none() {
+    // [MOTE-2.1] [MOTE-2.32] [MOTE-2.42]
     both_versions(|world, version| {
         let reader = client(world, version, "r");
         for (filter, want) in [("a/+", "a/+ {}"), ("b/#", "b/# {}"), ("c/d", "c/d "), ("+/x", "+/x {}"), ("#", "# {}")]
@@ -74,6 +76,7 @@ fn a_snapshot_of_nothing_comes_too_and_tree_sends_none() {
 
 #[test]
 fn a_filter_without_wildcard_carries_the_payload_untouched() {
+    // [MOTE-2.6]
     both_versions(|world, version| {
         let publisher = client(world, version, "p");
         publish(world, publisher, message("x/y", " {raw ").retained());
@@ -89,6 +92,7 @@ fn a_filter_without_wildcard_carries_the_payload_untouched() {
 
 #[test]
 fn frames_are_marked_and_counted_without_gaps() {
+    // [MOTE-2.51] [MOTE-2.52] [MOTE-2.57] [MOTE-2.22]
     worlds(|world| {
         let publisher = client(world, V5, "p");
         publish(world, publisher, message("k/a", "1").retained());
@@ -114,6 +118,7 @@ fn frames_are_marked_and_counted_without_gaps() {
 
 #[test]
 fn a_snapshot_over_many_groups_is_one_series() {
+    // [MOTE-2.48] [MOTE-2.30]
     worlds(|world| {
         let publisher = client(world, V5, "p");
         TOPICS.iter().for_each(|topic| {
@@ -143,6 +148,7 @@ fn a_snapshot_over_many_groups_is_one_series() {
 
 #[test]
 fn a_snapshot_while_everything_changes_folds_to_what_is_retained() {
+    // [MOTE-2.43] [MOTE-2.44] [MOTE-2.46]
     both_versions(|world, version| {
         let writers = ["w1", "w2"].map(|name| client(world, version, name));
         let reader = client(world, version, "r");
@@ -179,6 +185,7 @@ fn a_snapshot_while_everything_changes_folds_to_what_is_retained() {
 
 #[test]
 fn merged_and_plain_are_two_subscriptions_and_either_verb_ends_the_merged_one() {
+    // [MOTE-1.22] [MOTE-1.25]
     both_versions(|world, version| {
         let reader = client(world, version, "r");
         world.subscribe(reader, "t/+", Q0);
@@ -199,6 +206,7 @@ fn merged_and_plain_are_two_subscriptions_and_either_verb_ends_the_merged_one() 
 
 #[test]
 fn the_qos_of_a_frame_is_the_smaller_of_granted_and_published() {
+    // [MOTE-2.29]
     both_versions(|world, version| {
         let publisher = client(world, version, "p");
         for granted in [Q0, Q1, Q2] {
@@ -213,6 +221,7 @@ fn the_qos_of_a_frame_is_the_smaller_of_granted_and_published() {
 
 #[test]
 fn at_most_two_frames_wait_for_acknowledgement_and_changes_merge() {
+    // [MOTE-2.33] [MOTE-2.34]
     both_versions(|world, version| {
         let reader = world.connected(ConnectOptions::new(version, "r").silent());
         world.subscribe(reader, "$tree/w/+", Q1);
@@ -239,6 +248,7 @@ fn at_most_two_frames_wait_for_acknowledgement_and_changes_merge() {
 
 #[test]
 fn a_stopped_reader_gets_the_newest_state_and_not_the_history() {
+    // [MOTE-6.6]
     both_versions(|world, version| {
         let reader = subscriber(world, version, "r", "$tree/s/+", Q0);
         world.stop_reading(reader);
@@ -264,6 +274,7 @@ fn a_stopped_reader_gets_the_newest_state_and_not_the_history() {
 
 #[test]
 fn a_session_that_returns_gets_what_it_missed() {
+    // [MOTE-2.36]
     both_versions(|world, version| {
         let first = world.connected(ConnectOptions::lasting(version, "s"));
         world.subscribe(first, "$sync/m/+", Q1);
@@ -293,6 +304,7 @@ fn a_session_that_returns_gets_what_it_missed() {
 
 #[test]
 fn no_local_leaves_out_the_clients_own_batches() {
+    // [MOTE-2.31]
     worlds(|world| {
         let own = client(world, V5, "own");
         let options = SubscriptionOptions { qos: Q1, no_local: true, ..Default::default() };
@@ -309,6 +321,7 @@ fn no_local_leaves_out_the_clients_own_batches() {
 
 #[test]
 fn a_tree_published_and_synced_is_the_same_value() {
+    // [MOTE-3.14]
     // PROTOCOL section 3, the law
     both_versions(|world, version| {
         let publisher = client(world, version, "p");
@@ -338,6 +351,7 @@ fn a_tree_published_and_synced_is_the_same_value() {
 
 #[test]
 fn a_batch_over_a_slow_link_is_one_frame_per_group() {
+    // [MOTE-2.26] [MOTE-7.3]
     both_versions(|world, version| {
         let reader = subscriber(world, version, "r", "$tree/g/#", Q1);
         let publisher = client(world, version, "p");
@@ -352,6 +366,7 @@ fn a_batch_over_a_slow_link_is_one_frame_per_group() {
 
 #[test]
 fn a_frame_larger_than_its_bound_is_split_into_valid_trees() {
+    // [MOTE-2.38] [MOTE-2.39]
     // PROTOCOL section 2: all but the last part carry `more`
     let small = |plan: &mut Plan| plan.broker.limits.frame_bytes = 400;
     worlds_with(small, |world| {
@@ -379,6 +394,7 @@ fn a_frame_larger_than_its_bound_is_split_into_valid_trees() {
 
 #[test]
 fn a_row_that_alone_does_not_fit_is_left_out_and_counted() {
+    // [MOTE-2.40]
     let small = |plan: &mut Plan| plan.broker.limits.frame_bytes = 400;
     worlds_with(small, |world| {
         let publisher = client(world, V5, "p");
@@ -426,6 +442,7 @@ fn a_frame_is_no_larger_than_its_reader_takes() {
 
 #[test]
 fn a_retained_row_that_expires_is_deleted_by_a_change() {
+    // [MOTE-5.9] [MOTE-5.10] [MOTE-5.12]
     // PROTOCOL section 5: merged subscribers get null, plain subscribers nothing
     worlds(|world| {
         let merged = subscriber(world, V5, "m", "$tree/x/+", Q1);
@@ -479,6 +496,7 @@ fn a_deletion_that_waited_comes_with_the_qos_it_was_published_with() {
 
 #[test]
 fn deleting_what_does_not_exist_makes_no_frame() {
+    // [MOTE-5.8]
     // PROTOCOL section 5: no number, no tombstone, no frame; plain subscribers get the message as MQTT says
     both_versions(|world, version| {
         let merged = subscriber(world, version, "m", "$tree/v/#", Q1);
@@ -501,6 +519,7 @@ pub(crate) fn cursor(frame: &Message) -> Option<String> {
 
 #[test]
 fn every_frame_of_a_filter_in_one_group_says_up_to_where_it_goes() {
+    // [MOTE-2.53]
     // PROTOCOL section 2: `ver=<cursor>` on every frame of a filter that lies in one group
     worlds(|world| {
         let publisher = client(world, V5, "p");
@@ -555,6 +574,7 @@ fn a_frame_that_more_follows_does_not_say_that_all_has_come() {
 
 #[test]
 fn deleted_rows_are_forgotten_and_who_stands_before_them_begins_anew() {
+    // [MOTE-2.56] [MOTE-5.37]
     // PROTOCOL section 5: `store.tombstones_max`, and `reset`
     let few = |plan: &mut Plan| plan.broker.tombstones.max = 8;
     worlds_with(few, |world| {
@@ -587,6 +607,7 @@ fn deleted_rows_are_forgotten_and_who_stands_before_them_begins_anew() {
 
 #[test]
 fn deleted_rows_are_forgotten_with_time() {
+    // [MOTE-5.37]
     worlds(|world| {
         let publisher = client(world, V5, "p");
         for value in ["1", ""] {
@@ -654,128 +675,4 @@ pub(crate) fn kept(world: &World, filter: &str) -> Vec<(String, Vec<u8>)> {
 
 pub(crate) fn rows(state: &State) -> Vec<(String, Vec<u8>)> {
     state.rows().map(|(topic, value)| (topic.to_string(), value.to_vec())).collect()
-}
-
-#[test]
-fn a_long_row_of_a_filter_without_wildcard_is_one_frame() {
-    // A second frame of its snapshot, empty, said that it is gone.
-    worlds(|world| {
-        if world.plan.piece_bytes_max < 1_000 {
-            return;
-        }
-        let publisher = client(world, V5, "p");
-        let long = "x".repeat(600_000);
-        publish(world, publisher, message("l/x", &long).qos(Q1).retained());
-        let reader = client(world, V5, "r");
-        world.subscribe(reader, "$sync/l/x", Q1);
-        world.run_until_quiet();
-        let frames = world.messages(reader);
-        assert_eq!(frames.iter().map(|frame| frame.payload.len()).collect::<Vec<_>>(), [600_000]);
-        assert_eq!(mark(&frames[0]).0, "snap");
-    });
-}
-
-#[test]
-fn a_snapshot_of_many_small_frames_keeps_to_two_unacknowledged() {
-    let small = |plan: &mut Plan| plan.broker.limits.frame_bytes = 100;
-    worlds_with(small, |world| {
-        let publisher = client(world, V5, "p");
-        let rows: Vec<String> = (0..60).map(|number| format!("\"k{number:03}\":{number}")).collect();
-        let tree = format!("{{{}}}", rows.join(","));
-        publish(world, publisher, message("$tree/z", &tree).qos(Q1).retained());
-        let reader = world.connected(ConnectOptions::new(V5, "r").silent());
-        world.subscribe(reader, "$sync/z/#", Q1);
-        world.run_until_quiet();
-        let mut state = State::new("z/#");
-        let mut series = 0;
-        loop {
-            let frames = world.messages(reader);
-            assert!(frames.len() <= 2, "limits.frames_unacked");
-            if frames.is_empty() {
-                break;
-            }
-            series += frames.len();
-            fold(&mut state, &frames);
-            frames.iter().for_each(|frame| world.ack(reader, AckKind::Puback, frame.packet_id));
-            world.run_until_quiet();
-        }
-        assert!(series > 2);
-        assert_eq!(text(&state), tree);
-    });
-}
-
-#[test]
-fn a_session_that_returns_in_the_middle_of_a_snapshot_learns_what_was_deleted() {
-    // The parts that it has hold rows that a second walk does not find.
-    let small = |plan: &mut Plan| plan.broker.limits.frame_bytes = 100;
-    for version in [V311, V5] {
-        worlds_with(small, |world| {
-            let publisher = client(world, version, "p");
-            for number in 0..60 {
-                let topic = format!("{}/{number}", ["a", "b", "c"][number % 3]);
-                world.publish(publisher, message(&topic, "1").qos(Q1).retained());
-            }
-            world.run_until_quiet();
-            let first = world.connected(ConnectOptions::lasting(version, "s").silent());
-            world.subscribe(first, "$sync/#", Q1);
-            world.run_until_quiet();
-            let parts = world.messages(first);
-            assert_eq!(parts.len(), 2);
-            let mut state = State::new("#");
-            fold(&mut state, &parts);
-            world.drop_client(first);
-            world.run_until_quiet();
-            for number in 0..60 {
-                let topic = format!("{}/{number}", ["a", "b", "c"][number % 3]);
-                world.publish(publisher, message(&topic, if number % 2 == 0 { "" } else { "2" }).qos(Q1).retained());
-            }
-            world.run_until_quiet();
-            let second = world.connected(ConnectOptions::lasting(version, "s"));
-            world.run_until_quiet();
-            fold(&mut state, &world.messages(second));
-            assert_eq!(rows(&state), kept(world, "#"));
-            assert_eq!(state.rows().count(), 30);
-        });
-    }
-}
-
-#[test]
-fn a_large_snapshot_beside_a_writer_folds_to_what_is_retained() {
-    for (seed, shards) in [(1, 1), (2, 4)] {
-        let mut world = World::new(Plan { piece_bytes_max: 65_536, ..Plan::new(seed, shards) });
-        let world = &mut world;
-        let writer = client(world, V5, "w");
-        for root in ["a", "b", "c", "d"] {
-            let rows: Vec<String> = (0..2_500).map(|number| format!("\"{number}\":{number}")).collect();
-            let tree = format!("{{{}}}", rows.join(","));
-            publish(world, writer, message(&format!("$tree/{root}"), &tree).qos(Q1).retained());
-        }
-        let readers = [("r0", "#", Q0), ("r1", "#", Q1), ("r2", "a/+", Q1), ("r3", "+/+", Q0)];
-        let readers = readers.map(|(name, filter, qos)| {
-            let reader = client(world, V5, name);
-            world.subscribe(reader, &format!("$sync/{filter}"), qos);
-            (reader, filter)
-        });
-        for round in 0..60 {
-            if round % 10 == 0 {
-                let (reader, _) = readers[world.rng.below(4)];
-                world.stop_reading(reader);
-            }
-            for _ in 0..50 {
-                let topic = format!("{}/{}", ["a", "b", "c", "d"][world.rng.below(4)], world.rng.below(2_600));
-                let value = if world.rng.once_in(3) { "" } else { "7" };
-                world.publish(writer, message(&topic, value).qos(Q1).retained());
-            }
-            world.run_turns(5);
-        }
-        readers.iter().for_each(|(reader, _)| world.read_again(*reader));
-        world.run_until_quiet();
-        for (reader, filter) in readers {
-            let frames = world.messages(reader);
-            let mut state = State::new(filter);
-            fold(&mut state, &frames);
-            assert_eq!(frames.iter().map(counter).collect::<Vec<_>>(), (0..frames.len() as u64).collect::<Vec<_>>());
-            assert!(rows(&state) == kept(world, filter), "{filter}");
-        }
-    }
 }

@@ -129,6 +129,7 @@ fn a_publish_that_is_repeated_is_acknowledged_in_its_turn() {
 
 #[test]
 fn what_is_retained_follows_the_suback_of_the_subscription_that_it_is_for() {
+    // [MOTE-2.41]
     // Also where the filter is subscribed to again before the first SUBACK has left: that one starts nothing.
     for seed in 0..12 {
         for filter in ["+/1", "#", "$sync/+/1", "$sync/#"] {
@@ -366,6 +367,7 @@ fn roam(seed: u64, shards: usize, lane_parcels: usize, piece_bytes_max: usize, v
 
 #[test]
 fn what_a_publisher_says_on_a_topic_keeps_its_order_whoever_comes_and_goes() {
+    // [MOTE-7.9]
     // [MQTT-4.6.0-1] [MQTT-4.6.0-5] [MQTT-4.3.3-8]; [3.1.1: MQTT-4.6.0-1] [3.1.1: MQTT-4.6.0-5] [3.1.1: MQTT-4.6.0-6]
     let mut seed = 0;
     for version in [V311, V5] {

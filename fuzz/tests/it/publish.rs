@@ -285,6 +285,7 @@ fn a_reason_that_does_not_fit_the_clients_packets_is_left_out() {
 
 #[test]
 fn nobody_publishes_in_the_name_of_the_broker() {
+    // [MOTE-9.14]
     // PROTOCOL section 9
     worlds(|world| {
         for topic in ["$error", "$error/x", "$conflict", "$SYS/uptime"] {

@@ -89,6 +89,7 @@ fn properties_count() {
 
 #[test]
 fn a_tree_is_refused_whole_where_it_does_not_fit_whole() {
+    // [MOTE-3.24] [MOTE-3.27] [MOTE-9.8]
     // PROTOCOL section 3: what an owner judges is judged per group, and each applies its part whole or refuses it whole
     worlds_with(rows_per_shard(3), |world| {
         let reader = subscriber(world, V5, "r", "#", Q1);
@@ -116,6 +117,7 @@ fn a_tree_is_refused_whole_where_it_does_not_fit_whole() {
 
 #[test]
 fn a_tree_over_several_groups_says_how_many_refused() {
+    // [MOTE-3.26]
     // PROTOCOL section 3: `partial;applied=<k>;refused=<m>`
     worlds_with(rows_per_shard(1), |world| {
         let publisher = client(world, V5, "p");

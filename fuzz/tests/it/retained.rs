@@ -157,6 +157,7 @@ fn many_rows_are_each_replayed_once() {
 
 #[test]
 fn a_replay_is_never_older_than_what_was_sent_before() {
+    // [MOTE-2.50]
     both_versions(|world, version| {
         let publisher = client(world, version, "p");
         let reader = client(world, version, "r");

@@ -4,6 +4,7 @@ use super::*;
 
 #[test]
 fn one_tree_is_three_messages_and_one_frame() {
+    // [MOTE-3.1] [MOTE-3.19] [MOTE-2.26]
     both_versions(|world, version| {
         let plain = subscriber(world, version, "plain", "light/bedroom/#", Q1);
         let merged = subscriber(world, version, "merged", "$tree/light/bedroom/+", Q1);
@@ -46,6 +47,7 @@ fn json(fields: &[(&str, &str)]) -> String {
 
 #[test]
 fn stars_and_plus_stand_for_levels() {
+    // [MOTE-3.4]
     both_versions(|world, version| {
         let plain = subscriber(world, version, "plain", "light/#", Q0);
         let publisher = client(world, version, "p");
@@ -61,6 +63,7 @@ fn stars_and_plus_stand_for_levels() {
 
 #[test]
 fn a_tree_over_many_groups_reaches_them_all_and_is_acknowledged_once() {
+    // [MOTE-3.25]
     both_versions(|world, version| {
         let plain = subscriber(world, version, "plain", "#", Q1);
         let publisher = client(world, version, "p");
@@ -77,6 +80,7 @@ fn a_tree_over_many_groups_reaches_them_all_and_is_acknowledged_once() {
 
 #[test]
 fn the_intent_may_be_a_user_property() {
+    // [MOTE-1.4] [MOTE-1.5]
     worlds(|world| {
         let plain = subscriber(world, V5, "plain", "h/#", Q0);
         let merged = client(world, V5, "merged");
@@ -99,6 +103,7 @@ fn the_intent_may_be_a_user_property() {
 
 #[test]
 fn a_fault_in_the_tree_applies_nothing_and_says_where() {
+    // [MOTE-3.20] [MOTE-9.6]
     // PROTOCOL section 3: all or nothing; section 9: 0x99
     worlds(|world| {
         let plain = subscriber(world, V5, "plain", "#", Q0);
@@ -120,6 +125,7 @@ fn a_fault_in_the_tree_applies_nothing_and_says_where() {
 
 #[test]
 fn an_old_client_is_told_of_a_fault_by_a_message() {
+    // [MOTE-9.5] [MOTE-9.10] [MOTE-9.12] [MOTE-9.13]
     // PROTOCOL section 9: message to the publisher alone on $error/<topic>, then acknowledged
     worlds(|world| {
         let other = subscriber(world, V311, "other", "$error/#", Q0);
@@ -138,6 +144,7 @@ fn an_old_client_is_told_of_a_fault_by_a_message() {
 
 #[test]
 fn a_bad_intent_is_refused_and_an_unknown_verb_is_an_ordinary_topic() {
+    // [MOTE-1.7] [MOTE-9.2]
     both_versions(|world, version| {
         let client = client(world, version, "c");
         for filter in ["$tree;nonsense=1/a/+", "$sync;replace/a/+", "$put/a"] {
@@ -156,6 +163,7 @@ fn a_bad_intent_is_refused_and_an_unknown_verb_is_an_ordinary_topic() {
 
 #[test]
 fn a_tree_without_retain_is_an_event_and_keeps_nothing() {
+    // [MOTE-3.18]
     both_versions(|world, version| {
         let merged = subscriber(world, version, "m", "$tree/e/#", Q1);
         let publisher = client(world, version, "p");
@@ -194,6 +202,7 @@ fn a_tree_larger_than_a_parcel_over_many_groups_keeps_to_the_credit_of_the_lanes
 
 #[test]
 fn a_will_may_be_a_tree() {
+    // [MOTE-1.10]
     both_versions(|world, version| {
         let merged = subscriber(world, version, "m", "$tree/w/#", Q0);
         let options = ConnectOptions::new(version, "p").will("$tree/w/p", br#"{"on":0,"why":"lost"}"#);

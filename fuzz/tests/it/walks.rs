@@ -24,6 +24,7 @@ fn numbers(messages: &[Message]) -> Vec<usize> {
 
 #[test]
 fn a_hundred_thousand_retained_messages_all_come_and_others_are_served_meanwhile() {
+    // [MOTE-2.50]
     const ROWS: usize = 100_000;
     for shards in [1, 4] {
         let plan = Plan { piece_bytes_max: 65_536, ..Plan::new(13, shards) };

@@ -82,6 +82,7 @@ fn clients_of_four_shards_reach_each_other() {
 
 #[test]
 fn what_is_retained_is_there_after_a_restart_with_other_shards() {
+    // [MOTE-7.8]
     let folder = std::env::temp_dir().join(format!("mote-whole-{}", std::process::id()));
     let with = |shards| broker(shards, Some(folder.clone()));
     while_running(&with(3), |address| {

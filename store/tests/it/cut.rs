@@ -92,6 +92,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn a_cut_lies_between_batches(steps in steps(), cut in 1..12_u64, kept in any::<bool>()) {
+        // [MOTE-3.28]
         let disk = Disk::default();
         let (inlets, mut writer) = kit::open_on(disk.table(), &[]).start_by_hand(SHARDS, no_wakes(SHARDS)).unwrap();
         disk.cut_power(disk.commits() + cut, kept);

@@ -50,6 +50,7 @@ fn a_number_that_was_used_for_what_is_not_kept_is_not_used_again() {
 
 #[test]
 fn after_an_unclean_end_every_group_continues_above_what_was_reserved() {
+    // [MOTE-5.1] [MOTE-5.2]
     let folder = tempfile::tempdir().unwrap();
     let opened = open(&settings(folder.path()), &[]).unwrap();
     let (inlets, mut writer) = opened.start_by_hand(1, no_wakes(1)).unwrap();

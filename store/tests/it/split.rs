@@ -62,6 +62,7 @@ fn check(opened: &mut Opened, split: &[Split], before: &Tree) {
 
 #[test]
 fn another_split_moves_every_row_to_its_new_group() {
+    // [MOTE-7.6] [MOTE-7.7]
     let folder = tempfile::tempdir().unwrap();
     let (before, identity) = fill(folder.path());
     let top = open(&settings(folder.path()), &[]).unwrap().groups.iter().map(|g| g.last_version).max().unwrap();
