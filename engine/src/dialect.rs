@@ -52,6 +52,20 @@ impl Verb {
     }
 }
 
+/// When a conditional publish is applied: what option `if` says of the object at its topic, or at the stem of its pattern.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Condition {
+    /// It is not conditional.
+    #[default]
+    Always,
+    /// `if=<n>`: the version of the object is this.
+    Version(u64),
+    /// `if=0`: there is no such object.
+    Absent,
+    /// `if=any`: there is one.
+    Exists,
+}
+
 /// Longest key of option `id`, in bytes.
 pub const ID_BYTES_MAX: usize = 64;
 
@@ -82,6 +96,18 @@ impl<'a> Options<'a> {
     /// Whether the option is given, with or without a value.
     pub fn has(self, name: &str) -> bool {
         self.iter().any(|(given, _)| given == name)
+    }
+
+    /// What option `if` says.
+    pub fn condition(self) -> Condition {
+        match self.value("if") {
+            None => Condition::Always,
+            Some("any") => Condition::Exists,
+            Some(number) => match number.parse() {
+                Ok(0) | Err(_) => Condition::Absent, // what is no number was refused
+                Ok(number) => Condition::Version(number),
+            },
+        }
     }
 
     /// The value of an option that is given with one.
@@ -177,6 +203,28 @@ pub fn allowed_on_will(intent: Intent<'_>) -> Result<(), &'static str> {
         Verb::Tree | Verb::Put | Verb::Set => allowed_on_publish(intent),
         Verb::Sync | Verb::Rows | Verb::Get => Err("a Will takes no such verb"),
     }
+}
+
+/// A pattern as a filter: `*` stands for `+` and `**` for `#`; of a tree without wildcards everything below is meant.
+pub fn filter_of_pattern(pattern: &str, is_tree: bool) -> String {
+    let mut filter = String::with_capacity(pattern.len() + 2);
+    let mut is_wild = false;
+    for (at, level) in pattern.split('/').enumerate() {
+        if at > 0 {
+            filter.push('/');
+        }
+        let level = match level {
+            "*" => "+",
+            "**" => "#",
+            other => other,
+        };
+        is_wild |= matches!(level, "+" | "#");
+        filter.push_str(level);
+    }
+    if is_tree && !is_wild {
+        filter.push_str("/#");
+    }
+    filter
 }
 
 /// Whether `$share/<group>/<rest>` has an intent as its rest: refused.

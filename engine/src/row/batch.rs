@@ -7,16 +7,18 @@
 //! ```text
 //! Batch   bytes    | topic | payload | topic | payload | properties | topic | …
 //!         rows     [Row {topic, payload, flags}] ----^ spans into bytes
-//!         packets  [Packet {publisher, QoS, …, rows: first..first+count}]
+//!         packets  [Packet {publisher, QoS, …, rows: first..first+count, ask}]
+//!         asks     [Ask {verb, condition, …}] -- few packets have one ---^
 //! ```
 
+use crate::dialect::{Condition, Verb};
 use crate::key::{Client, Span};
 use crate::wire::QoS;
 
 /// One topic with one payload. Shapes: spans into the arena of its batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// A valid topic name, UTF-8.
+    /// A valid topic name, UTF-8. Of a `set` the filter whose rows are written.
     pub topic: Span,
     /// Empty with RETAIN 1: the row is deleted.
     pub payload: Span,
@@ -49,9 +51,39 @@ pub struct Packet {
     /// The rows of this packet in `rows`.
     pub first_row: u32,
     pub row_count: u32,
+    /// What it asks of its owner beyond that: an index into the asks of its batch, or [`Packet::NO_ASK`].
+    pub ask: u32,
+}
+
+/// What a PUBLISH with a verb asks of the owner of its rows. Shapes: spans into the arena of its batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ask {
+    /// `put`, `tree` or `set`.
+    pub verb: Verb,
+    /// When it is applied.
+    pub condition: Condition,
+    /// Retained rows that the pattern covers and the packet does not have are deleted.
+    pub replace: bool,
+    /// It is applied once.
+    pub once: Option<Once>,
+    /// The topic, pattern or filter as written, without its intent.
+    pub pattern: Span,
+    /// The same as a filter: what the rows of a `tree` or `set` can be. Of a `put` its topic.
+    pub filter: Span,
+}
+
+/// How a publish with option `id` is known again: hashes under the seed of the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Once {
+    /// Of the topic or pattern as written, and the key.
+    pub key: u128,
+    pub payload: u128,
 }
 
 impl Packet {
+    /// It asks for nothing beyond what every PUBLISH does.
+    pub const NO_ASK: u32 = u32::MAX;
+
     /// It moves from one member of a share group to another, and is committed with both.
     pub fn is_moved(&self) -> bool {
         self.publish != 0 && !self.wants_verdict
@@ -68,6 +100,7 @@ pub struct Batch {
     pub bytes: Vec<u8>,
     pub rows: Vec<Row>,
     pub packets: Vec<Packet>,
+    pub asks: Vec<Ask>,
 }
 
 impl Batch {
@@ -78,12 +111,14 @@ impl Batch {
         span
     }
 
-    /// Copies the packet of `view` with all its rows into this batch and returns its index.
+    /// Copies the packet of `view` with all its rows and what it asks for into this batch and returns its index.
     pub fn copy_packet(&mut self, view: View<'_>) -> u32 {
-        self.copy_rows(view, view.rows.iter().copied())
+        let index = self.copy_rows(view, view.rows.iter().copied());
+        self.packets[index as usize].ask = self.copy_ask(view);
+        index
     }
 
-    /// Copies the packet of `view` with the given rows of it (those of one owner).
+    /// Copies the packet of `view` with the given rows of it, on their way to subscribers: it asks for nothing more.
     pub fn copy_rows(&mut self, view: View<'_>, rows: impl Iterator<Item = Row>) -> u32 {
         let first_row = self.rows.len() as u32;
         let properties = self.keep(view.packet.properties.of(view.bytes));
@@ -94,19 +129,29 @@ impl Batch {
             self.rows.push(Row { topic, payload, text: row.text });
         }
         let row_count = self.rows.len() as u32 - first_row;
-        self.packets.push(Packet { properties, named, first_row, row_count, ..*view.packet });
+        self.packets.push(Packet { properties, named, first_row, row_count, ask: Packet::NO_ASK, ..*view.packet });
         self.packets.len() as u32 - 1
+    }
+
+    fn copy_ask(&mut self, view: View<'_>) -> u32 {
+        let Some(ask) = view.ask else { return Packet::NO_ASK };
+        let pattern = self.keep(ask.pattern.of(view.bytes));
+        let filter = self.keep(ask.filter.of(view.bytes));
+        self.asks.push(Ask { pattern, filter, ..*ask });
+        self.asks.len() as u32 - 1
     }
 
     pub fn view(&self, packet: u32) -> View<'_> {
         let packet = &self.packets[packet as usize];
-        View { bytes: &self.bytes, packet, rows: &self.rows[packet.row_range()] }
+        let ask = if packet.ask == Packet::NO_ASK { None } else { self.asks.get(packet.ask as usize) };
+        View { bytes: &self.bytes, packet, rows: &self.rows[packet.row_range()], ask }
     }
 
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.rows.clear();
         self.packets.clear();
+        self.asks.clear();
     }
 }
 
@@ -116,6 +161,8 @@ pub struct View<'a> {
     pub bytes: &'a [u8],
     pub packet: &'a Packet,
     pub rows: &'a [Row],
+    /// What the packet asks for beyond its rows; rare.
+    pub ask: Option<&'a Ask>,
 }
 
 impl<'a> View<'a> {

@@ -4,6 +4,7 @@
 //! owner has given its verdict. What waits holds back later acknowledgements, never later work.
 
 use super::inflight::Token;
+use super::verdict::Verdict;
 use crate::key::FilterHandle;
 use crate::wire::{AckKind, ReasonCode};
 use smallvec::SmallVec;
@@ -23,11 +24,11 @@ pub struct Owed {
     token: Token,
     /// The connection that it was owed on is gone: it is waited for, and not sent.
     is_silent: bool,
-    /// An owner had a subscriber for it.
-    matched: bool,
-    applied: u32,
-    /// Owners that refused.
-    refusals: u32,
+    /// What the owners that answered say together.
+    verdict: Verdict,
+    /// It came with a verb and RETAIN 1: the acknowledgement says which version it made.
+    says_version: bool,
+    /// The fault of what no owner saw.
     refused: Option<ReasonCode>,
     /// What the Reason String says.
     what: Option<Box<str>>,
@@ -52,9 +53,10 @@ pub struct Due {
     pub packet_id: u16,
     pub reason: ReasonCode,
     pub what: Option<Box<str>>,
-    /// Groups that applied their part, and that refused it.
-    pub applied: u32,
-    pub refused: u32,
+    /// What the owners said together.
+    pub verdict: Verdict,
+    /// The acknowledgement says which version was made.
+    pub says_version: bool,
     /// It is over and not sent: the connection that it was owed on is gone.
     pub is_silent: bool,
 }
@@ -99,9 +101,8 @@ impl Acks {
             unkept: 0,
             token: 0,
             is_silent: false,
-            matched: false,
-            applied: 0,
-            refusals: 0,
+            verdict: Verdict::default(),
+            says_version: false,
             refused: None,
             what: None,
         });
@@ -112,7 +113,7 @@ impl Acks {
     pub fn owe_again(&mut self, packet_id: u16) {
         let ticket = self.owe(OwedKind::Ack(AckKind::Pubrec), packet_id, 0);
         if let Some(owed) = self.owed_mut(ticket) {
-            owed.matched = true;
+            owed.verdict.matched = true;
         }
     }
 
@@ -143,19 +144,19 @@ impl Acks {
         }
     }
 
-    /// One owner answered; `keepers` shards will say when they keep it durably.
-    pub fn settle(&mut self, ticket: u32, matched: bool, keepers: u32, refused: Option<ReasonCode>) {
+    /// One owner answered; so many keepers will say when they keep it durably.
+    pub fn settle(&mut self, ticket: u32, verdict: Verdict) {
         let Some(owed) = self.owed_mut(ticket) else { return };
-        owed.unkept += keepers as i32;
+        owed.unkept += verdict.keepers as i32;
         debug_assert!(owed.waiting > 0, "more verdicts than owners");
         owed.waiting = owed.waiting.saturating_sub(1);
-        owed.matched |= matched;
-        match refused {
-            Some(code) => {
-                owed.refusals += 1;
-                owed.refused = owed.refused.or(Some(code));
-            }
-            None => owed.applied += 1,
+        owed.verdict = owed.verdict.and(verdict);
+    }
+
+    /// The acknowledgement is to say which version the publish made.
+    pub fn say_version(&mut self, ticket: u32) {
+        if let Some(owed) = self.owed_mut(ticket) {
+            owed.says_version = true;
         }
     }
 
@@ -185,9 +186,10 @@ impl Acks {
 
     fn due(&mut self, owed: Owed) -> Due {
         self.pubacks -= u32::from(!owed.is_silent && matches!(owed.kind, OwedKind::Ack(AckKind::Puback)));
-        let reason = match (owed.refused, &owed.kind) {
+        let refused = owed.refused.or(owed.verdict.refusal.map(|refusal| refusal.code()));
+        let reason = match (refused, &owed.kind) {
             (Some(code), _) => code,
-            (None, OwedKind::Ack(AckKind::Puback | AckKind::Pubrec)) if !owed.matched => {
+            (None, OwedKind::Ack(AckKind::Puback | AckKind::Pubrec)) if !owed.verdict.matched => {
                 ReasonCode::NoMatchingSubscribers
             }
             _ => ReasonCode::Success,
@@ -204,8 +206,8 @@ impl Acks {
             packet_id: owed.packet_id,
             reason,
             what: owed.what,
-            applied: owed.applied,
-            refused: owed.refusals,
+            verdict: owed.verdict,
+            says_version: owed.says_version,
             is_silent: owed.is_silent,
         }
     }

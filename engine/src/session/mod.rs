@@ -14,6 +14,7 @@ pub mod message;
 pub mod queue;
 pub mod share;
 pub mod subscriptions;
+pub mod verdict;
 pub mod will;
 
 use crate::key::{ConnId, FilterHandle};

@@ -257,5 +257,6 @@ fn copy_kept(batch: &mut Batch, kept: Kept<'_>) {
         expires_at_ms: kept.expires_at_ms,
         first_row,
         row_count: 1,
+        ask: Packet::NO_ASK,
     });
 }

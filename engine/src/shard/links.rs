@@ -7,6 +7,7 @@ use super::subtree::{Homes, Origin};
 use super::{Shard, owner_side};
 use crate::clock::Now;
 use crate::key::{ShardId, Span};
+use crate::row::batch::{Packet, View};
 use std::sync::Arc;
 
 impl Shard {
@@ -22,18 +23,7 @@ impl Shard {
                     let view = batch.view(index);
                     let origin = Origin::Parcel(&batch, index);
                     let verdict = subtree.apply(now, view, origin, roots, &mut reach);
-                    let crate::row::batch::Packet { publisher, ticket, publish, named, .. } = *view.packet;
-                    let to = publisher.session;
-                    if let Verdict::Refused(code) = verdict
-                        && !named.is_empty()
-                    {
-                        let down = reach.down_to(from);
-                        let named = down.batch.keep(named.of(view.bytes));
-                        down.items.push(DownItem::Refused { to, code, named });
-                    }
-                    if view.packet.wants_verdict {
-                        reach.down_to(from).items.push(DownItem::Verdict { to, ticket, publish, verdict });
-                    }
+                    answer(&view, verdict, reach.down_to(from));
                 }
                 UpItem::Want { filter, kind: Kind::Shared, handle, session, ticket, counts } => {
                     subtree.join(from, text(filter), handle, counts, &mut reach);
@@ -90,13 +80,13 @@ impl Shard {
                 }
                 DownItem::Applied { to, ticket } => {
                     if let Some(session) = self.home.sessions.get_mut(to) {
-                        session.acks.settle(ticket, true, 0, None);
+                        session.acks.settle(ticket, Verdict { matched: true, applied: 1, ..Verdict::default() });
                     }
                     self.flush_acks(to, out);
                 }
                 DownItem::Dropped { handle } => self.home.filters.dropped(handle),
-                DownItem::Refused { to, code, named } => {
-                    self.say_refused(to, code, named.text_of(&parcel.batch.bytes), out);
+                DownItem::Refused { to, refusal, named } => {
+                    self.say_refused(to, refusal, named.text_of(&parcel.batch.bytes), out);
                 }
                 DownItem::Verdict { to, ticket, publish, verdict } => {
                     self.home.settle_verdict(to, ticket, publish, verdict);
@@ -192,6 +182,21 @@ impl Shard {
             Ask::Cancel { walk } => subtree.cancel_walk(me, walk),
             Ask::Report(report) => self.sys.take(me, *report),
         }
+    }
+}
+
+/// What became of a packet, for its publisher.
+pub(super) fn answer(view: &View<'_>, verdict: Verdict, down: &mut Down) {
+    let Packet { publisher, ticket, publish, named, .. } = *view.packet;
+    let to = publisher.session;
+    if let Some(refusal) = verdict.refusal
+        && !named.is_empty()
+    {
+        let named = down.batch.keep(named.of(view.bytes));
+        down.items.push(DownItem::Refused { to, refusal, named });
+    }
+    if view.packet.wants_verdict {
+        down.items.push(DownItem::Verdict { to, ticket, publish, verdict });
     }
 }
 

@@ -455,6 +455,7 @@ fn batch_of(message: &Message, ShareOf { qos, retain, .. }: ShareOf) -> Batch {
         expires_at_ms: message.expires_at_ms,
         first_row: 0,
         row_count: 1,
+        ask: Packet::NO_ASK,
     });
     batch
 }

@@ -6,7 +6,9 @@
 //! ```text
 //! receive    bytes of a socket into packets            attach     CONNECT, takeover, wills, the ends of sessions
 //! aliases    what a PUBLISH without topic is of
-//! publish    a PUBLISH to its owners                   subtree    versions, retained rows, matching (owner)
+//! publish    a PUBLISH received                        subtree    versions, retained rows, matching (owner)
+//! asked      what it asks for                          spread     its rows to their owners
+//! answers    what its publisher is answered            wills      wills that are due
 //! subscribe  filters of clients, wishes to owners      catchup    snapshots and retained messages (owner)
 //! fanout     a row to its plain subscribers            merged     frames to merged subscribers
 //! share      share groups (owner)                      members    the members of share groups at their home
@@ -16,6 +18,8 @@
 //! ```
 
 mod aliases;
+mod answers;
+mod asked;
 mod attach;
 pub mod catchup;
 mod conns;
@@ -34,10 +38,12 @@ mod restore;
 mod retain;
 mod sessions;
 mod share;
+mod spread;
 mod subscribe;
 pub mod subtree;
 pub mod sys;
 mod wheel;
+mod wills;
 mod writing;
 
 pub use home::Note;

@@ -3,6 +3,7 @@
 use super::sys::Report;
 use crate::key::{Client, FilterHandle, SessionKey, Span};
 use crate::row::batch::Batch;
+pub use crate::session::verdict::{Refusal, Verdict};
 pub use crate::topic::share::Counts;
 pub use crate::topic::{Kind, Owners};
 use smallvec::SmallVec;
@@ -191,7 +192,7 @@ pub enum DownItem {
     /// the `batch` of the parcel. Precedes the `Verdict`, if there is one.
     Refused {
         to: SessionKey,
-        code: crate::wire::ReasonCode,
+        refusal: Refusal,
         named: Span,
     },
     /// What became of a publish.
@@ -258,19 +259,4 @@ pub struct Frame {
     /// A group and where its numbers stand, for the cursor; of use where the filter lies in one group.
     pub group: crate::key::GroupId,
     pub version: u64,
-}
-
-/// What became of a publish at one owner.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    Applied {
-        /// Anybody was subscribed.
-        matched: bool,
-        /// Retained rows changed.
-        version: Option<u64>,
-        /// All that say `Kept`: the homes that it went to, and the owner where retained rows changed.
-        keepers: u32,
-    },
-    /// Refused whole; the reason code to answer.
-    Refused(crate::wire::ReasonCode),
 }

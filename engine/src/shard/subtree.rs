@@ -3,7 +3,7 @@
 
 use super::catchup::Walks;
 use super::outbox::Outbox;
-use super::parcel::{Down, DownItem, Frame, Offer, Source, Verdict};
+use super::parcel::{Down, DownItem, Frame, Offer, Refusal, Source, Verdict};
 use super::retain::RetainBounds;
 use crate::clock::Now;
 use crate::config::Tombstones;
@@ -14,7 +14,6 @@ use crate::row::change::{Join, Kept};
 use crate::row::merge::Merge;
 use crate::row::retained::Retained;
 use crate::topic::{FilterId, Interner, Kind, Roots, Subscriptions, is_wildcard};
-use crate::wire::ReasonCode;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -130,12 +129,13 @@ impl Subtree {
         self.without_effect.clear();
         self.touched_homes = 0;
         if view.packet.retain && !self.takes(&view) {
-            return Verdict::Refused(ReasonCode::QuotaExceeded);
+            return Verdict::refused(Refusal::Quota);
         }
         let changed = if view.packet.retain { self.keep(now, &view, roots, homes.outbox()) } else { None };
         let matched = self.pass_on(&view, &origin, changed, roots, homes);
         self.unmatched += u64::from(!matched);
-        let mut verdict = Verdict::Applied { matched, version: changed.map(|(_, version)| version), keepers: 0 };
+        let version = changed.map(|(_, version)| version);
+        let mut verdict = Verdict { matched, applied: 1, version, ..Verdict::default() };
         if self.waits_for_disk && view.packet.wants_verdict {
             self.ask_to_keep(view.packet, changed.is_some(), &mut verdict, homes);
         }
@@ -145,9 +145,8 @@ impl Subtree {
     /// The publisher is to be told by everyone who keeps something of it, when that is durable.
     fn ask_to_keep(&mut self, packet: &Packet, is_kept_here: bool, verdict: &mut Verdict, to: &mut impl Homes) {
         let Packet { publisher, ticket, publish, .. } = *packet;
-        let Verdict::Applied { keepers, .. } = verdict else { return };
         let mut touched = self.touched_homes;
-        *keepers = touched.count_ones() + u32::from(is_kept_here);
+        verdict.keepers = touched.count_ones() + u32::from(is_kept_here);
         while touched != 0 {
             let home = ShardId(touched.trailing_zeros() as u16);
             touched &= touched - 1;
@@ -495,9 +494,10 @@ impl Subtree {
             expires_at_ms: 0,
             first_row: 0,
             row_count: 1,
+            ask: Packet::NO_ASK,
         };
         let rows = [Row { topic: Span::new(0, topic.len()), payload: Span::EMPTY, text: false }];
-        let view = View { bytes: topic.as_bytes(), packet: &packet, rows: &rows };
+        let view = View { bytes: topic.as_bytes(), packet: &packet, rows: &rows, ask: None };
         let mut matched = Vec::new();
         self.subscriptions.matching(topic, &self.interner, &mut matched);
         self.touched.clear();

@@ -315,10 +315,11 @@ impl Shard {
             expires_at_ms: 0,
             first_row: 0,
             row_count: batch.rows.len() as u32,
+            ask: Packet::NO_ASK,
         };
         if !batch.rows.is_empty() {
             let (subtree, roots, mut reach) = owner_side!(self, now, out);
-            let view = View { bytes: &batch.bytes, packet: &packet, rows: &batch.rows };
+            let view = View { bytes: &batch.bytes, packet: &packet, rows: &batch.rows, ask: None };
             subtree.apply_unwritten(view, roots, &mut reach);
         }
         self.sys.rows.batch = batch;

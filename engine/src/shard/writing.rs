@@ -262,15 +262,11 @@ impl Home {
 
     /// One owner's verdict on a publish.
     pub fn settle_verdict(&mut self, key: SessionKey, ticket: u32, publish: u64, verdict: Verdict) {
-        let (matched, keepers, refused) = match verdict {
-            Verdict::Applied { matched, keepers, .. } => (matched, keepers, None),
-            Verdict::Refused(code) => (false, 0, Some(code)),
-        };
         if let Some(session) = self.sessions.get_mut(key) {
-            session.acks.settle(ticket, matched, keepers, refused);
+            session.acks.settle(ticket, verdict);
         }
         if publish != 0 {
-            self.settle_spreading(publish, keepers, refused.is_some());
+            self.settle_spreading(publish, verdict.keepers, verdict.refusal.is_some());
         }
     }
 

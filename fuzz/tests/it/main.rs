@@ -3,6 +3,7 @@
 
 mod alias;
 mod answers;
+mod conditional;
 mod connect;
 mod endings;
 mod filters;

@@ -1,0 +1,188 @@
+//! What a message asks for: its intent, read off topic and user property, and judged.
+
+use super::Shard;
+use crate::dialect::{Condition, Intent, Parsed, Verb, allowed_on_will, combine, find_property, parse_prefix};
+use crate::dialect::{filter_of_pattern, parse_property};
+use crate::row::graft::Fault;
+use crate::topic::{Owners, check_filter, check_name};
+use crate::wire::{self, Properties, Publish, ReasonCode};
+
+/// A message on its way to its owners, from a client or as a will.
+#[derive(Clone, Copy)]
+pub(super) struct Message<'a> {
+    /// As written, with its intent.
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    pub retain: bool,
+    /// Value of the user property `mote` that holds an intent; or what is wrong with several.
+    pub mote: Result<Option<&'a str>, &'static str>,
+    pub is_text: bool,
+}
+
+/// What a publish is, its intent taken off.
+pub(super) enum Target<'a> {
+    Plain(&'a str),
+    Asked(Asked<'a>),
+}
+
+/// A publish with a verb.
+pub(super) struct Asked<'a> {
+    /// `put`, `tree` or `set`.
+    pub verb: Verb,
+    /// Topic, pattern or filter, as written.
+    pub topic: &'a str,
+    /// What its rows can be, as a filter: of a `put` its topic.
+    pub filter: String,
+    pub condition: Condition,
+    pub replace: bool,
+    /// Key of the option `id`.
+    pub id: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    /// Topic, pattern or filter, without the intent.
+    pub fn topic(&self) -> &'a str {
+        match self {
+            Target::Plain(topic) => topic,
+            Target::Asked(asked) => asked.topic,
+        }
+    }
+}
+
+impl Asked<'_> {
+    /// Everything that it is about must lie in one group.
+    pub fn needs_one_group(&self) -> bool {
+        self.condition != Condition::Always || self.replace || self.id.is_some()
+    }
+}
+
+fn bad(what: &str) -> Fault {
+    Fault { code: ReasonCode::TopicNameInvalid, at: None, what: what.to_owned() }
+}
+
+impl Shard {
+    /// Reads the intent off a message and judges its topic.
+    pub(super) fn target<'a>(
+        &self,
+        message: &Message<'a>,
+        is_allowed: fn(Intent<'_>) -> Result<(), &'static str>,
+    ) -> Result<Target<'a>, Fault> {
+        let levels_max = self.home.config.limits.topic_levels;
+        let may_carry_intent = message.mote != Ok(None) || message.topic.starts_with('$');
+        if !may_carry_intent {
+            return check_name(message.topic, levels_max).map(|()| Target::Plain(message.topic)).map_err(bad);
+        }
+        let (prefix, topic) = match parse_prefix(message.topic) {
+            Parsed::Plain(topic) => (None, topic),
+            Parsed::Intent(intent, topic) => (Some(intent), topic),
+            Parsed::Bad(what) => return Err(bad(what)),
+        };
+        let property = message.mote.map_err(bad)?.map_or(Ok(None), parse_property).map_err(bad)?;
+        let is_reserved = ["$error", "$conflict", "$SYS"].contains(&topic.split('/').next().unwrap_or_default());
+        let reserved = || Fault { code: ReasonCode::NotAuthorized, ..bad("only the broker publishes there") };
+        let Some(intent) = combine(prefix, property).map_err(bad)? else {
+            check_name(topic, levels_max).map_err(bad)?;
+            return if is_reserved { Err(reserved()) } else { Ok(Target::Plain(topic)) };
+        };
+        if is_reserved {
+            return Err(reserved());
+        }
+        is_allowed(intent).map_err(bad)?;
+        self.asked(message, intent, topic).map(Target::Asked)
+    }
+
+    /// A publish with a verb, judged but for its payload.
+    fn asked<'a>(&self, message: &Message<'a>, intent: Intent<'a>, topic: &'a str) -> Result<Asked<'a>, Fault> {
+        let Intent { verb, options } = intent;
+        let levels_max = self.home.config.limits.topic_levels;
+        if matches!(verb, Verb::Get | Verb::Set) || !options.is_empty() {
+            let code = ReasonCode::ImplementationSpecificError;
+            return Err(Fault { code, ..bad("this broker does not know that verb or option yet") });
+        }
+        let filter = match verb {
+            Verb::Put => {
+                check_name(topic, levels_max).map_err(bad)?;
+                topic.to_owned()
+            }
+            _ => filter_of_pattern(topic, verb == Verb::Tree),
+        };
+        if verb == Verb::Set {
+            check_filter(&filter, levels_max).map_err(bad)?;
+        }
+        let condition = options.condition();
+        let (replace, id) = (options.has("replace"), options.value("id"));
+        let asked = Asked { verb, topic, filter, condition, replace, id };
+        if condition != Condition::Always && !message.retain {
+            return Err(bad("a condition needs RETAIN 1"));
+        }
+        if asked.needs_one_group() && !self.is_one_object(&asked) {
+            return Err(bad("spans groups"));
+        }
+        Ok(asked)
+    }
+
+    /// Whether what a publish is about lies in one group: its rows and, where there is a condition, the object that it
+    /// is about.
+    fn is_one_object(&self, asked: &Asked<'_>) -> bool {
+        let is_one = |filter: &str| self.roots.group_of_filter(filter).is_some();
+        let stem = crate::topic::stem(&asked.filter);
+        let object_is_one = || !stem.is_empty() && is_one(&format!("{stem}/#"));
+        is_one(&asked.filter) && (asked.condition == Condition::Always || object_is_one())
+    }
+
+    /// The owners that have rows of it.
+    pub(super) fn owners_of(&self, asked: &Asked<'_>) -> Owners {
+        match asked.verb {
+            Verb::Put => Owners::One(self.roots.owner(asked.topic)),
+            _ => self.roots.owners_of_filter(&asked.filter),
+        }
+    }
+
+    /// The syntax of a will's intent and topic, judged at CONNECT.
+    pub(super) fn judge_will(&self, will: &wire::Will<'_>) -> Result<(), (ReasonCode, &'static str)> {
+        if will.retain && !self.home.config.retain_available {
+            return Err((ReasonCode::RetainNotSupported, "a retained Will, but Retain Available is 0")); // [MQTT-3.2.2-13]
+        }
+        let bad_topic = |_| (ReasonCode::TopicNameInvalid, "the Will has a bad topic or intent");
+        if let Target::Plain(_) = self.target(&message_of_will(will), allowed_on_will).map_err(bad_topic)? {
+            let bad_format = |_| (ReasonCode::PayloadFormatInvalid, "the Will is said to be UTF-8 and is not");
+            judge_format(will.properties, will.payload).map_err(bad_format)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the topic of a will is no Topic Name and asks for none of the extras either.
+    pub(super) fn has_no_topic(will: &wire::Will<'_>) -> bool {
+        will.has_wildcard() && !carries_intent(&message_of_will(will))
+    }
+}
+
+fn message_of_will<'a>(will: &wire::Will<'a>) -> Message<'a> {
+    let mote = find_property(will.properties.user_properties());
+    Message { topic: will.topic, payload: will.payload, retain: will.retain, mote, is_text: false }
+}
+
+/// Payload Format Indicator 1 says that the payload is UTF-8, MQTT 5 section 3.3.2.3.2.
+pub(super) fn judge_format(properties: Properties<'_>, payload: &[u8]) -> Result<(), Fault> {
+    if properties.payload_format_indicator() != Some(1) {
+        return Ok(());
+    }
+    let Err(error) = std::str::from_utf8(payload) else { return Ok(()) };
+    let (at, what) = (Some(error.valid_up_to()), "Payload Format Indicator 1, but the payload is not UTF-8".to_owned());
+    Err(Fault { code: ReasonCode::PayloadFormatInvalid, at, what })
+}
+
+/// Whether the message asks for one of the extras, rightly or wrongly: then its topic may be a pattern.
+pub(super) fn carries_intent(message: &Message<'_>) -> bool {
+    message.mote != Ok(None) || !matches!(parse_prefix(message.topic), Parsed::Plain(_))
+}
+
+/// Most have no properties to be looked through.
+pub(super) fn message_of<'a>(publish: &Publish<'a>) -> Message<'a> {
+    let Publish { topic, payload, properties, retain, .. } = *publish;
+    if properties.is_empty() {
+        return Message { topic, payload, retain, mote: Ok(None), is_text: false };
+    }
+    let is_text = properties.content_type().is_some_and(|content| content.starts_with("text/"));
+    Message { topic, payload, retain, mote: find_property(properties.user_properties()), is_text }
+}

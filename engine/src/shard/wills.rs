@@ -1,0 +1,60 @@
+//! Wills that are due: published as their clients asked, with nobody left to be told.
+
+use super::Shard;
+use super::asked::Message;
+use super::outbox::Outbox;
+use super::publish::expires_at_ms;
+use crate::clock::Now;
+use crate::dialect::allowed_on_will;
+use crate::key::{Client, Span};
+use crate::row::batch::Packet;
+use crate::session::will::Will;
+use crate::wire::Properties;
+
+impl Shard {
+    /// Publishes the wills that are due, as far as their owners have room.
+    pub(super) fn publish_wills(&mut self, now: Now, out: &mut Outbox) {
+        while let Some(due) = self.wills.pop_front() {
+            if self.is_stopping {
+                continue;
+            }
+            let will = &due.will;
+            let properties = Properties::from_encoded(&will.properties);
+            let retain = will.retain;
+            let message = Message {
+                topic: &will.topic,
+                payload: &will.payload,
+                retain,
+                mote: Ok(will.intent.as_deref()),
+                is_text: properties.content_type().is_some_and(|content| content.starts_with("text/")),
+            };
+            let target = self.target(&message, allowed_on_will);
+            if !self.has_room(&target, will.retain, out) {
+                return self.wills.push_front(due);
+            }
+            let mut packet = will_packet(due.client, will, now);
+            // A will that cannot be spread has nobody left to be told.
+            if target.and_then(|target| self.spread(&target, &message, properties, &mut packet)).is_ok() {
+                self.send_scratch(now, packet, |_, _| (0, 0), out);
+            }
+        }
+    }
+}
+
+fn will_packet(publisher: Client, will: &Will, now: Now) -> Packet {
+    Packet {
+        publisher,
+        ticket: 0,
+        // [MQTT-3.1.2-14] [MQTT-3.1.2-15] [3.1.1: MQTT-3.1.2-16] [3.1.1: MQTT-3.1.2-17]
+        qos: will.qos,
+        retain: will.retain,
+        wants_verdict: false,
+        named: Span::EMPTY,
+        publish: 0,
+        properties: Span::EMPTY,
+        expires_at_ms: expires_at_ms(now, will.expiry_s),
+        first_row: 0,
+        row_count: 0,
+        ask: Packet::NO_ASK,
+    }
+}
