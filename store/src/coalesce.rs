@@ -60,6 +60,7 @@ impl Coalesced {
                 }
                 Change::Reserve { group, bound } => self.number(group, 0, bound),
                 Change::Used { group, last } => self.number(group, last, 0),
+                Change::Outcome { .. } | Change::Forgotten { .. } => {}
                 Change::Keep { key, .. } | Change::Forget { key } => {
                     self.records.insert(key, place);
                 }
@@ -151,7 +152,11 @@ fn group_of(change: Change) -> Option<GroupId> {
         | Change::Delete { group, .. }
         | Change::Reserve { group, .. }
         | Change::Used { group, .. } => Some(group),
-        Change::Keep { .. } | Change::Forget { .. } | Change::End { .. } => None,
+        Change::Outcome { .. }
+        | Change::Forgotten { .. }
+        | Change::Keep { .. }
+        | Change::Forget { .. }
+        | Change::End { .. } => None,
     }
 }
 

@@ -28,6 +28,19 @@ impl Kept<'_> {
     }
 }
 
+/// The outcome of a publish with option `id`. Keys are hashes under the seed of the store (`batch::Once`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    pub key: u128,
+    pub payload: u128,
+    /// Of what it changed; 0: nothing that is retained.
+    pub version: u64,
+    /// Anybody was subscribed.
+    pub matched: bool,
+    /// When it was applied.
+    pub wall_ms: u64,
+}
+
 /// One change; spans point into [`Changes::bytes`].
 #[derive(Clone, Copy, Debug)]
 pub enum Change {
@@ -47,6 +60,10 @@ pub enum Change {
     Reserve { group: GroupId, bound: u64 },
     /// The numbers of `group` up to `last` were used, some for rows that are not kept.
     Used { group: GroupId, last: u64 },
+    /// A publish with option `id` was applied: what it is answered when it comes again.
+    Outcome { group: GroupId, outcome: Outcome },
+    /// The outcome of this key is forgotten.
+    Forgotten { group: GroupId, key: u128 },
     /// A record of a session is written.
     Keep { key: RecordKey, record: Record<Span> },
     /// A record of a session is deleted.
@@ -135,6 +152,14 @@ impl Changes {
 
     pub fn used(&mut self, group: GroupId, last: u64) {
         self.list.push(Change::Used { group, last });
+    }
+
+    pub fn outcome(&mut self, group: GroupId, outcome: Outcome) {
+        self.list.push(Change::Outcome { group, outcome });
+    }
+
+    pub fn forget_outcome(&mut self, group: GroupId, key: u128) {
+        self.list.push(Change::Forgotten { group, key });
     }
 
     /// What these changes count against `store.pending_bytes`.
