@@ -267,11 +267,12 @@ impl Client {
         packet_id
     }
 
-    pub(crate) fn unsubscribe(&mut self, filters: &[&str], out: &mut Vec<u8>) -> u16 {
+    pub(crate) fn unsubscribe(&mut self, filters: &[&str], properties: &[Property<'_>], out: &mut Vec<u8>) -> u16 {
         let packet_id = self.next_packet_id();
         let mut names = NameBuffer::new();
         filters.iter().for_each(|filter| names.push(filter));
-        let properties = Default::default();
+        let properties = buffer(properties);
+        let properties = properties.as_properties();
         let packet = Packet::Unsubscribe(Unsubscribe { packet_id, properties, filters: names.as_names() });
         wire::encode(self.version, &packet, out);
         packet_id

@@ -2,7 +2,7 @@
 //! again has the store itself, on a disk in memory.
 
 use engine::clock::Now;
-use engine::key::ShardId;
+use engine::key::{GroupId, ShardId};
 use engine::row::change::{Change, Changes};
 use engine::shard::{Numbers, Restoring, Shard};
 use engine::topic::Roots;
@@ -16,6 +16,8 @@ pub struct Twin {
     waiting: VecDeque<(ShardId, Changes)>,
     /// Rows that are durable: payload by topic.
     rows: BTreeMap<String, Vec<u8>>,
+    /// The highest version of each group that is durable.
+    versions: BTreeMap<GroupId, u64>,
     /// Nothing commits.
     pub is_stalled: bool,
     /// The store, where the world has one.
@@ -100,10 +102,12 @@ impl Twin {
     fn apply(&mut self, change: &Change, bytes: &[u8]) {
         let text = |topic: &[u8]| String::from_utf8(topic.to_vec()).expect("topics are UTF-8");
         match change {
-            Change::Put { topic, payload, .. } => {
+            Change::Put { group, topic, payload, version, .. } => {
+                self.versions.insert(*group, *version);
                 self.rows.insert(text(topic.of(bytes)), payload.of(bytes).to_vec());
             }
-            Change::Delete { topic, .. } => {
+            Change::Delete { group, topic, version, .. } => {
+                self.versions.insert(*group, *version);
                 self.rows.remove(&text(topic.of(bytes)));
             }
             _ => {}
@@ -121,6 +125,11 @@ impl Twin {
 
     pub fn rows(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.rows
+    }
+
+    /// The version of the last change of a group that is durable; 0: none yet.
+    pub fn last_version(&self, group: GroupId) -> u64 {
+        self.versions.get(&group).copied().unwrap_or(0)
     }
 
     /// Records in the store whose keys begin with a letter, where the world has one.

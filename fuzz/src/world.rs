@@ -180,7 +180,11 @@ impl World {
 
     /// Several filters in one packet. Returns the packet identifier.
     pub fn unsubscribe_all(&mut self, client: ClientId, filters: &[&str]) -> u16 {
-        self.speak(client, |client, out| client.unsubscribe(filters, out))
+        self.unsubscribe_with(client, filters, &[])
+    }
+
+    pub fn unsubscribe_with(&mut self, client: ClientId, filters: &[&str], properties: &[Property<'_>]) -> u16 {
+        self.speak(client, |client, out| client.unsubscribe(filters, properties, out))
     }
 
     /// Returns the packet identifier, 0 with QoS 0.

@@ -26,6 +26,22 @@ pub struct Row {
     pub text: bool,
 }
 
+/// What a change did to one row, for those who ask for row versions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Revision {
+    /// The number of the change; 0: nothing that is retained changed.
+    pub version: u64,
+    /// The row's version before it; 0: it did not exist.
+    pub before: u64,
+    /// The row is deleted since its Message Expiry Interval has passed.
+    pub expired: bool,
+}
+
+impl Revision {
+    /// The row is an event, or deleted what did not exist.
+    pub const NONE: Revision = Revision { version: 0, before: 0, expired: false };
+}
+
 /// What the rows of one packet share.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet {

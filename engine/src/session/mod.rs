@@ -92,6 +92,8 @@ pub struct Wish {
     pub qos: QoS,
     pub no_local: bool,
     pub retain_as_published: bool,
+    /// Deliveries are to say which version the row has.
+    pub versions: bool,
     /// 0: none.
     pub subscription_id: u32,
 }

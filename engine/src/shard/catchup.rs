@@ -132,14 +132,15 @@ impl Subtree {
         let Phase::Walking { walk: stand, .. } = &mut open.phase else { return true };
         // One parcel for rows and item: asked for again it may be another, when these rows have filled this one.
         let down = homes.down_to(home);
-        let first = down.batch.packets.len() as u32;
+        let (first, first_version) = (down.batch.packets.len() as u32, down.versions.len() as u32);
         let mut slice = Slice::new(WALK_BYTES_PER_TURN_MAX);
         let done = self.retained.walk(&self.interner, &open.filter, stand, WALK_ROWS_PER_TURN_MAX, |kept| {
             copy_kept(&mut down.batch, kept);
+            down.versions.push(kept.version);
             slice.add(kept.payload.len() + kept.topic.len(), kept.qos)
         });
         let count = slice.rows as u32;
-        down.items.push(DownItem::Rows { walk, first, count, done });
+        down.items.push(DownItem::Rows { walk, first, count, first_version, done });
         done
     }
 

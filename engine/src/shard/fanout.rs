@@ -3,8 +3,9 @@
 use super::home::{Home, takes_more, with_way};
 use super::outbox::Outbox;
 use crate::clock::Now;
+use crate::dialect::is_forged;
 use crate::key::{Client, FilterHandle, SessionKey};
-use crate::row::batch::{Row, View};
+use crate::row::batch::{Revision, Row, View};
 use crate::session::Wish;
 use crate::session::alias::{AliasProperty, Named, name_topic, teach};
 use crate::session::deliver::{deliver, is_expired, remaining_expiry_s};
@@ -13,9 +14,11 @@ use crate::session::lasting::Place;
 use crate::session::message::{Message, MessageKey};
 use crate::session::queue::Queued;
 use crate::session::share::ShareOf;
-use crate::wire::{PublishHead, QoS, ReasonCode, Version};
+use crate::wire::{Properties, Property, PublishHead, QoS, ReasonCode, Version};
+use std::fmt::Write as _;
 
-/// A row on its way to many sessions: what is made once.
+/// A row on its way to many sessions: what is made once. Those who asked for row versions are told more than others, so
+/// theirs is another.
 pub struct Cast<'a> {
     topic: &'a str,
     payload: &'a [u8],
@@ -32,6 +35,10 @@ pub struct Cast<'a> {
     is_shared: bool,
     /// It comes from a walk, which is paced by its reader; else a reader that is slow does not get it at QoS 0.
     is_paced: bool,
+    /// It goes to those who asked for row versions, else to the others.
+    versions: bool,
+    /// The row expired: subscriptions that did not ask for versions have no part in it.
+    expired: bool,
     /// It goes to one member of a share group.
     pub share: Option<ShareOf>,
 }
@@ -50,6 +57,8 @@ impl<'a> Cast<'a> {
             encoded: [None; 2],
             is_shared: false,
             is_paced: false,
+            versions: false,
+            expired: false,
             share: None,
         }
     }
@@ -73,30 +82,68 @@ impl<'a> Cast<'a> {
 impl Home {
     /// Delivers a row to the plain subscribers of `handles`: one copy per session, at the highest QoS that its
     /// matching subscriptions were granted, with all their identifiers [MQTT-3.3.4-2], [MQTT-3.3.4-3].
-    pub fn deliver_row(&mut self, now: Now, view: &View<'_>, row: &Row, handles: &[FilterHandle], out: &mut Outbox) {
-        let mut cast = Cast::new(view, row);
+    pub fn deliver_row(
+        &mut self,
+        now: Now,
+        view: &View<'_>,
+        (row, revision): (&Row, Revision),
+        handles: &[FilterHandle],
+        out: &mut Outbox,
+    ) {
+        let cast = Cast::new(view, row);
         self.encoded.clear();
         if is_expired(cast.expires_at_ms, now) {
             self.stats.expired_dropped += 1;
             return;
         }
-        if let [handle] = handles {
-            self.deliver_to_all(now, &mut cast, *handle, out);
-        } else {
-            self.deliver_overlapping(now, &mut cast, handles, out);
-        }
-        if let Some(message) = cast.message {
-            self.messages.drop_unheld(message);
+        let others = revision.expired || self.deliver_cast(now, cast, handles, out);
+        if others {
+            self.deliver_versions(now, view, (row, revision), handles, out);
         }
     }
 
-    fn deliver_to_all(&mut self, now: Now, cast: &mut Cast<'_>, handle: FilterHandle, out: &mut Outbox) {
+    /// The same to those of the subscribers who asked for row versions. They alone learn of a row that expired.
+    #[cold]
+    fn deliver_versions(
+        &mut self,
+        now: Now,
+        view: &View<'_>,
+        (row, revision): (&Row, Revision),
+        handles: &[FilterHandle],
+        out: &mut Outbox,
+    ) {
+        let mut properties = std::mem::take(&mut self.properties);
+        describe(revision, view.properties(), &mut self.words, &mut properties);
+        let cast = Cast { properties: &properties, versions: true, expired: revision.expired, ..Cast::new(view, row) };
+        self.deliver_cast(now, cast, handles, out);
+        self.properties = properties;
+    }
+
+    /// Returns whether there are subscribers whose cast is another.
+    fn deliver_cast(&mut self, now: Now, mut cast: Cast<'_>, handles: &[FilterHandle], out: &mut Outbox) -> bool {
+        let others = if let [handle] = handles {
+            self.deliver_to_all(now, &mut cast, *handle, out)
+        } else {
+            self.deliver_overlapping(now, &mut cast, handles, out)
+        };
+        if let Some(message) = cast.message {
+            self.messages.drop_unheld(message);
+        }
+        others
+    }
+
+    fn deliver_to_all(&mut self, now: Now, cast: &mut Cast<'_>, handle: FilterHandle, out: &mut Outbox) -> bool {
         let subscribers = std::mem::take(&mut self.filters.slot_mut(handle).subscribers);
         cast.is_shared = subscribers.len() > 1;
+        let mut others = false;
         for subscriber in &subscribers {
             let wish = &subscriber.wish;
             if wish.no_local && self.is_publisher(cast, subscriber.session) {
                 continue; // [MQTT-3.8.3-3]
+            }
+            if wish.versions != cast.versions {
+                others = true;
+                continue;
             }
             let ids = std::slice::from_ref(&wish.subscription_id);
             let ids = if wish.subscription_id == 0 { &[] } else { ids };
@@ -105,15 +152,23 @@ impl Home {
             self.deliver_one(now, cast, subscriber.session, wish.qos, retain, ids, out);
         }
         self.filters.slot_mut(handle).subscribers = subscribers;
+        others
     }
 
-    fn deliver_overlapping(&mut self, now: Now, cast: &mut Cast<'_>, handles: &[FilterHandle], out: &mut Outbox) {
+    fn deliver_overlapping(
+        &mut self,
+        now: Now,
+        cast: &mut Cast<'_>,
+        handles: &[FilterHandle],
+        out: &mut Outbox,
+    ) -> bool {
         self.serial += 1;
         let mut readers: Vec<(SessionKey, Wish, Ids)> = Vec::new();
         for handle in handles {
             for subscriber in &self.filters.slot(*handle).subscribers {
                 let wish = subscriber.wish;
-                if wish.no_local && self.is_publisher(cast, subscriber.session) {
+                let is_own = wish.no_local && self.is_publisher(cast, subscriber.session);
+                if is_own || cast.expired && !wish.versions {
                     continue;
                 }
                 let Some(session) = self.sessions.get_mut(subscriber.session) else { continue };
@@ -125,14 +180,21 @@ impl Home {
                 // [MQTT-3.3.4-2] [3.1.1: MQTT-3.3.5-1], [MQTT-3.3.4-4]
                 joint.qos = joint.qos.max(wish.qos);
                 joint.retain_as_published |= wish.retain_as_published;
+                joint.versions |= wish.versions;
                 ids.extend((wish.subscription_id != 0).then_some(wish.subscription_id));
             }
         }
         cast.is_shared = readers.len() > 1;
+        let mut others = false;
         for (session, wish, ids) in &readers {
+            if wish.versions != cast.versions {
+                others = true;
+                continue;
+            }
             let retain = wish.retain_as_published && cast.retain;
             self.deliver_one(now, cast, *session, wish.qos, retain, ids, out);
         }
+        others
     }
 
     fn is_publisher(&self, cast: &Cast<'_>, session: SessionKey) -> bool {
@@ -240,12 +302,24 @@ impl Home {
         &mut self,
         now: Now,
         view: &View<'_>,
+        version: u64,
         reader: (SessionKey, FilterHandle),
         out: &mut Outbox,
     ) {
         let (session, handle) = reader;
         let Some(wish) = self.wish_of(session, handle) else { return };
+        let mut properties = std::mem::take(&mut self.properties);
         let mut cast = Cast { is_paced: true, ..Cast::new(view, &view.rows[0]) };
+        if wish.versions {
+            let revision = Revision { version, before: 0, expired: false };
+            describe(revision, view.properties(), &mut self.words, &mut properties);
+            cast.properties = &properties;
+        }
+        self.deliver_kept(now, cast, (session, wish), out);
+        self.properties = properties;
+    }
+
+    fn deliver_kept(&mut self, now: Now, mut cast: Cast<'_>, (session, wish): (SessionKey, Wish), out: &mut Outbox) {
         if is_expired(cast.expires_at_ms, now) {
             return;
         }
@@ -263,6 +337,22 @@ impl Home {
         let at = self.sessions.get(session)?.subscriptions.find(handle)?;
         Some(self.filters.slot(handle).subscribers[at.position as usize].wish)
     }
+}
+
+/// Writes the properties of a row for who asked for its version over `properties`, encoded: what the change did, then
+/// those of its publisher, but for words that only the broker may say.
+fn describe(revision: Revision, forwarded: &[u8], words: &mut String, properties: &mut Vec<u8>) {
+    properties.clear();
+    let Revision { version, before, expired } = revision;
+    if version != 0 {
+        words.clear();
+        // Writing to a String cannot fail.
+        let _ = write!(words, "row;ver={version};prev={before}");
+        words.push_str(if expired { ";expired" } else { "" });
+        Property::UserProperty("mote", words).encode(properties);
+    }
+    let is_forgery = |name: &str, value: &str| name == "mote" && is_forged(value);
+    Properties::from_encoded(forwarded).forwarded(properties, is_forgery);
 }
 
 #[cfg(test)]

@@ -59,10 +59,10 @@ impl Shard {
     pub(super) fn take_down_items(&mut self, now: Now, from: ShardId, parcel: &Down, out: &mut Outbox) {
         for item in &parcel.items {
             match *item {
-                DownItem::Deliver { source, packet, row, first, count } => {
+                DownItem::Deliver { source, packet, row, first, count, revision } => {
                     let view = parcel.source(source).view(packet);
                     let handles = &parcel.handles[first as usize..(first + count) as usize];
-                    self.home.deliver_row(now, &view, &view.rows[row as usize], handles, out);
+                    self.home.deliver_row(now, &view, (&view.rows[row as usize], revision), handles, out);
                 }
                 DownItem::Share { source, packet, row, offer } => {
                     let view = parcel.source(source).view(packet);
@@ -72,8 +72,8 @@ impl Shard {
                 DownItem::Frame(frame) => {
                     self.home.on_frame(now, from, &frame, frame.body.of(&parcel.batch.bytes), out);
                 }
-                DownItem::Rows { walk, first, count, done } => {
-                    self.retained_slice(now, walk, parcel, first..first + count, done, out);
+                DownItem::Rows { walk, first, count, first_version, done } => {
+                    self.retained_slice(now, walk, parcel, (first..first + count, first_version), done, out);
                 }
                 DownItem::Part(part) => {
                     self.home.on_part(now, &part, part.frame.body.of(&parcel.batch.bytes), out);
@@ -110,13 +110,14 @@ impl Shard {
         now: Now,
         walk: u32,
         parcel: &Down,
-        packets: std::ops::Range<u32>,
+        (packets, first_version): (std::ops::Range<u32>, u32),
         done: bool,
         out: &mut Outbox,
     ) {
         let Some(reader) = self.home.readers.get(&walk).copied() else { return };
-        for packet in packets {
-            self.home.deliver_retained(now, &parcel.batch.view(packet), (reader.session, reader.handle), out);
+        for (packet, version) in packets.zip(&parcel.versions[first_version as usize..]) {
+            let view = parcel.batch.view(packet);
+            self.home.deliver_retained(now, &view, *version, (reader.session, reader.handle), out);
         }
         if !done {
             return self.home.ask_for_next_slice(walk, out);

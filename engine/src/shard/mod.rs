@@ -56,7 +56,7 @@ use crate::clock::Now;
 use crate::config::{Config, Durability, Tombstones};
 use crate::key::{ConnId, FilterHandle, GroupId, SessionKey, ShardId};
 use crate::limits::TIMER_BURST_MAX;
-use crate::row::batch::{Batch, Row, View};
+use crate::row::batch::{Batch, Revision, Row, View};
 use crate::row::change::Kept;
 use crate::session::deliver::send_pubrels;
 use crate::stats::Stats;
@@ -110,8 +110,8 @@ struct Reach<'a> {
 }
 
 impl Homes for Reach<'_> {
-    fn deliver_here(&mut self, view: &View<'_>, row: &Row, handles: &[FilterHandle]) {
-        self.home.deliver_row(self.now, view, row, handles, self.out);
+    fn deliver_here(&mut self, view: &View<'_>, row: &Row, revision: Revision, handles: &[FilterHandle]) {
+        self.home.deliver_row(self.now, view, (row, revision), handles, self.out);
     }
 
     fn offer_here(&mut self, view: &View<'_>, row: &Row, offer: Offer) -> bool {

@@ -2,7 +2,7 @@
 
 use super::sys::Report;
 use crate::key::{Client, FilterHandle, SessionKey, Span};
-use crate::row::batch::Batch;
+use crate::row::batch::{Batch, Revision};
 pub use crate::session::verdict::{Refusal, Verdict};
 pub use crate::topic::share::Counts;
 pub use crate::topic::{Kind, Owners};
@@ -110,6 +110,8 @@ pub struct Down {
     pub sources: SmallVec<[Arc<Batch>; 2]>,
     /// Handles of `Deliver` items, and rows of them.
     pub handles: Vec<FilterHandle>,
+    /// Of the rows of `Rows` items.
+    pub versions: Vec<u64>,
 }
 
 impl Down {
@@ -118,6 +120,7 @@ impl Down {
         self.batch.clear();
         self.sources.clear();
         self.handles.clear();
+        self.versions.clear();
     }
 
     pub fn bytes_len(&self) -> usize {
@@ -157,6 +160,7 @@ pub enum DownItem {
         row: u32,
         first: u32,
         count: u32,
+        revision: Revision,
     },
     /// Row `row` of packet `packet` goes to one member of a share group; it goes back where that cannot be.
     Share {
@@ -171,11 +175,13 @@ pub enum DownItem {
     },
     /// A frame for all merged subscribers of `handle` that stand where the owner stands.
     Frame(Frame),
-    /// A slice of a plain walk: the rows of packets `first..first+count` of the parcel's own batch.
+    /// A slice of a plain walk: the rows of packets `first..first+count` of the parcel's own batch. Their versions stand
+    /// in `versions`, from `first_version` on.
     Rows {
         walk: u32,
         first: u32,
         count: u32,
+        first_version: u32,
         done: bool,
     },
     Part(Part),

@@ -29,8 +29,17 @@ struct Asked<'a> {
     /// A snapshot first.
     sync: bool,
     options: ReaderOptions,
+    /// Plain: deliveries say which version the row has.
+    versions: bool,
     /// What topics are to match; of a share group the filter behind its name.
     matches: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    fn plain(filter: &'a str) -> Asked<'a> {
+        let options = ReaderOptions::default();
+        Asked { filter, kind: Kind::Plain, sync: false, options, versions: false, matches: filter }
+    }
 }
 
 /// Why a filter is refused: what its code says instead of the granted QoS [MQTT-3.8.4-7].
@@ -119,8 +128,12 @@ impl Shard {
         mote: Result<Option<&'a str>, &'static str>,
     ) -> Result<Asked<'a>, Refusal> {
         let asked = read_filter(text, mote, self.home.config.limits.topic_levels)?;
+        let session = self.home.sessions.get(key);
+        if asked.versions && session.is_some_and(|session| !session.version.is_v5()) {
+            return Err((ReasonCode::TopicFilterInvalid, "versions of rows are told in user properties of MQTT 5"));
+        }
         let has_it = self.find_subscription(key, asked.filter, asked.kind).is_some();
-        let count = self.home.sessions.get(key).map_or(0, |session| session.subscriptions.len());
+        let count = session.map_or(0, |session| session.subscriptions.len());
         if !has_it && count >= self.home.config.limits.subscriptions {
             return Err((ReasonCode::QuotaExceeded, "too many subscriptions"));
         }
@@ -161,7 +174,7 @@ impl Shard {
         ticket: u32,
     ) -> Made {
         let SubscriptionOptions { qos, no_local, retain_as_published, retain_handling } = options;
-        let wish = Wish { qos, no_local, retain_as_published, subscription_id };
+        let wish = Wish { qos, no_local, retain_as_published, versions: asked.versions, subscription_id };
         let existing = self.find_subscription(key, asked.filter, asked.kind);
         let owners = self.roots.owners_of_filter(asked.matches);
         let number = self.roots.number_of_filter(asked.filter, asked.kind);
@@ -318,10 +331,7 @@ fn read_filter<'a>(
             };
             let property = mote.map_err(invalid)?.map_or(Ok(None), parse_property).map_err(invalid)?;
             match combine(prefix, property).map_err(invalid)? {
-                None => {
-                    let options = ReaderOptions::default();
-                    Asked { filter, kind: Kind::Plain, sync: false, options, matches: filter }
-                }
+                None => Asked::plain(filter),
                 Some(intent) => judge_intent(intent, filter)?,
             }
         }
@@ -339,8 +349,7 @@ fn judge_share<'a>(
     if is_shared_intent(text) || mote != Ok(None) {
         return Err((ReasonCode::SharedSubscriptionsNotSupported, "a shared subscription carries no intent"));
     }
-    let options = ReaderOptions::default();
-    Ok(Asked { filter: text, kind: Kind::Shared, sync: false, options, matches: filter })
+    Ok(Asked { kind: Kind::Shared, matches: filter, ..Asked::plain(text) })
 }
 
 impl Shard {
@@ -373,13 +382,14 @@ fn judge_intent<'a>(intent: Intent<'_>, filter: &'a str) -> Result<Asked<'a>, Re
     let sync = match intent.verb {
         Verb::Tree => false,
         Verb::Sync => true,
-        Verb::Rows | Verb::Put | Verb::Set | Verb::Get => return Err(NOT_YET),
+        Verb::Rows => return Ok(Asked { versions: true, ..Asked::plain(filter) }),
+        Verb::Put | Verb::Set | Verb::Get => return Err(NOT_YET),
     };
     if intent.options.iter().any(|(name, _)| !matches!(name, "topic" | "interval" | "state")) {
         return Err(NOT_YET);
     }
     let options = ReaderOptions::of(intent.options);
-    Ok(Asked { filter, kind: Kind::Merged, sync, options, matches: filter })
+    Ok(Asked { kind: Kind::Merged, sync, options, ..Asked::plain(filter) })
 }
 
 const NOT_YET: Refusal = (ReasonCode::ImplementationSpecificError, "this broker does not know that verb or option yet");

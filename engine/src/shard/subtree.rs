@@ -9,7 +9,7 @@ use crate::clock::Now;
 use crate::config::Tombstones;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
 use crate::limits::{GROUPS, MATCHED_ROWS_MAX, TOMBSTONES_TRIMMED_PER_CHANGE, VERSION_RESERVE, VERSION_RESERVE_LOW};
-use crate::row::batch::{Batch, Packet, Row, View};
+use crate::row::batch::{Batch, Packet, Revision, Row, View};
 use crate::row::change::{Join, Kept};
 use crate::row::merge::Merge;
 use crate::row::retained::Retained;
@@ -58,9 +58,12 @@ pub struct Subtree {
     /// Merged filters of the batch at hand, with the rows that they match.
     touched: Vec<(FilterId, u32)>,
     handles: Vec<FilterHandle>,
-    /// Rows of the batch at hand that deleted what did not exist, in their order.
-    without_effect: Vec<u32>,
+    /// Of the retained batch at hand: the version of each row before it; `NO_EFFECT`: it deleted what did not exist.
+    befores: Vec<u64>,
 }
+
+/// In place of a version: the row changed nothing.
+const NO_EFFECT: u64 = u64::MAX;
 
 /// Where a batch lies that is being applied.
 pub enum Origin<'a> {
@@ -73,7 +76,7 @@ pub enum Origin<'a> {
 /// How the owner reaches homes, its own included.
 pub trait Homes {
     /// A row goes to the plain subscribers of these handles at the owner's own home.
-    fn deliver_here(&mut self, view: &View<'_>, row: &Row, handles: &[FilterHandle]);
+    fn deliver_here(&mut self, view: &View<'_>, row: &Row, revision: Revision, handles: &[FilterHandle]);
     /// A row for one member of a share group at the owner's own home. False: there is none for it.
     fn offer_here(&mut self, view: &View<'_>, row: &Row, offer: Offer) -> bool;
     /// The open parcel to a home.
@@ -113,7 +116,7 @@ impl Subtree {
             matched_ends: Vec::new(),
             touched: Vec::new(),
             handles: Vec::new(),
-            without_effect: Vec::new(),
+            befores: Vec::new(),
         }
     }
 
@@ -126,7 +129,7 @@ impl Subtree {
         roots: &Roots,
         homes: &mut impl Homes,
     ) -> Verdict {
-        self.without_effect.clear();
+        self.befores.clear();
         self.touched_homes = 0;
         if view.packet.retain && !self.takes(&view) {
             return Verdict::refused(Refusal::Quota);
@@ -165,7 +168,7 @@ impl Subtree {
     /// Applies rows of the broker itself, all of one group: shown and retained as any others, never written, gone with
     /// the process. Their number is one of the group's; `unwritten_numbers` says so at the end.
     pub fn apply_unwritten(&mut self, view: View<'_>, roots: &Roots, homes: &mut impl Homes) {
-        self.without_effect.clear();
+        self.befores.clear();
         let group = roots.group(view.topic(&view.rows[0]));
         let version = self.next_version(group, homes.outbox());
         self.position += 1;
@@ -174,6 +177,7 @@ impl Subtree {
             let kept = kept_row(&view, row, version);
             let written = self.retained.put(&mut self.interner, group, kept, self.position);
             self.unwritten += usize::from(written.previous_version.is_none());
+            self.befores.push(written.previous_version.unwrap_or(0));
         }
         self.unwritten_bytes = self.retained.cost_bytes() - written_bytes;
         self.pass_on(&view, &Origin::Local, Some((group, version)), roots, homes);
@@ -198,11 +202,10 @@ impl Subtree {
         let group = roots.group(view.topic(&view.rows[0]));
         let version = self.next_version(group, out);
         self.position += 1;
-        for (index, row) in view.rows.iter().enumerate() {
+        for row in view.rows {
             debug_assert_eq!(roots.group(view.topic(row)), group, "one packet here, one group");
-            if !self.keep_row(now, view, row, group, version, out) {
-                self.without_effect.push(index as u32);
-            }
+            let before = self.keep_row(now, view, row, group, version, out);
+            self.befores.push(before);
         }
         out.changes.advance();
         self.trim(now, 2 * view.rows.len() + TOMBSTONES_TRIMMED_PER_CHANGE);
@@ -218,8 +221,8 @@ impl Subtree {
     }
 
     /// What is empty clears [MQTT-3.3.1-6] [3.1.1: MQTT-3.3.1-10]. Keeps what is not empty [MQTT-3.3.1-5]
-    /// [3.1.1: MQTT-3.3.1-5] [3.1.1: MQTT-3.3.1-7], which belongs to no session [3.1.1: MQTT-3.1.2-7]. Whether the row
-    /// changed anything.
+    /// [3.1.1: MQTT-3.3.1-5] [3.1.1: MQTT-3.3.1-7], which belongs to no session [3.1.1: MQTT-3.1.2-7]. Returns the
+    /// version of the row before, or `NO_EFFECT`.
     fn keep_row(
         &mut self,
         now: Now,
@@ -228,7 +231,7 @@ impl Subtree {
         group: GroupId,
         version: u64,
         out: &mut Outbox,
-    ) -> bool {
+    ) -> u64 {
         let topic = view.topic(row);
         if row.payload.is_empty() {
             // Empty: cleared and not kept [MQTT-3.3.1-7] [3.1.1: MQTT-3.3.1-11].
@@ -236,12 +239,12 @@ impl Subtree {
             if removed.is_some() {
                 out.changes.delete(group, topic, version, now.wall_ms);
             }
-            return removed.is_some();
+            return removed.unwrap_or(NO_EFFECT);
         }
         let kept = kept_row(view, row, version);
-        self.retained.put(&mut self.interner, group, kept, self.position);
+        let written = self.retained.put(&mut self.interner, group, kept, self.position);
         out.changes.put(group, kept);
-        true
+        written.previous_version.unwrap_or(0)
     }
 
     /// The next number of a group; reserves further ones ahead of their use.
@@ -283,7 +286,8 @@ impl Subtree {
             for (at, (row, end)) in rows.iter().zip(&ends).enumerate() {
                 if *end > start {
                     let index = (chunk * MATCHED_ROWS_MAX + at) as u32;
-                    self.pass_row(view, origin, row, index, &matched[start..*end], homes);
+                    let revision = self.revision_of(index, changed);
+                    self.pass_row(view, origin, (row, index, revision), &matched[start..*end], homes);
                 }
                 start = *end;
             }
@@ -300,12 +304,20 @@ impl Subtree {
         any
     }
 
+    /// What the change did to a row of the batch at hand.
+    fn revision_of(&self, index: u32, changed: Option<(GroupId, u64)>) -> Revision {
+        let Some((_, version)) = changed else { return Revision::NONE };
+        match self.befores[index as usize] {
+            NO_EFFECT => Revision::NONE,
+            before => Revision { version, before, expired: false },
+        }
+    }
+
     fn pass_row(
         &mut self,
         view: &View<'_>,
         origin: &Origin<'_>,
-        row: &Row,
-        index: u32,
+        (row, index, revision): (&Row, u32, Revision),
         matched: &[FilterId],
         homes: &mut impl Homes,
     ) {
@@ -322,19 +334,19 @@ impl Subtree {
                 }
             }
             shared |= entry.shares.is_some();
-            if !entry.merged.is_empty() && self.without_effect.binary_search(&index).is_err() {
+            if !entry.merged.is_empty() && self.befores.get(index as usize) != Some(&NO_EFFECT) {
                 self.touched.push((*id, index));
             }
         }
         if !here.is_empty() {
             self.touched_homes |= 1 << self.me.index();
-            homes.deliver_here(view, row, &here);
+            homes.deliver_here(view, row, revision, &here);
         }
         self.handles = here;
         if others {
-            self.pass_to_other_homes(view, origin, row, index, matched, homes);
+            self.pass_to_other_homes(view, origin, (row, index, revision), matched, homes);
         }
-        if shared {
+        if shared && !revision.expired {
             self.pass_to_shares(view, origin, row, index, matched, homes);
         }
     }
@@ -344,8 +356,7 @@ impl Subtree {
         &mut self,
         view: &View<'_>,
         origin: &Origin<'_>,
-        row: &Row,
-        index: u32,
+        (row, index, revision): (&Row, u32, Revision),
         matched: &[FilterId],
         homes: &mut impl Homes,
     ) {
@@ -365,7 +376,7 @@ impl Subtree {
                 Origin::Parcel(batch, packet) => (down.share(batch), *packet, index),
                 Origin::Local => (Source::Own, down.batch.copy_rows(*view, std::iter::once(*row)), 0),
             };
-            down.items.push(DownItem::Deliver { source, packet, row, first, count });
+            down.items.push(DownItem::Deliver { source, packet, row, first, count, revision });
         }
         self.touched_homes |= done;
     }
@@ -470,16 +481,17 @@ impl Subtree {
         for (topic, group) in expired {
             let version = self.next_version(group, homes.outbox());
             self.position += 1;
-            self.retained.remove(&self.interner, &topic, version, self.position, now.wall_ms);
+            let removed = self.retained.remove(&self.interner, &topic, version, self.position, now.wall_ms);
             let out = homes.outbox();
             out.changes.delete(group, &topic, version, now.wall_ms);
             out.changes.advance();
-            self.tell_merged_of_expiry(&topic, group, version, homes);
+            let revision = Revision { version, before: removed.unwrap_or(0), expired: true };
+            self.tell_of_expiry(&topic, group, revision, homes);
         }
     }
 
-    /// Merged subscribers see `null`, plain ones nothing.
-    fn tell_merged_of_expiry(&mut self, topic: &str, group: GroupId, version: u64, homes: &mut impl Homes) {
+    /// Merged subscribers see `null`, those who asked for row versions an empty payload, other plain ones nothing.
+    fn tell_of_expiry(&mut self, topic: &str, group: GroupId, revision: Revision, homes: &mut impl Homes) {
         let publisher = Client { home: self.me, session: SessionKey::NONE };
         let packet = Packet {
             publisher,
@@ -501,10 +513,9 @@ impl Subtree {
         let mut matched = Vec::new();
         self.subscriptions.matching(topic, &self.interner, &mut matched);
         self.touched.clear();
-        self.without_effect.clear();
-        let is_merged = |id: &FilterId| !self.subscriptions.entry(*id).merged.is_empty();
-        self.touched.extend(matched.iter().copied().filter(is_merged).map(|id| (id, 0)));
-        self.merge_frames(&view, (group, version), homes);
+        self.befores.clear();
+        self.pass_row(&view, &Origin::Local, (&rows[0], 0, revision), &matched, homes);
+        self.merge_frames(&view, (group, revision.version), homes);
     }
 }
 

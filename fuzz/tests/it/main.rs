@@ -18,6 +18,7 @@ mod readers;
 mod refusals;
 mod retain_bounds;
 mod retained;
+mod rows;
 mod session;
 mod share;
 mod snapshots;
