@@ -3,7 +3,7 @@
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use engine::key::GroupId;
 use engine::row::change::Kept;
-use engine::row::retained::{Catchup, Newer, Retained, Walk};
+use engine::row::retained::{Catchup, Newer, Retained, Scope, Walk};
 use engine::topic::Interner;
 use engine::wire::QoS;
 use std::hint::black_box;
@@ -143,7 +143,8 @@ fn newer(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(rows), |bencher| {
             bencher.iter(|| {
                 let (mut catchup, mut bytes) = (Catchup::new(), 0);
-                while !plot.retained.newer(&plot.interner, "t/#", since, &mut catchup, SLICE_NODES, |newer| {
+                let scope = Scope { filter: "t/#", group: None };
+                while !plot.retained.newer(&plot.interner, scope, since, &mut catchup, SLICE_NODES, |newer| {
                     bytes += match newer {
                         Newer::Row(row) => row.payload.len(),
                         Newer::Deleted { topic, .. } => topic.len(),

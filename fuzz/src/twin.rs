@@ -4,7 +4,7 @@
 use engine::clock::Now;
 use engine::key::{GroupId, ShardId};
 use engine::row::change::{Change, Changes};
-use engine::shard::{Numbers, Restoring, Shard};
+use engine::shard::{Restoring, Shard};
 use engine::topic::Roots;
 use std::collections::{BTreeMap, VecDeque};
 use store::memory::Disk;
@@ -48,8 +48,7 @@ impl Twin {
         };
         let mut opened = open(&disk, roots);
         for state in &opened.groups {
-            let numbers = Numbers { last: state.last_version, bound: state.bound };
-            shards[roots.shard_of_group(state.group).index()].restore_numbers(state.group, numbers);
+            shards[roots.shard_of_group(state.group).index()].restore_numbers(state.group, state.numbers());
         }
         let restored = opened.restore(|restored| match restored {
             Restored::Row(group, row) => shards[roots.shard_of_group(group).index()].restore(group, row),

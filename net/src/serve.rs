@@ -9,7 +9,7 @@ use engine::clock::Now;
 use engine::config::Config;
 use engine::key::{GroupId, ShardId};
 use engine::row::change::Changes;
-use engine::shard::{Input, Numbers, Outbox, Restoring, Setup, Shard};
+use engine::shard::{Input, Outbox, Restoring, Setup, Shard};
 use engine::topic::Roots;
 use std::hash::{BuildHasher, RandomState};
 use store::{Inlet, Opened, Restored, Wake, Writer};
@@ -62,8 +62,7 @@ impl Broker {
         let ids = (0..self.plan.shards as u16).map(ShardId);
         let mut shards: Vec<Shard> = ids.clone().map(|me| self.make_shard(me, roots, opened.identity.epoch)).collect();
         for state in &opened.groups {
-            let numbers = Numbers { last: state.last_version, bound: state.bound };
-            shards[roots.shard_of_group(state.group).index()].restore_numbers(state.group, numbers);
+            shards[roots.shard_of_group(state.group).index()].restore_numbers(state.group, state.numbers());
         }
         let report = opened
             .restore(|restored| match restored {

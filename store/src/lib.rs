@@ -32,10 +32,11 @@ pub mod table;
 mod tombstone;
 mod writer;
 
+pub use engine::row::numbers::Gap;
 pub use inlet::Inlet;
 pub use key::{TOPIC_KEY_BYTES_MAX, TopicHash};
 pub use lmdb::LmdbTable;
-pub use record::{Gap, GroupState};
+pub use record::GroupState;
 pub use recover::MovedAside;
 pub use regroup::Moved;
 pub use restore::{

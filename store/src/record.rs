@@ -4,15 +4,9 @@ use crate::record_generated::record as fb;
 use engine::config::Split;
 use engine::key::GroupId;
 use engine::row::change::Kept;
+use engine::row::numbers::{Gap, Numbers};
 use engine::wire::QoS;
 use flatbuffers::{FlatBufferBuilder, InvalidFlatbuffer, root};
-
-/// Numbers that an unclean end may have used and lost: those above `after`, up to `upto`. A cursor in here is void.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Gap {
-    pub after: u64,
-    pub upto: u64,
-}
 
 /// Gaps that a group remembers; beyond it the two oldest become one that covers both.
 pub const GAPS_MAX: usize = 64;
@@ -34,6 +28,12 @@ impl GroupState {
     /// A group that continues above `top`.
     pub fn above(group: GroupId, top: u64) -> GroupState {
         GroupState { group, last_version: top, bound: top, gaps: Vec::new(), forgotten: 0 }
+    }
+
+    /// As the owner of the group takes them.
+    pub fn numbers(&self) -> Numbers {
+        let GroupState { last_version: last, bound, forgotten, ref gaps, .. } = *self;
+        Numbers { last, bound, forgotten, gaps: gaps.clone() }
     }
 
     /// Everything between what was committed and what was reserved may have been shown to somebody.

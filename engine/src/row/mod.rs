@@ -10,5 +10,6 @@ pub mod graft;
 pub mod json;
 pub mod lasting;
 pub mod merge;
+pub mod numbers;
 pub mod retained;
 mod walk;

@@ -14,7 +14,7 @@ use crate::limits::{WALK_BYTES_PER_TURN_MAX, WALK_ROWS_PER_TURN_MAX};
 use crate::row::batch::{Batch, Packet, Row};
 use crate::row::change::Kept;
 use crate::row::merge::Merge;
-use crate::row::retained::{Catchup, Newer, Retained, Walk};
+use crate::row::retained::{Catchup, Newer, Retained, Scope, Walk};
 use crate::topic::{Interner, Kind, Roots, is_wildcard};
 use crate::wire::QoS;
 use foldhash::HashMap;
@@ -218,7 +218,8 @@ fn gather(
     let Phase::Newer { since, catchup } = &mut open.phase else { return true };
     while !slice.is_full() {
         let nodes = WALK_ROWS_PER_TURN_MAX;
-        let complete = retained.newer(interner, &open.filter, *since, catchup, nodes, |newer| match newer {
+        let scope = Scope { filter: &open.filter, group: open.group };
+        let complete = retained.newer(interner, scope, *since, catchup, nodes, |newer| match newer {
             Newer::Row(kept) => {
                 merge.row(kept.topic, kept.payload, kept.text, false);
                 slice.add(kept.payload.len() + kept.topic.len(), kept.qos)

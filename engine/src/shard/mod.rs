@@ -50,7 +50,6 @@ pub use home::Note;
 pub use input::Input;
 pub use outbox::Outbox;
 pub use restore::Restoring;
-pub use subtree::Numbers;
 
 use crate::clock::Now;
 use crate::config::{Config, Durability, Tombstones};
@@ -58,6 +57,7 @@ use crate::key::{ConnId, FilterHandle, GroupId, SessionKey, ShardId};
 use crate::limits::TIMER_BURST_MAX;
 use crate::row::batch::{Batch, Revision, Row, View};
 use crate::row::change::Kept;
+use crate::row::numbers::Numbers;
 use crate::session::deliver::send_pubrels;
 use crate::stats::Stats;
 use crate::topic::Roots;

@@ -37,8 +37,9 @@ pub struct Restoring<'a> {
 }
 
 impl<'a> Restoring<'a> {
-    /// `shards` are all of a broker, in order.
+    /// `shards` are all of a broker, in order. Their rows are back already.
     pub fn new(shards: &'a mut [Shard], now: Now) -> Restoring<'a> {
+        shards.iter_mut().for_each(|shard| shard.subtree.retained.sort_restored());
         Restoring {
             shards,
             now,

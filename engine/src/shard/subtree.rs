@@ -12,19 +12,11 @@ use crate::limits::{GROUPS, MATCHED_ROWS_MAX, TOMBSTONES_TRIMMED_PER_CHANGE, VER
 use crate::row::batch::{Batch, Packet, Revision, Row, View};
 use crate::row::change::{Join, Kept};
 use crate::row::merge::Merge;
+use crate::row::numbers::Numbers;
 use crate::row::retained::Retained;
 use crate::topic::{FilterId, Interner, Kind, Roots, Subscriptions, is_wildcard};
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Numbers of one group.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Numbers {
-    /// The last number given.
-    pub last: u64,
-    /// Numbers up to here are reserved in the store.
-    pub bound: u64,
-}
 
 /// See the module.
 pub struct Subtree {

@@ -318,12 +318,13 @@ fn numbers_that_it_took_are_told_to_the_writer_at_the_end() {
     use engine::clock::Now;
     use engine::key::ShardId;
     use engine::row::change::Change;
-    use engine::shard::{Input, Numbers, Outbox, Setup, Shard};
+    use engine::row::numbers::Numbers;
+    use engine::shard::{Input, Outbox, Setup, Shard};
     let config = engine::config::Config { sys: Sys { interval_s: 10 }, ..Default::default() };
     let roots = engine::topic::Roots::new([1, 2], &[], &[], 1).unwrap();
     let group = roots.group("$SYS");
     let mut shard = Shard::new(Setup { me: ShardId(0), shards: 1, config, roots, seed: 3, epoch: 1 });
-    shard.restore_numbers(group, Numbers { last: 7, bound: u64::MAX });
+    shard.restore_numbers(group, Numbers { last: 7, bound: u64::MAX, ..Numbers::default() });
     let mut out = Outbox::new(1);
     out.down_credit[0] = 1;
     for second in 0..30 {

@@ -7,11 +7,13 @@
 //! ```text
 //! tree     nodes by topic      44 bytes a node, 6 to 12 for its place in the tables
 //! record   what they hold      48 bytes a row or tombstone, and one allocation for a row's bytes
-//! order    the order of changes, a list of rows and one of tombstones
+//! order    the order of changes, for each group a list of rows and one of tombstones
 //! walk     rows of a filter, along the tree
 //! newer    what changed after a position, along the lists
+//! missed   what changed after versions of the groups, along the lists or the tree
 //! ```
 
+mod missed;
 mod newer;
 mod order;
 mod pattern;
@@ -20,13 +22,14 @@ mod slab;
 mod tree;
 mod walk;
 
-pub use newer::{Catchup, Newer};
+pub use missed::Missed;
+pub use newer::{Catchup, Newer, Scope};
 pub use walk::Walk;
 
 use crate::key::GroupId;
 use crate::row::change::Kept;
 use crate::topic::Interner;
-use order::{List, Tally};
+use order::{Lists, Tally};
 use record::{Held, Order, Record};
 use slab::{NONE, Slab};
 use std::collections::BTreeSet;
@@ -36,8 +39,7 @@ use tree::Tree;
 pub struct Retained {
     tree: Tree,
     records: Slab<Record>,
-    rows: List,
-    tombstones: List,
+    lists: Lists,
     /// Rows that expire: wall clock in milliseconds, record.
     expiries: BTreeSet<(u64, u32)>,
     /// Of the latest change.
@@ -61,8 +63,7 @@ impl Retained {
         Retained {
             tree: Tree::new(seed),
             records: Slab::new(),
-            rows: List::new(),
-            tombstones: List::new(),
+            lists: Lists::new(),
             expiries: BTreeSet::new(),
             order: Order::FIRST,
             tally: Tally::new(),
@@ -152,7 +153,7 @@ impl Retained {
 
     /// Rows.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.lists.rows()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -161,7 +162,7 @@ impl Retained {
 
     /// Deleted rows that are remembered.
     pub fn tombstones(&self) -> usize {
-        self.tombstones.len()
+        self.lists.tombstones()
     }
 
     /// Topics that are rows, tombstones, or above such.
@@ -195,7 +196,7 @@ impl Retained {
         if since >= self.position() {
             return 0;
         }
-        let all = self.rows.len() + self.tombstones.len();
+        let all = self.lists.rows() + self.lists.tombstones();
         let changes = self.tally.newer_than(since).unwrap_or(u64::MAX);
         all.min(usize::try_from(changes).unwrap_or(usize::MAX))
     }
@@ -231,12 +232,10 @@ impl Retained {
         trimmed_max: usize,
     ) -> usize {
         let mut trimmed = 0;
-        while trimmed < trimmed_max && self.tombstones.oldest != NONE {
-            let oldest = self.tombstones.oldest;
-            let is_old = matches!(self.records[oldest].held, Held::Tombstone(at) if at < older_than_wall_ms);
-            if !is_old && self.tombstones.len() <= count_max {
-                break;
-            }
+        while trimmed < trimmed_max
+            && let Some((wall_ms, oldest)) = self.lists.oldest_tombstone()
+            && (wall_ms < older_than_wall_ms || self.lists.tombstones() > count_max)
+        {
             self.forget(interner, oldest);
             trimmed += 1;
         }
@@ -244,7 +243,7 @@ impl Retained {
     }
 
     fn forget(&mut self, interner: &mut Interner, tombstone: u32) {
-        self.tombstones.unlink(&mut self.records, tombstone);
+        self.lists.unlink(&mut self.records, tombstone);
         let Record { node, order, .. } = self.records.remove(tombstone);
         self.forgotten = self.forgotten.max(order.position());
         self.tree.node_mut(node).row = NONE;
@@ -273,11 +272,10 @@ impl Retained {
         if order == Order::FIRST {
             return None; // just made
         }
+        self.lists.unlink(&mut self.records, record);
         if !self.records[record].is_row() {
-            self.tombstones.unlink(&mut self.records, record);
             return None;
         }
-        self.rows.unlink(&mut self.records, record);
         let expires_at_ms = self.records[record].expires_at_ms();
         if expires_at_ms > 0 {
             self.expiries.remove(&(expires_at_ms, record));
@@ -304,8 +302,17 @@ impl Retained {
         assert!(position > 0, "positions count from 1");
         self.order = self.order.next(position);
         self.records[record].order = self.order;
-        let list = if self.records[record].is_row() { &mut self.rows } else { &mut self.tombstones };
-        list.append(&mut self.records, record);
-        self.tally.count(self.order, self.rows.len() + self.tombstones.len());
+        self.lists.append(&mut self.records, record);
+        self.tally.count(self.order, self.lists.rows() + self.lists.tombstones());
+    }
+
+    /// What was put and buried until now came in any order, from the store: from here on each group's changes are listed
+    /// in the order of their versions, which is what [`Missed`] goes by.
+    pub fn sort_restored(&mut self) {
+        let Retained { lists, records, order, .. } = self;
+        lists.sort(records, || {
+            *order = order.next(order.position());
+            *order
+        });
     }
 }

@@ -1,23 +1,20 @@
-//! The order of changes: which records are newer than which, and how many are newer than a position.
+//! The order of changes: of each group which records are newer than which, and how many are newer than a position.
 
-use super::record::{Order, Record};
+use super::record::{Held, Order, Record};
 use super::slab::{NONE, Slab};
-use std::collections::VecDeque;
+use crate::key::GroupId;
+use crate::limits::GROUPS;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Records from the oldest to the newest, linked through themselves.
 pub(super) struct List {
     pub(super) oldest: u32,
     pub(super) newest: u32,
-    len: usize,
 }
 
 impl List {
     pub(super) fn new() -> List {
-        List { oldest: NONE, newest: NONE, len: 0 }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.len
+        List { oldest: NONE, newest: NONE }
     }
 
     /// The record must be newer than all in the list.
@@ -29,7 +26,6 @@ impl List {
             NONE => self.oldest = record,
             older => records[older].newer = record,
         }
-        self.len += 1;
     }
 
     pub(super) fn unlink(&mut self, records: &mut Slab<Record>, record: u32) {
@@ -42,7 +38,117 @@ impl List {
             NONE => self.oldest = newer,
             older => records[older].newer = newer,
         }
-        self.len -= 1;
+    }
+}
+
+/// The lists of all groups.
+pub(super) struct Lists {
+    groups: Vec<GroupLists>,
+    /// Groups that have tombstones, by the wall clock time of their oldest.
+    oldest: BTreeSet<(u64, GroupId)>,
+    rows: usize,
+    tombstones: usize,
+}
+
+/// Of one group, in the order of their versions.
+pub(super) struct GroupLists {
+    pub(super) rows: List,
+    pub(super) tombstones: List,
+}
+
+impl GroupLists {
+    /// The newest row and the newest tombstone; `NONE` where there is none.
+    pub(super) fn newest(&self) -> [u32; 2] {
+        [self.rows.newest, self.tombstones.newest]
+    }
+}
+
+impl Lists {
+    pub(super) fn new() -> Lists {
+        let of_group = |_| GroupLists { rows: List::new(), tombstones: List::new() };
+        Lists { groups: (0..GROUPS).map(of_group).collect(), oldest: BTreeSet::new(), rows: 0, tombstones: 0 }
+    }
+
+    pub(super) fn group(&self, group: usize) -> &GroupLists {
+        &self.groups[group]
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(super) fn tombstones(&self) -> usize {
+        self.tombstones
+    }
+
+    /// The record must be newer than all of its group.
+    pub(super) fn append(&mut self, records: &mut Slab<Record>, record: u32) {
+        let group = records[record].group();
+        if records[record].is_row() {
+            self.rows += 1;
+            self.groups[group.index()].rows.append(records, record);
+            return;
+        }
+        self.tombstones += 1;
+        let list = &mut self.groups[group.index()].tombstones;
+        list.append(records, record);
+        if list.oldest == record {
+            self.oldest.insert((buried_at_ms(records, record), group));
+        }
+    }
+
+    pub(super) fn unlink(&mut self, records: &mut Slab<Record>, record: u32) {
+        let group = records[record].group();
+        if records[record].is_row() {
+            self.rows -= 1;
+            self.groups[group.index()].rows.unlink(records, record);
+            return;
+        }
+        self.tombstones -= 1;
+        let list = &mut self.groups[group.index()].tombstones;
+        let was_oldest = list.oldest == record;
+        list.unlink(records, record);
+        if was_oldest {
+            self.oldest.remove(&(buried_at_ms(records, record), group));
+            if list.oldest != NONE {
+                self.oldest.insert((buried_at_ms(records, list.oldest), group));
+            }
+        }
+    }
+
+    /// Of the oldest tombstones of all groups the one that was left first.
+    pub(super) fn oldest_tombstone(&self) -> Option<(u64, u32)> {
+        let (wall_ms, group) = *self.oldest.first()?;
+        Some((wall_ms, self.groups[group.index()].tombstones.oldest))
+    }
+
+    /// Brings the records of each group into the order of their versions; `next` gives each its new place.
+    pub(super) fn sort(&mut self, records: &mut Slab<Record>, mut next: impl FnMut() -> Order) {
+        let mut all: Vec<(u64, u32)> = Vec::new();
+        for group in 0..GROUPS {
+            all.clear();
+            for mut at in self.groups[group].newest() {
+                while at != NONE {
+                    all.push((records[at].version, at));
+                    at = records[at].older;
+                }
+            }
+            all.sort_unstable();
+            for (_, record) in &all {
+                self.unlink(records, *record);
+            }
+            for (_, record) in &all {
+                records[*record].order = next();
+                self.append(records, *record);
+            }
+        }
+    }
+}
+
+fn buried_at_ms(records: &Slab<Record>, record: u32) -> u64 {
+    match records[record].held {
+        Held::Tombstone(wall_ms) => wall_ms,
+        Held::Row(_) => 0,
     }
 }
 

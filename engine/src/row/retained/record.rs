@@ -55,9 +55,8 @@ const _: () = assert!(size_of::<Record>() == 48);
 const _: () = assert!(GROUPS <= u8::MAX as usize + 1);
 
 impl Order {
-    /// Before and after all others.
+    /// Before all others.
     pub(super) const FIRST: Order = Order { high: 0, low: 0 };
-    pub(super) const LAST: Order = Order { high: u64::MAX, low: u16::MAX };
 
     pub(super) fn position(self) -> u64 {
         self.high >> 16

@@ -6,6 +6,7 @@
 //! gone, so is all below it, and the walk goes on with the first sibling that is older.
 
 use super::pattern::{Pattern, Step};
+use super::record::Record;
 use super::slab::NONE;
 use super::tree::{Node, ROOT};
 use super::{Retained, Tree};
@@ -110,6 +111,29 @@ impl Retained {
         nodes_max: usize,
         mut each: impl FnMut(Kept<'_>) -> ControlFlow<()>,
     ) -> bool {
+        self.walk_records(
+            interner,
+            filter,
+            walk,
+            nodes_max,
+            |_| true,
+            |record, topic| match record.kept(topic) {
+                Some(row) => each(row),
+                None => ControlFlow::Continue(()),
+            },
+        )
+    }
+
+    /// As [`Retained::walk`], of tombstones too, and without the objects whose version `is_open` does not hold for.
+    pub(super) fn walk_records(
+        &self,
+        interner: &Interner,
+        filter: &str,
+        walk: &mut Walk,
+        nodes_max: usize,
+        is_open: impl Fn(u64) -> bool,
+        mut each: impl FnMut(&Record, &str) -> ControlFlow<()>,
+    ) -> bool {
         let pattern = Pattern::new(interner, filter);
         walk.leave_the_dead(&self.tree);
         let mut budget = nodes_max.max(1);
@@ -117,7 +141,8 @@ impl Retained {
             let Some(node) = self.advance(interner, &pattern, walk, &mut budget) else { continue };
             budget -= 1;
             walk.push(interner, node, self.tree.node(node));
-            if pattern.spares(walk.way.len() - 1, &walk.topic) {
+            let is_closed = !is_open(self.tree.node(node).object_version);
+            if is_closed || pattern.spares(walk.way.len() - 1, &walk.topic) {
                 walk.next = Next::After;
             } else if pattern.matches_at(walk.way.len()) && self.show(node, walk, &mut each).is_break() {
                 break;
@@ -126,15 +151,15 @@ impl Retained {
         walk.is_complete()
     }
 
-    fn show(&self, node: u32, walk: &Walk, each: &mut impl FnMut(Kept<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
+    fn show(&self, node: u32, walk: &Walk, each: &mut impl FnMut(&Record, &str) -> ControlFlow<()>) -> ControlFlow<()> {
         let row = self.tree.node(node).row;
         if row == NONE {
             return ControlFlow::Continue(());
         }
         let record = &self.records[row];
-        match record.kept(&walk.topic) {
-            Some(row) if walk.until.is_none_or(|until| record.order.position() <= until) => each(row),
-            _ => ControlFlow::Continue(()),
+        match walk.until {
+            Some(until) if record.order.position() > until => ControlFlow::Continue(()),
+            _ => each(record, &walk.topic),
         }
     }
 
