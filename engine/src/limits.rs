@@ -42,6 +42,10 @@ pub const MERGE_SCRATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const FRAME_BYTES_DEFAULT: usize = 1024 * 1024;
 /// Default of `limits.frames_unacked`.
 pub const FRAMES_UNACKED_DEFAULT: u16 = 2;
+/// Default of `limits.events_waiting`: rows of events that wait for the slow readers of one merged filter at one home.
+pub const EVENTS_WAITING_DEFAULT: usize = 10_000;
+/// Their topics and values.
+pub const EVENTS_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// An open parcel is closed when its arena has grown beyond this.
 pub const PARCEL_BYTES_MAX: usize = 256 * 1024;

@@ -31,18 +31,7 @@ impl State {
 
     /// Takes in one frame; a body that is no frame of this filter changes nothing.
     pub fn fold(&mut self, body: &[u8]) -> Result<(), JsonFault> {
-        let levels: Vec<&str> = self.filter.split('/').collect();
-        let deep = levels.last() == Some(&"#");
-        let single = levels.iter().filter(|&&level| level == "+").count();
-        if !deep && single == 0 {
-            let value = (!body.is_empty()).then(|| body.to_vec());
-            self.apply(self.filter.clone(), value);
-            return Ok(());
-        }
-        let nesting = Nesting { single, deep, depth_max: TOPIC_LEVELS_MAX + JSON_DEPTH_MAX };
-        let mut read = Read { levels, path: Vec::new(), changes: Vec::new() };
-        walk(utf8(body)?, nesting, &mut read)?;
-        for (topic, value) in read.changes {
+        for (topic, value) in read_frame(&self.filter, body)? {
             self.apply(topic, value);
         }
         Ok(())
@@ -71,12 +60,31 @@ impl State {
     }
 }
 
+/// A row of a frame: topic and value, `None` where the row is deleted. Values are JSON texts; for a filter without
+/// wildcard the payload itself.
+pub type Change = (String, Option<Vec<u8>>);
+
+/// The rows of one frame of `filter`, in its order.
+pub fn read_frame(filter: &str, body: &[u8]) -> Result<Vec<Change>, JsonFault> {
+    let levels: Vec<&str> = filter.split('/').collect();
+    let deep = levels.last() == Some(&"#");
+    let single = levels.iter().filter(|&&level| level == "+").count();
+    if !deep && single == 0 {
+        let value = (!body.is_empty()).then(|| body.to_vec());
+        return Ok(vec![(filter.to_owned(), value)]);
+    }
+    let nesting = Nesting { single, deep, depth_max: TOPIC_LEVELS_MAX + JSON_DEPTH_MAX };
+    let mut read = Read { levels, path: Vec::new(), changes: Vec::new() };
+    walk(utf8(body)?, nesting, &mut read)?;
+    Ok(read.changes)
+}
+
 /// Reads one frame into changes of rows.
 struct Read<'a> {
     levels: Vec<&'a str>,
     /// Keys of the nestings that are open.
     path: Vec<String>,
-    changes: Vec<(String, Option<Vec<u8>>)>,
+    changes: Vec<Change>,
 }
 
 impl Read<'_> {

@@ -51,7 +51,7 @@ pub struct FrameWords {
     pub more: bool,
     pub reset: bool,
     /// Events that this subscriber missed.
-    pub lost: u32,
+    pub lost: u64,
     /// Rows that alone do not fit a frame.
     pub skipped: u32,
 }

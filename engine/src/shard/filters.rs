@@ -1,5 +1,6 @@
 //! The home's table of filters: who of its clients wants what. Owners know only that this home wants it.
 
+use super::backlog::Backlog;
 use super::members::{ABSENT, Members};
 use crate::key::{FilterHandle, SessionKey};
 use crate::session::{Standing, SubscriptionRef, Wish};
@@ -33,6 +34,8 @@ pub struct Slot {
     /// Stands for it in the store, `Roots::number_of_filter`.
     pub number: u64,
     pub subscribers: Vec<Subscriber>,
+    /// Merged: events that wait for subscribers that are behind.
+    pub backlog: Option<Box<Backlog>>,
     /// Of a share group: who of the subscribers is connected.
     pub members: Option<Box<Members>>,
     /// Owners that have not confirmed that they dropped it; 0 while it is in use.
@@ -78,7 +81,16 @@ impl Filters {
             return handle;
         }
         let members = (kind == Kind::Shared).then(Box::default);
-        let slot = Slot { text: text.into(), kind, owners, number, subscribers: Vec::new(), members, dropping: 0 };
+        let slot = Slot {
+            text: text.into(),
+            kind,
+            owners,
+            number,
+            subscribers: Vec::new(),
+            backlog: None,
+            members,
+            dropping: 0,
+        };
         let index = match self.free.pop() {
             Some(index) => {
                 self.slots[index as usize] = slot;

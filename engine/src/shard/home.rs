@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::dialect::safe_topic;
 use crate::key::{ConnId, FilterHandle, SessionKey, ShardId};
 use crate::limits::{ASKS_WAITING_MAX, PLAIN_WALKS_MAX, SEND_HIGH_BYTES};
+use crate::row::merge::Merge;
 use crate::session::Session;
 use crate::session::deliver::{Way, pump};
 use crate::session::message::Messages;
@@ -104,8 +105,10 @@ pub struct Home {
     pub notes: Vec<Note>,
     /// Connections to close since `session.overflow` says so.
     pub overflowing: Vec<(ConnId, ReasonCode)>,
-    /// The moment of the present step, monotonic.
-    pub now_ms: u64,
+    /// The moment of the present step.
+    pub now: Now,
+    /// For frames that are made here.
+    pub merge: Merge,
     /// Numbers assigned client identifiers.
     pub assigned: u64,
     /// Numbers rows, to tell sessions that were collected for the present one.
@@ -145,7 +148,8 @@ impl Home {
             blocked: Vec::new(),
             notes: Vec::new(),
             overflowing: Vec::new(),
-            now_ms: 0,
+            now: Now::default(),
+            merge: Merge::new(),
             assigned: 0,
             serial: 0,
             epoch,
@@ -172,7 +176,7 @@ impl Home {
                 sessions.get(session).is_some_and(|session| session.conn.is_none() && session.ends_at_ms == due_ms)
             }
             Timer::Sys => true,
-            Timer::Interval(of) => merged.is_timed(of),
+            Timer::Interval(of) => merged.is_paced(of, due_ms),
             Timer::Will(session) => sessions.get(session).is_some_and(|session| {
                 session.conn.is_none() && session.will.as_ref().is_some_and(|will| will.due_ms == due_ms)
             }),
@@ -207,7 +211,7 @@ impl Home {
     pub fn start_walk(&mut self, reader: Reader, kind: Kind, stand: Stand) -> u32 {
         let walk = self.next_walk;
         self.next_walk = self.next_walk.wrapping_add(1);
-        let body_bytes_max = self.body_bytes_max(&reader);
+        let body_bytes_max = self.body_bytes_max(reader.session, reader.handle, reader.merged);
         self.readers.insert(walk, reader);
         let waits = reader.is_waiting;
         let start = WalkStart { walk, filter: Default::default(), kind, stand, waits, body_bytes_max };
@@ -259,12 +263,12 @@ impl Home {
     }
 
     /// The largest frame body that fits the client's Maximum Packet Size.
-    fn body_bytes_max(&self, reader: &Reader) -> u32 {
+    pub fn body_bytes_max(&self, session: SessionKey, handle: FilterHandle, merged: Option<u32>) -> u32 {
         /// Fixed header, packet identifier, the frame's properties and words at their longest.
         const AROUND_BODY_BYTES_MAX: usize = 256;
-        let packet_bytes_max = self.sessions.get(reader.session).map_or(usize::MAX, |session| session.packet_bytes_max);
-        let filter = &*self.filters.slot(reader.handle).text;
-        let is_safe = reader.merged.is_some_and(|index| self.merged.is_safe_topic(index));
+        let packet_bytes_max = self.sessions.get(session).map_or(usize::MAX, |session| session.packet_bytes_max);
+        let filter = &*self.filters.slot(handle).text;
+        let is_safe = merged.is_some_and(|index| self.merged.is_safe_topic(index));
         let topic_len = if is_safe { safe_topic(filter).len() } else { filter.len() };
         let around = topic_len + AROUND_BODY_BYTES_MAX;
         let body = packet_bytes_max.saturating_sub(around).min(self.config.limits.frame_bytes);

@@ -8,10 +8,11 @@
 //! sync:  behind(nothing) ▶ catching ──last part, others still under way──▶ held(position) ──all done──▶ behind(position)
 //! ```
 
+use super::filters::Subscriber;
 use super::home::{Home, Reader, takes_more, with_way};
 use super::outbox::Outbox;
+use super::pace::{Pace, Paced};
 use super::parcel::{Frame, Part, Stand};
-use super::wheel::Timer;
 use crate::clock::Now;
 use crate::dialect::{Options, safe_topic};
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId};
@@ -29,7 +30,7 @@ use std::borrow::Cow;
 
 /// Where a reader stands with one owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Standing {
+pub enum Standing {
     /// What it has, and no more.
     Behind(Stand),
     /// A walk brings what it misses beyond `stand`.
@@ -41,32 +42,34 @@ enum Standing {
 /// One merged subscription.
 pub struct Merged {
     pub session: SessionKey,
-    handle: FilterHandle,
+    pub(super) handle: FilterHandle,
     /// Unlike any other's for long: tells it from an earlier one in its place.
-    serial: u32,
+    pub(super) serial: u32,
     /// Frames sent.
     n: u64,
     /// Frames with QoS above 0 that are unacknowledged.
     unacked: u16,
     /// Rows of events missed since the last event frame.
-    lost: u32,
-    options: ReaderOptions,
-    /// With `interval`: no live frame is to begin before; milliseconds, monotonic.
-    next_at_ms: u64,
-    /// A timer is set for that.
-    is_timed: bool,
+    pub(super) lost: u64,
+    /// Where it stands in the backlog of its filter, if events wait for it.
+    pub(super) lacks_events: Option<u64>,
+    /// What it was behind with has come: the next frame is of events, if some wait.
+    pub(super) is_turn_of_events: bool,
+    pub(super) options: ReaderOptions,
+    /// With option `interval`.
+    pub(super) pace: Option<Box<Pace>>,
     /// Where the filter lies, if in one group.
-    group: Option<GroupId>,
+    pub(super) group: Option<GroupId>,
     /// Version of that group up to which the reader has everything.
-    version: u64,
+    pub(super) version: u64,
     /// SUBACK has left: a snapshot follows it, never precedes it.
-    is_announced: bool,
+    pub(super) is_announced: bool,
     /// Owners whose part of the snapshot is not complete; 0: no snapshot under way.
-    snapshot_left: u16,
+    pub(super) snapshot_left: u16,
     is_reset: bool,
     /// The last frame said that more follows.
     owes_more: bool,
-    standing: SmallVec<[(ShardId, Standing); 1]>,
+    pub(super) standing: SmallVec<[(ShardId, Standing); 1]>,
 }
 
 /// What a reader asks for itself: owners make the same frames for all.
@@ -124,20 +127,18 @@ impl Mergeds {
         self.slots[index as usize].as_ref().is_some_and(|merged| merged.options.is_safe_topic)
     }
 
-    /// Whether a reader that is still there waits for its interval to pass.
-    pub fn is_timed(&self, of: FrameOf) -> bool {
-        let merged = self.slots.get(of.index as usize).and_then(Option::as_ref);
-        merged.is_some_and(|merged| merged.serial == of.serial && merged.is_timed)
+    pub fn get(&self, index: u32) -> Option<&Merged> {
+        self.slots.get(index as usize)?.as_ref()
     }
 
-    fn get_mut(&mut self, index: u32) -> Option<&mut Merged> {
+    pub fn get_mut(&mut self, index: u32) -> Option<&mut Merged> {
         self.slots.get_mut(index as usize)?.as_mut()
     }
 }
 
 /// What became of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Sent {
+pub(super) enum Sent {
     Yes,
     /// It exceeds what this client takes.
     TooLarge,
@@ -147,11 +148,11 @@ enum Sent {
 
 /// A frame with what its reader must know beside the body.
 #[derive(Clone, Copy)]
-struct Sending<'a> {
-    kind: FrameKind,
-    frame: &'a Frame,
-    body: &'a [u8],
-    more: bool,
+pub(super) struct Sending<'a> {
+    pub kind: FrameKind,
+    pub frame: &'a Frame,
+    pub body: &'a [u8],
+    pub more: bool,
 }
 
 impl Home {
@@ -170,9 +171,10 @@ impl Home {
             n: 0,
             unacked: 0,
             lost: 0,
+            lacks_events: None,
+            is_turn_of_events: false,
             options: asked.options,
-            next_at_ms: 0,
-            is_timed: false,
+            pace: Pace::of(asked.options.interval_ms),
             group: asked.group,
             version: 0,
             is_announced: false,
@@ -188,6 +190,7 @@ impl Home {
     }
 
     pub fn remove_merged(&mut self, index: u32) {
+        self.leave_backlog(index);
         let Some(merged) = self.merged.slots[index as usize].take() else { return };
         self.merged.free.push(index);
         for (_, standing) in merged.standing {
@@ -200,15 +203,26 @@ impl Home {
     /// A frame from an owner, for every reader that stands where the owner stood before it.
     pub fn on_frame(&mut self, now: Now, from: ShardId, frame: &Frame, body: &[u8], out: &mut Outbox) {
         let subscribers = std::mem::take(&mut self.filters.slot_mut(frame.handle).subscribers);
-        for subscriber in &subscribers {
-            let is_own = frame.publisher == Client { home: self.me, session: subscriber.session };
-            if !(subscriber.wish.no_local && is_own) {
-                self.frame_to_one(now, from, frame, body, (subscriber.merged, subscriber.wish), out);
+        let me = self.me;
+        let is_own = |session| frame.publisher == Client { home: me, session };
+        let others = subscribers.iter().filter(|this| !(this.wish.no_local && is_own(this.session)));
+        let in_parts = if frame.event {
+            self.events_to_all(now, frame, body, others, out)
+        } else {
+            let mut in_parts = SmallVec::new();
+            for Subscriber { merged, wish, .. } in others {
+                let is_too_large = self.frame_to_one(now, from, frame, body, (*merged, *wish), out);
+                in_parts.extend(is_too_large.then_some(*merged));
             }
-        }
+            in_parts
+        };
         self.filters.slot_mut(frame.handle).subscribers = subscribers;
+        for index in in_parts {
+            self.catch_up_one(index, out);
+        }
     }
 
+    /// True: its reader takes no frame as large, but smaller ones.
     fn frame_to_one(
         &mut self,
         now: Now,
@@ -217,69 +231,26 @@ impl Home {
         body: &[u8],
         (index, wish): (u32, Wish),
         out: &mut Outbox,
-    ) {
-        let is_ready = self.is_ready(index, out);
-        let Some(merged) = self.merged.get_mut(index) else { return };
-        let in_snapshot = merged.snapshot_left > 0;
-        if frame.event && merged.options.state {
-            return;
-        }
-        if frame.event {
-            if !is_ready || in_snapshot {
-                merged.lost = merged.lost.saturating_add(frame.rows);
-                self.stats.events_lost += u64::from(frame.rows);
-                return;
-            }
-            let sending = Sending { kind: FrameKind::Event, frame, body, more: frame.more };
-            self.send_frame(now, index, wish, sending, out);
-            return;
-        }
+    ) -> bool {
+        let Some(merged) = self.merged.get(index) else { return false };
         if merged.standing.iter().any(|(owner, _)| *owner == from) {
-            return; // behind: the catch-up will bring it
+            return false; // behind: the catch-up will bring it
         }
-        let is_ready = is_ready && !self.is_early(index);
+        // With `interval` what walks bring is one frame, which nothing comes into, and which goes on when it began.
+        let is_held = merged.pace.is_some() && !walks_of(merged).is_empty();
+        let goes_on = merged.owes_more;
+        let is_ready = !is_held && self.is_ready(index, out) && (goes_on || !self.is_early(index, Paced::Live));
         let sending = Sending { kind: FrameKind::Live, frame, body, more: frame.more };
-        if !is_ready || self.send_frame(now, index, wish, sending, out) != Sent::Yes {
-            if let Some(merged) = self.merged.get_mut(index) {
-                merged.standing.push((from, Standing::Behind(Stand::after(frame.position - 1))));
+        if is_ready && self.send_frame(now, index, wish, sending, out) == Sent::Yes {
+            if !goes_on {
+                self.begin_interval(index, Paced::Live);
             }
-            if is_ready {
-                self.catch_up_one(index, out);
-            }
-        } else {
-            self.begin_interval(index);
+            return false;
         }
-    }
-
-    /// Whether a live frame must wait for the interval to pass. If so, a timer is set.
-    fn is_early(&mut self, index: u32) -> bool {
-        let now_ms = self.now_ms;
-        let Some(merged) = self.merged.get_mut(index) else { return false };
-        let is_early = now_ms < merged.next_at_ms;
-        if is_early && !merged.is_timed {
-            merged.is_timed = true;
-            let timer = Timer::Interval(FrameOf { index, serial: merged.serial });
-            self.wheel.set(merged.next_at_ms, timer);
+        if let Some(merged) = self.merged.get_mut(index) {
+            merged.standing.push((from, Standing::Behind(Stand::after(frame.position - 1))));
         }
-        is_early
-    }
-
-    /// A live frame begins: the next one waits.
-    fn begin_interval(&mut self, index: u32) {
-        let now_ms = self.now_ms;
-        if let Some(merged) = self.merged.get_mut(index)
-            && merged.options.interval_ms > 0
-        {
-            merged.next_at_ms = now_ms + u64::from(merged.options.interval_ms);
-        }
-    }
-
-    /// The interval of a reader has passed while something waited for that.
-    pub fn interval_passed(&mut self, of: FrameOf, out: &mut Outbox) {
-        if let Some(merged) = self.merged.get_mut(of.index).filter(|merged| merged.serial == of.serial) {
-            merged.is_timed = false;
-            self.catch_up_one(of.index, out);
-        }
+        is_ready
     }
 
     /// A part of a walk that this reader asked for.
@@ -305,7 +276,7 @@ impl Home {
             (false, _) => FrameKind::Live,
         };
         // With `interval` what several owners bring at once is one frame in parts.
-        let others_come = merged.options.interval_ms > 0 && walks_of(merged).len() > 1;
+        let others_come = merged.pace.is_some() && walks_of(merged).len() > 1;
         let more = kind == FrameKind::Live && is_tree && (!done || others_come);
         // Without wildcard an empty live frame would say that the row is gone.
         let says_something = frame.rows > 0 || is_tree && (frame.skipped > 0 || !more && done && merged.owes_more);
@@ -326,6 +297,7 @@ impl Home {
             let held = Standing::Held { position: frame.position, began: stand.since };
             merged.standing.push((reader.owner, held));
         }
+        merged.is_turn_of_events = !in_snapshot;
         if is_last {
             self.end_snapshot(index, out);
         } else {
@@ -352,7 +324,7 @@ impl Home {
         let Some(merged) = self.merged.get_mut(index) else { return };
         if let [_] = merged.standing[..] {
             merged.standing.clear(); // one owner: its end is the end
-            return;
+            return self.send_waiting_events(index, out);
         }
         for (_, standing) in &mut merged.standing {
             if let Standing::Held { position, .. } = *standing {
@@ -379,7 +351,7 @@ impl Home {
     }
 
     /// Whether a reader takes a frame now.
-    fn is_ready(&mut self, index: u32, out: &mut Outbox) -> bool {
+    pub(super) fn is_ready(&mut self, index: u32, out: &mut Outbox) -> bool {
         let unacked_max = self.config.limits.frames_unacked;
         let Some(merged) = self.merged.get_mut(index) else { return false };
         let readers = &self.readers;
@@ -404,7 +376,8 @@ impl Home {
         }
     }
 
-    fn catch_up_one(&mut self, index: u32, out: &mut Outbox) {
+    pub(super) fn catch_up_one(&mut self, index: u32, out: &mut Outbox) {
+        self.send_waiting_events(index, out);
         let Some(merged) = self.merged.get_mut(index) else { return };
         if merged.standing.is_empty() || !merged.is_announced || !self.is_ready(index, out) {
             return;
@@ -414,13 +387,13 @@ impl Home {
         let standing = merged.standing.clone();
         let is_live = merged.snapshot_left == 0;
         // A walk that began goes on: what it brings is one frame in parts.
-        let waits = is_live && self.is_early(index);
+        let waits = is_live && self.is_early(index, Paced::Live);
         for (at, (owner, standing)) in standing.into_iter().enumerate() {
             match standing {
                 Standing::Behind(_) if waits || !self.is_ready(index, out) => {}
                 Standing::Behind(stand) => {
                     if is_live {
-                        self.begin_interval(index);
+                        self.begin_interval(index, Paced::Live);
                     }
                     let reader = Reader { session, owner, handle, merged: Some(index), is_waiting: false };
                     let walk = self.start_walk(reader, Kind::Merged, stand);
@@ -468,6 +441,7 @@ impl Home {
 
     /// The connection is gone and the session lasts: walks end, and positions say where to go on.
     pub fn detach_merged(&mut self, index: u32) {
+        self.leave_backlog(index);
         let Some(merged) = self.merged.get_mut(index) else { return };
         merged.is_announced = true; // a SUBACK that was owed will not come
         let walks = walks_of(merged);
@@ -503,7 +477,14 @@ impl Home {
         }
     }
 
-    fn send_frame(&mut self, now: Now, index: u32, wish: Wish, sending: Sending<'_>, out: &mut Outbox) -> Sent {
+    pub(super) fn send_frame(
+        &mut self,
+        now: Now,
+        index: u32,
+        wish: Wish,
+        sending: Sending<'_>,
+        out: &mut Outbox,
+    ) -> Sent {
         let Some(merged) = self.merged.slots[index as usize].as_mut() else { return Sent::Yes };
         let key = merged.session;
         let Some(session) = self.sessions.get_mut(key) else { return Sent::Yes };
@@ -531,7 +512,6 @@ impl Home {
             payload_len: sending.body.len(),
         };
         if session.packet_bytes_max != usize::MAX && head.encoded_len(session.version) > session.packet_bytes_max {
-            self.stats.oversize_dropped += 1;
             return Sent::TooLarge;
         }
         if qos == QoS::AtMostOnce {
@@ -564,6 +544,7 @@ impl Home {
         merged.sent(&sending);
         self.stats.frames_sent += 1;
         self.stats.frame_rows_sent += u64::from(sending.frame.rows);
+        self.stats.oversize_dropped += u64::from(sending.frame.skipped);
         Sent::Yes
     }
 }

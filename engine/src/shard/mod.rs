@@ -11,6 +11,8 @@
 //! answers    what its publisher is answered            wills      wills that are due
 //! subscribe  filters of clients, wishes to owners      catchup    snapshots and retained messages (owner)
 //! fanout     a row to its plain subscribers            merged     frames to merged subscribers
+//! events     events to merged subscribers              backlog    those that wait
+//! pace       frames that wait for their interval
 //! share      share groups (owner)                      members    the members of share groups at their home
 //! links      parcels from and to other shards          writing    sessions to the store, what waits for it
 //! retain     how much an owner retains (owner)         restore    sessions from the store
@@ -21,8 +23,10 @@ mod aliases;
 mod answers;
 mod asked;
 mod attach;
+mod backlog;
 pub mod catchup;
 mod conns;
+mod events;
 pub mod fanout;
 mod filters;
 pub mod home;
@@ -31,6 +35,7 @@ mod links;
 mod members;
 mod merged;
 pub mod outbox;
+mod pace;
 pub mod parcel;
 mod publish;
 mod receive;
@@ -181,7 +186,7 @@ impl Shard {
     /// One event. What follows from it is appended to the outbox.
     pub fn step(&mut self, now: Now, input: Input<'_>, out: &mut Outbox) {
         self.now = now;
-        self.home.now_ms = now.mono_ms;
+        self.home.now = now;
         match input {
             Input::Opened { conn, .. } => self.opened(now, conn, out),
             Input::Bytes { conn, bytes } => self.receive(now, conn, bytes, out),

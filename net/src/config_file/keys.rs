@@ -226,6 +226,8 @@ pub static KEYS: &[Key] = &[
         "Bytes of the largest merged frame; a larger one is sent in parts."),
     integer_key!("limits.frames_unacked", engine.limits.frames_unacked: u16, 1, u16::MAX,
         "Frames of one merged subscription that may be unacknowledged; meanwhile changes merge."),
+    integer_key!("limits.events_waiting", engine.limits.events_waiting: usize, 0, 16_777_216,
+        "Events that wait, of each topic the newest, for subscribers of a merged filter that are slow; more are lost."),
     integer_key!("limits.topic_levels", engine.limits.topic_levels: usize, 1, limits::TOPIC_LEVELS_MAX,
         "Levels of a topic or filter."),
     integer_key!("limits.tree_rows", engine.limits.tree_rows: usize, 1, 16_777_216,
