@@ -20,8 +20,20 @@ pub struct Twin {
     versions: BTreeMap<GroupId, u64>,
     /// Nothing commits.
     pub is_stalled: bool,
+    /// What owners say is written down in `watched`.
+    pub is_watched: bool,
+    pub watched: Vec<Watched>,
     /// The store, where the world has one.
     store: Option<Store>,
+}
+
+/// A row that an owner changed, in the order in which it told so.
+pub struct Watched {
+    pub group: GroupId,
+    pub version: u64,
+    pub topic: String,
+    /// Payload and text mark; None: deleted.
+    pub value: Option<(Vec<u8>, bool)>,
 }
 
 struct Store {
@@ -42,9 +54,9 @@ fn open(disk: &Disk, roots: &Roots) -> Opened {
 impl Twin {
     /// With a store: a new one, or the one that `before` left. Its rows and sessions go to `shards`.
     pub fn with_store(before: Option<Twin>, shards: &mut [Shard], roots: &Roots, now: Now) -> Twin {
-        let (disk, rows) = match before {
-            Some(Twin { store: Some(store), rows, .. }) => (store.disk, rows),
-            _ => (Disk::default(), BTreeMap::new()),
+        let (disk, rows, versions) = match before {
+            Some(Twin { store: Some(store), rows, versions, .. }) => (store.disk, rows, versions),
+            _ => Default::default(),
         };
         let mut opened = open(&disk, roots);
         for state in &opened.groups {
@@ -62,7 +74,7 @@ impl Twin {
         restoring.end();
         let wakes = shards.iter().map(|_| Box::new(|| {}) as store::Wake).collect();
         let (inlets, by_hand) = opened.start_by_hand(shards.len(), wakes).expect("the store starts");
-        Twin { rows, store: Some(Store { disk, inlets, by_hand }), ..Twin::default() }
+        Twin { rows, versions, store: Some(Store { disk, inlets, by_hand }), ..Twin::default() }
     }
 
     /// The process ends by itself: what waits is written, and the mark of a clean end.
@@ -76,6 +88,10 @@ impl Twin {
     }
 
     pub fn take(&mut self, shard: ShardId, changes: Changes) {
+        if self.is_watched {
+            let rows = changes.list.iter().filter_map(|change| watched(change, &changes.bytes));
+            self.watched.extend(rows);
+        }
         self.waiting.push_back((shard, changes));
     }
 
@@ -99,18 +115,12 @@ impl Twin {
     }
 
     fn apply(&mut self, change: &Change, bytes: &[u8]) {
-        let text = |topic: &[u8]| String::from_utf8(topic.to_vec()).expect("topics are UTF-8");
-        match change {
-            Change::Put { group, topic, payload, version, .. } => {
-                self.versions.insert(*group, *version);
-                self.rows.insert(text(topic.of(bytes)), payload.of(bytes).to_vec());
-            }
-            Change::Delete { group, topic, version, .. } => {
-                self.versions.insert(*group, *version);
-                self.rows.remove(&text(topic.of(bytes)));
-            }
-            _ => {}
-        }
+        let Some(Watched { group, version, topic, value }) = watched(change, bytes) else { return };
+        self.versions.insert(group, version);
+        match value {
+            Some((payload, _)) => self.rows.insert(topic, payload),
+            None => self.rows.remove(&topic),
+        };
     }
 
     /// Bytes that wait, as `store.pending_bytes` counts them.
@@ -138,5 +148,20 @@ impl Twin {
             store.disk.tamper(|pages| count = pages.keys().filter(|key| key.first() == Some(&letter)).count());
         }
         count
+    }
+}
+
+/// A change of a row, if that is what it is.
+fn watched(change: &Change, bytes: &[u8]) -> Option<Watched> {
+    let text = |topic: &[u8]| String::from_utf8(topic.to_vec()).expect("topics are UTF-8");
+    match change {
+        Change::Put { group, topic, payload, text: is_text, version, .. } => {
+            let value = Some((payload.of(bytes).to_vec(), *is_text));
+            Some(Watched { group: *group, version: *version, topic: text(topic.of(bytes)), value })
+        }
+        Change::Delete { group, topic, version, .. } => {
+            Some(Watched { group: *group, version: *version, topic: text(topic.of(bytes)), value: None })
+        }
+        _ => None,
     }
 }

@@ -12,6 +12,7 @@ mod greetings;
 mod inflight;
 mod lasting;
 mod merged;
+mod model;
 mod order;
 mod publish;
 mod readers;
