@@ -1,6 +1,7 @@
 //! Rows become the body of a frame.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use engine::dialect::Form;
 use engine::row::merge::Merge;
 use std::hint::black_box;
 
@@ -13,7 +14,7 @@ fn topics(rows: usize) -> Vec<String> {
 }
 
 fn frame(merge: &mut Merge, filter: &str, topics: &[String], body: &mut Vec<u8>) {
-    merge.begin(filter);
+    merge.begin(filter, Form::default());
     for (index, topic) in topics.iter().enumerate() {
         merge.row(topic, PAYLOADS[index % PAYLOADS.len()], false, false);
     }

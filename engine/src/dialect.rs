@@ -6,6 +6,8 @@
 //! mote = "tree;interval=100"           user property
 //! ```
 
+use crate::limits::{CURSOR_BYTES_MAX, META_BYTES_MAX};
+
 /// What a packet asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verb {
@@ -113,6 +115,59 @@ impl<'a> Options<'a> {
     /// The value of an option that is given with one.
     pub fn value(self, name: &str) -> Option<&'a str> {
         self.iter().find(|(given, _)| *given == name).and_then(|(_, value)| value)
+    }
+}
+
+/// How the frames of a merged subscription are written. A filter has a handle and bodies of its own in each.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Form {
+    /// Every value is a string.
+    pub strings: bool,
+    /// What the user property says stands in the payload too, around the tree.
+    pub meta: bool,
+    /// Beside the tree stands a tree of versions. Implies `meta`.
+    pub versions: bool,
+    /// Spelled as the first Mote broker did. Implies `strings`, and nothing else.
+    pub classic: bool,
+}
+
+impl Form {
+    /// What a client of the first Mote broker is sent.
+    pub const CLASSIC: Form = Form { strings: true, meta: false, versions: false, classic: true };
+    const BARE: Form = Form { strings: false, meta: false, versions: false, classic: false };
+    const META: Form = Form { meta: true, ..Form::BARE };
+    const VERSIONS: Form = Form { versions: true, ..Form::META };
+
+    /// All that there are.
+    pub const ALL: [Form; 7] = [
+        Form::BARE,
+        Form::META,
+        Form::VERSIONS,
+        Form { strings: true, ..Form::BARE },
+        Form { strings: true, ..Form::META },
+        Form { strings: true, ..Form::VERSIONS },
+        Form::CLASSIC,
+    ];
+
+    /// What the options of a SUBSCRIBE or a get ask for.
+    pub fn of(options: Options<'_>) -> Form {
+        let versions = options.has("versions");
+        Form { strings: options.has("values"), meta: versions || options.has("meta"), versions, classic: false }
+    }
+
+    /// The same for rows whose values were in a frame: these are JSON, and stand as they are.
+    pub fn of_values(self) -> Form {
+        Form { strings: false, ..self }
+    }
+
+    /// What a tree may take where the payload that it stands in takes at most `bytes`.
+    pub fn tree_bytes_max(self, bytes: usize, is_of_one_group: bool) -> usize {
+        let around = match (self.meta, is_of_one_group) {
+            (false, _) => 0,
+            (true, true) => META_BYTES_MAX,
+            (true, false) => META_BYTES_MAX + CURSOR_BYTES_MAX,
+        };
+        bytes - around.min(bytes / 2) // of little room a tree has half, and a long cursor may need more
     }
 }
 

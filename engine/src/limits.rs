@@ -40,6 +40,10 @@ pub const TREE_TOPIC_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const MERGE_SCRATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Default of `limits.frame_bytes`: the largest merged frame before it is split.
 pub const FRAME_BYTES_DEFAULT: usize = 1024 * 1024;
+/// Longest cursor, in letters.
+pub const CURSOR_BYTES_MAX: usize = 4 * 1024;
+/// What option `meta` puts around a tree, at its longest, but for a cursor of several groups.
+pub const META_BYTES_MAX: usize = 256;
 /// Default of `limits.frames_unacked`.
 pub const FRAMES_UNACKED_DEFAULT: u16 = 2;
 /// Default of `limits.events_waiting`: rows of events that wait for the slow readers of one merged filter at one home.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use engine::dialect::Form;
 use engine::row::batch::Batch;
 use engine::row::fold::State;
 use engine::row::graft::{Bounds, graft};
@@ -54,7 +55,7 @@ fn frame(pattern: &str, payload: &[u8]) -> Option<(BTreeMap<String, (Vec<u8>, bo
         }
     }
     let mut merge = Merge::new();
-    merge.begin(&filter_of(pattern));
+    merge.begin(&filter_of(pattern), Form::default());
     // Not in the order of their paths: `/` is not the lowest byte.
     for (topic, (payload, text)) in rows.iter().rev() {
         merge.row(topic, payload, *text, false);

@@ -10,38 +10,136 @@
 
 use std::collections::BTreeMap;
 
-use super::json::{JsonFault, Kind, Text, utf8};
-use super::merge::Merge;
+use super::json::{JsonFault, Kind, Scanner, Text, utf8};
+use super::merge::{Merge, object_of};
 use super::walk::{Leaf, Nesting, Sink, walk};
+use crate::dialect::Form;
 use crate::limits::{JSON_DEPTH_MAX, TOPIC_LEVELS_MAX};
 
 /// What a merged subscriber knows of the retained tree: topic and value of each row. Values are JSON texts;
-/// for a filter without wildcard the payload itself.
+/// for a filter without wildcard the payload itself, unless frames are wrapped.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct State {
     filter: String,
+    /// The payload says what kind of frame it is, with option `meta`.
+    is_wrapped: bool,
     rows: BTreeMap<String, Vec<u8>>,
+    /// With option `versions`: of each row, and of the objects that the frames' nestings stand for.
+    versions: BTreeMap<String, u64>,
+    objects: BTreeMap<String, u64>,
 }
 
 impl State {
     /// Nothing yet. `filter` as subscribed, without prefix.
     pub fn new(filter: &str) -> State {
-        State { filter: filter.to_owned(), rows: BTreeMap::new() }
+        State {
+            filter: filter.to_owned(),
+            is_wrapped: false,
+            rows: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            objects: BTreeMap::new(),
+        }
     }
 
-    /// Takes in one frame; a body that is no frame of this filter changes nothing.
-    pub fn fold(&mut self, body: &[u8]) -> Result<(), JsonFault> {
-        for (topic, value) in read_frame(&self.filter, body)? {
-            self.apply(topic, value);
+    /// The same for frames with option `meta` or `versions`.
+    pub fn of_wrapped(filter: &str) -> State {
+        State { is_wrapped: true, ..State::new(filter) }
+    }
+
+    /// Takes in one frame with what its user property says of it. A body that is no frame of this filter changes
+    /// nothing.
+    pub fn fold_frame(&mut self, words: &str, body: &[u8]) -> Result<(), JsonFault> {
+        if self.is_wrapped {
+            return self.fold(body); // it says the same itself
+        }
+        let changes = read_frame(&self.filter, body)?;
+        if self.heed(words) {
+            self.apply(changes);
         }
         Ok(())
     }
 
-    fn apply(&mut self, topic: String, value: Option<Vec<u8>>) {
-        match value {
-            Some(value) => self.rows.insert(topic, value),
-            None => self.rows.remove(&topic),
-        };
+    /// Takes in one frame: of kind `part`, `snap` or `live`, and without `reset`, unless it is wrapped and says so
+    /// itself. A body that is no frame of this filter changes nothing.
+    pub fn fold(&mut self, body: &[u8]) -> Result<(), JsonFault> {
+        if !self.is_wrapped {
+            let changes = read_frame(&self.filter, body)?;
+            self.apply(changes);
+            return Ok(());
+        }
+        let wrapped = unwrap(body)?;
+        let changes = self.read_wrapped(&wrapped.tree)?;
+        let versions = wrapped.versions.map(|tree| self.read_versions(&tree)).transpose()?;
+        let (versions, objects) = versions.unwrap_or_default();
+        if !self.heed(&wrapped.words) {
+            return Ok(());
+        }
+        self.versions.extend(versions);
+        self.objects.extend(objects);
+        self.apply(changes);
+        Ok(())
+    }
+
+    /// Heeds what a frame says about itself: what was folded before may be void. Whether it is to be folded.
+    fn heed(&mut self, words: &str) -> bool {
+        let mut words = words.split(';');
+        if words.nth(1) == Some("event") {
+            return false;
+        }
+        if words.any(|word| word == "reset") {
+            self.rows.clear();
+            self.versions.clear();
+            self.objects.clear();
+        }
+        true
+    }
+
+    /// The same of a tree in its wrapping, where a filter without wildcard has a JSON value too.
+    fn read_wrapped(&self, tree: &Text<'_>) -> Result<Vec<Change>, JsonFault> {
+        let body = if nesting_of(&self.filter, false).is_none() && tree.raw == b"null" { b"" } else { tree.raw };
+        read_frame(&self.filter, body).map_err(|fault| JsonFault { at: tree.at + fault.at, ..fault })
+    }
+
+    /// What a tree of versions says of rows and of objects.
+    fn read_versions(&self, tree: &Text<'_>) -> Result<(Versions, Versions), JsonFault> {
+        let mut read = ReadVersions { read: Read::of(&self.filter), rows: Vec::new(), objects: Vec::new() };
+        let within = |fault: JsonFault| JsonFault { at: tree.at + fault.at, ..fault };
+        match nesting_of(&self.filter, true) {
+            Some(nesting) => walk(utf8(tree.raw)?, nesting, &mut read).map_err(within)?,
+            // An event has no version.
+            None if tree.raw == b"{}" => {}
+            None => read.rows.push((self.filter.clone(), number(tree)?)),
+        }
+        Ok((read.rows, read.objects))
+    }
+
+    fn apply(&mut self, changes: Vec<Change>) {
+        for (topic, value) in changes {
+            match value {
+                Some(value) => drop(self.rows.insert(topic, value)),
+                None => self.delete(&topic),
+            }
+        }
+    }
+
+    /// With a row goes what is known of the objects that it was the last row of.
+    fn delete(&mut self, topic: &str) {
+        self.rows.remove(topic);
+        self.versions.remove(topic);
+        let mut object = Some(topic);
+        while let Some(topic) = object {
+            if self.objects.contains_key(topic) && !self.has_rows(topic) {
+                self.objects.remove(topic);
+            }
+            object = topic.rfind('/').map(|slash| &topic[..slash]);
+        }
+    }
+
+    /// Whether there is a row at the topic or below it.
+    fn has_rows(&self, topic: &str) -> bool {
+        let below = format!("{topic}/");
+        let first = self.rows.range(below.clone()..).next();
+        self.rows.contains_key(topic) || first.is_some_and(|(other, _)| other.starts_with(&below))
     }
 
     /// Topic and value of each row, in the order of the topics.
@@ -49,10 +147,20 @@ impl State {
         self.rows.iter().map(|(topic, value)| (topic.as_str(), value.as_slice()))
     }
 
+    /// Topic and version of each row, in the order of the topics, where frames tell them.
+    pub fn versions(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.versions.iter().map(|(topic, version)| (topic.as_str(), *version))
+    }
+
+    /// The same of the objects with rows below their own that frames spoke of.
+    pub fn objects(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.objects.iter().map(|(topic, version)| (topic.as_str(), *version))
+    }
+
     /// The whole state as one frame says it.
     pub fn to_json(&self, out: &mut Vec<u8>) {
         let mut merge = Merge::new();
-        merge.begin(&self.filter);
+        merge.begin(&self.filter, Form::default());
         for (topic, value) in &self.rows {
             merge.row(topic, value, false, false);
         }
@@ -64,19 +172,77 @@ impl State {
 /// wildcard the payload itself.
 pub type Change = (String, Option<Vec<u8>>);
 
-/// The rows of one frame of `filter`, in its order.
+/// The rows of one frame of `filter`, in its order. Not of a wrapped one.
 pub fn read_frame(filter: &str, body: &[u8]) -> Result<Vec<Change>, JsonFault> {
-    let levels: Vec<&str> = filter.split('/').collect();
-    let deep = levels.last() == Some(&"#");
-    let single = levels.iter().filter(|&&level| level == "+").count();
-    if !deep && single == 0 {
+    let Some(nesting) = nesting_of(filter, false) else {
         let value = (!body.is_empty()).then(|| body.to_vec());
         return Ok(vec![(filter.to_owned(), value)]);
-    }
-    let nesting = Nesting { single, deep, depth_max: TOPIC_LEVELS_MAX + JSON_DEPTH_MAX };
-    let mut read = Read { levels, path: Vec::new(), changes: Vec::new() };
+    };
+    let mut read = Read::of(filter);
     walk(utf8(body)?, nesting, &mut read)?;
     Ok(read.changes)
+}
+
+/// How the objects of a frame nest; `None`: the filter has no wildcard.
+fn nesting_of(filter: &str, is_marked: bool) -> Option<Nesting> {
+    let levels = filter.split('/');
+    let deep = levels.clone().next_back() == Some("#");
+    let single = levels.filter(|&level| level == "+").count();
+    let depth_max = TOPIC_LEVELS_MAX + JSON_DEPTH_MAX;
+    (deep || single > 0).then_some(Nesting { single, deep, is_marked, depth_max })
+}
+
+type Versions = Vec<(String, u64)>;
+
+/// A frame with option `meta`, taken apart.
+struct Wrapped<'a> {
+    words: String,
+    tree: Text<'a>,
+    versions: Option<Text<'a>>,
+}
+
+fn unwrap(body: &[u8]) -> Result<Wrapped<'_>, JsonFault> {
+    let mut scanner = Scanner::new(utf8(body)?);
+    let (mut words, mut tree, mut versions) = (None, None, None);
+    scanner.white();
+    if scanner.peek() != b'{' {
+        return Err(scanner.fault("a wrapped frame is a JSON object"));
+    }
+    loop {
+        scanner.at += 1; // the brace or a comma
+        scanner.white();
+        let key = scanner.key()?;
+        let start = scanner.at;
+        // A tree nests deeper than a value may.
+        scanner.skip()?;
+        let value = Text { at: start, raw: scanner.since(start), escaped: false };
+        if key.is(b"mote") {
+            words = Some(value);
+        } else if key.is(b"tree") {
+            tree = Some(value);
+        } else if key.is(b"versions") {
+            versions = Some(value);
+        }
+        scanner.white();
+        if scanner.peek() != b',' {
+            break;
+        }
+    }
+    if scanner.peek() != b'}' {
+        return Err(scanner.fault("expected , or }"));
+    }
+    scanner.at += 1;
+    scanner.end()?;
+    let (Some(words), Some(tree)) = (words, tree) else {
+        return Err(JsonFault { at: 0, what: "a wrapped frame has the keys mote and tree" });
+    };
+    let words = String::from_utf8_lossy(words.raw).trim_matches('"').to_owned();
+    Ok(Wrapped { words, tree, versions })
+}
+
+fn number(text: &Text<'_>) -> Result<u64, JsonFault> {
+    let digits = std::str::from_utf8(text.raw).unwrap_or_default();
+    digits.parse().map_err(|_| JsonFault { at: text.at, what: "a version is a number" })
 }
 
 /// Reads one frame into changes of rows.
@@ -88,6 +254,10 @@ struct Read<'a> {
 }
 
 impl Read<'_> {
+    fn of(filter: &str) -> Read<'_> {
+        Read { levels: filter.split('/').collect(), path: Vec::new(), changes: Vec::new() }
+    }
+
     /// The topic that the filter names with these keys for its wildcards.
     fn topic(&self, last: Option<&str>) -> String {
         let mut keys = self.path.iter().map(String::as_str).chain(last);
@@ -139,6 +309,43 @@ impl Sink for Read<'_> {
     fn own(&mut self, _key: Text<'_>, leaf: Leaf<'_>) -> Result<(), JsonFault> {
         let topic = self.topic(None);
         self.change(topic, leaf);
+        Ok(())
+    }
+}
+
+/// Reads a tree of versions.
+struct ReadVersions<'a> {
+    read: Read<'a>,
+    rows: Versions,
+    objects: Versions,
+}
+
+impl Sink for ReadVersions<'_> {
+    type Fault = JsonFault;
+
+    fn enter(&mut self, key: Text<'_>) -> Result<(), JsonFault> {
+        self.read.enter(key)
+    }
+
+    fn leave(&mut self) {
+        self.read.leave();
+    }
+
+    fn leaf(&mut self, key: Text<'_>, leaf: Leaf<'_>) -> Result<(), JsonFault> {
+        self.rows.push((self.read.topic(Some(&key_text(key)?)), number(&leaf.raw)?));
+        Ok(())
+    }
+
+    fn own(&mut self, _key: Text<'_>, leaf: Leaf<'_>) -> Result<(), JsonFault> {
+        self.rows.push((self.read.topic(None), number(&leaf.raw)?));
+        Ok(())
+    }
+
+    fn mark(&mut self, leaf: Leaf<'_>) -> Result<(), JsonFault> {
+        let keys = self.read.path.iter().map(String::as_str);
+        if let Some(object) = object_of(self.read.levels.iter().copied(), keys) {
+            self.objects.push((object, number(&leaf.raw)?));
+        }
         Ok(())
     }
 }

@@ -60,7 +60,8 @@ pub fn graft(pattern: &str, payload: &[u8], bounds: &Bounds, into: &mut Batch) -
 
 fn spread(pattern: &str, payload: &[u8], bounds: &Bounds, into: &mut Batch) -> Result<(), Fault> {
     let pattern = Pattern::parse(pattern, bounds)?;
-    let nesting = Nesting { single: pattern.before.len(), deep: pattern.deep, depth_max: JSON_DEPTH_MAX };
+    let nesting =
+        Nesting { single: pattern.before.len(), deep: pattern.deep, is_marked: false, depth_max: JSON_DEPTH_MAX };
     let text = utf8(payload)?;
     // Payloads never take more than they take in JSON.
     let room = (u32::MAX as usize).saturating_sub(into.bytes.len() + payload.len());

@@ -72,8 +72,22 @@ pub(super) fn write_string_bytes(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Appends bytes that are known to be UTF-8 as a JSON string of printable ASCII alone, as Python's `json.dumps` does:
+/// other characters are escaped by their UTF-16 units.
+pub(super) fn write_ascii_string(text: &[u8], out: &mut Vec<u8>) {
+    let text = std::str::from_utf8(text).expect("topics and texts are UTF-8");
+    out.push(b'"');
+    for char in text.chars() {
+        match char {
+            ' '..='~' if char != '"' && char != '\\' => out.push(char as u8),
+            '\0'..='~' => write_escape(char as u8, out),
+            _ => char.encode_utf16(&mut [0; 2]).iter().for_each(|unit| write_unit(*unit, out)),
+        }
+    }
+    out.push(b'"');
+}
+
 fn write_escape(byte: u8, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     match byte {
         b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
         0x08 => out.extend_from_slice(b"\\b"),
@@ -81,12 +95,15 @@ fn write_escape(byte: u8, out: &mut Vec<u8>) {
         0x0A => out.extend_from_slice(b"\\n"),
         0x0C => out.extend_from_slice(b"\\f"),
         0x0D => out.extend_from_slice(b"\\r"),
-        _ => {
-            let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-            out.extend_from_slice(b"\\u00");
-            out.extend_from_slice(&digits);
-        }
+        _ => write_unit(byte.into(), out),
     }
+}
+
+/// The escape of a UTF-16 unit.
+fn write_unit(unit: u16, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let digit = |shift: u16| HEX[usize::from(unit >> shift & 15)];
+    out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
 }
 
 /// A string as it was scanned: what stands between its quotes, and whether escapes are among it.
@@ -250,6 +267,30 @@ impl<'a> Scanner<'a> {
             };
             if !begun && !self.after(&mut open)? {
                 return Ok(outermost);
+            }
+        }
+    }
+
+    /// Goes behind the value here, however deep it is, without judging it: what its brackets hold is read by others.
+    pub fn skip(&mut self) -> Result<(), JsonFault> {
+        let mut depth = 0_usize;
+        loop {
+            match self.peek() {
+                b'"' => drop(self.string()?),
+                b'{' | b'[' => {
+                    depth += 1;
+                    self.at += 1;
+                }
+                b'}' | b']' if depth > 0 => {
+                    depth -= 1;
+                    self.at += 1;
+                }
+                _ if depth == 0 => self.scalar()?,
+                0 => return Err(self.fault("the text ends too early")),
+                _ => self.at += 1,
+            }
+            if depth == 0 {
+                return Ok(());
             }
         }
     }

@@ -13,13 +13,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use smallvec::SmallVec;
 
-use super::json::{Kind, trim, validate_str, write_string, write_string_bytes};
+use super::json::{Kind, trim, validate_str, write_ascii_string, write_string_bytes};
+use crate::dialect::Form;
 use crate::limits::MERGE_SCRATCH_BYTES_MAX;
 
 /// Gathers the rows of one frame. Kept and used again, so that it allocates nothing in steady state.
 #[derive(Default)]
 pub struct Merge {
     shape: Shape,
+    form: Form,
     /// Path and payload of each row.
     bytes: Vec<u8>,
     rows: Vec<MergeRow>,
@@ -96,46 +98,58 @@ impl Shape {
     }
 }
 
-/// How a payload stands in a frame.
-enum Form<'a> {
+/// What a payload is in a frame.
+enum Value<'a> {
     Null,
     Json(&'a [u8], Kind),
     String(&'a str),
     Binary(&'a [u8]),
 }
 
-impl Form<'_> {
-    fn of(payload: &[u8], text: bool, deleted: bool) -> Form<'_> {
+impl Value<'_> {
+    fn of(payload: &[u8], text: bool, deleted: bool, form: Form) -> Value<'_> {
         if deleted {
-            return Form::Null;
+            return Value::Null;
         }
-        let Ok(utf8) = std::str::from_utf8(payload) else { return Form::Binary(payload) };
-        if text {
-            return Form::String(utf8);
+        let Ok(utf8) = std::str::from_utf8(payload) else { return Value::Binary(payload) };
+        if text || form.strings {
+            return Value::String(utf8);
         }
         match validate_str(utf8) {
-            Ok(Kind::Null) | Err(_) => Form::String(utf8),
-            Ok(kind) => Form::Json(trim(payload), kind),
+            Ok(Kind::Null) | Err(_) => Value::String(utf8),
+            Ok(kind) => Value::Json(trim(payload), kind),
         }
     }
 
     /// Below a `#` an object is a nesting, so a value that is one goes under the key `/`.
-    fn is_object(&self) -> bool {
-        matches!(self, Form::Json(_, Kind::Object) | Form::Binary(_))
+    fn is_object(&self, form: Form) -> bool {
+        match self {
+            Value::Json(_, kind) => *kind == Kind::Object,
+            Value::Binary(_) => !form.strings,
+            Value::Null | Value::String(_) => false,
+        }
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, form: Form, out: &mut Vec<u8>) {
         match self {
-            Form::Null => out.extend_from_slice(b"null"),
-            Form::Json(json, _) => out.extend_from_slice(json),
-            Form::String(text) => write_string(text, out),
-            Form::Binary(bytes) => {
-                out.extend_from_slice(b"{\"$b64\":\"");
+            Value::Null => out.extend_from_slice(b"null"),
+            Value::Json(json, _) => out.extend_from_slice(json),
+            Value::String(text) => write_text(text.as_bytes(), form, out),
+            Value::Binary(bytes) => {
+                // Where every value is a string this is the wrapper's text.
+                let quote: (&[u8], &[u8]) =
+                    if form.strings { (b"\"{\\\"$b64\\\":\\\"", b"\\\"}\"") } else { (b"{\"$b64\":\"", b"\"}") };
+                out.extend_from_slice(quote.0);
                 write_base64(bytes, out);
-                out.extend_from_slice(b"\"}");
+                out.extend_from_slice(quote.1);
             }
         }
     }
+}
+
+/// A JSON string of bytes that are known to be UTF-8.
+fn write_text(text: &[u8], form: Form, out: &mut Vec<u8>) {
+    if form.classic { write_ascii_string(text, out) } else { write_string_bytes(text, out) }
 }
 
 fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
@@ -151,11 +165,12 @@ impl Merge {
     }
 
     /// Begins a frame for `filter` as subscribed, without prefix.
-    pub fn begin(&mut self, filter: &str) {
+    pub fn begin(&mut self, filter: &str, form: Form) {
         if self.scratch_bytes() > MERGE_SCRATCH_BYTES_MAX {
             *self = Merge::default();
         }
         self.shape = Shape::of(filter);
+        self.form = form;
         self.bytes.clear();
         self.rows.clear();
         self.ascending = true;
@@ -200,14 +215,11 @@ impl Merge {
         self.bytes.len() + self.rows.len() * QUOTES_COLON_COMMA + 2
     }
 
-    /// Appends the body: for a filter without wildcard the payload as it is (empty if deleted or missing),
-    /// else a JSON object.
+    /// Appends the body: for a filter without wildcard the payload as it is (empty if deleted or missing; with `meta`
+    /// its value, `null` if deleted or missing), else a JSON object.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if !self.shape.wild {
-            if let Some(row) = self.rows.last() {
-                out.extend_from_slice(self.payload(row));
-            }
-            return;
+            return self.write_single(out);
         }
         self.sort();
         let mut open = std::mem::take(&mut self.open);
@@ -266,15 +278,27 @@ impl Merge {
     }
 
     fn finish_single(&mut self, bytes_max: usize, mut each: impl FnMut(&[u8], usize, bool)) -> u32 {
-        let Some(row) = self.rows.last() else {
-            each(b"", 0, true);
-            return 0;
-        };
-        let payload = self.payload(row);
-        let skipped = payload.len() > bytes_max;
-        let body = if skipped { b"" } else { payload };
-        each(body, usize::from(!skipped), true);
-        u32::from(skipped)
+        let mut body = std::mem::take(&mut self.part);
+        body.clear();
+        self.write_single(&mut body);
+        let is_skipped = body.len() > bytes_max;
+        if is_skipped {
+            self.rows.clear();
+            body.clear();
+            self.write_single(&mut body);
+        }
+        each(&body, usize::from(!self.rows.is_empty()), true);
+        self.part = body;
+        u32::from(is_skipped)
+    }
+
+    fn write_single(&self, out: &mut Vec<u8>) {
+        let row = self.rows.last();
+        if self.form.meta {
+            let value = row.map(|row| Value::of(self.payload(row), row.text, row.deleted, self.form));
+            return value.unwrap_or(Value::Null).write(self.form, out);
+        }
+        out.extend_from_slice(row.map_or(&[], |row| self.payload(row)));
     }
 
     fn path(&self, row: &MergeRow) -> &[u8] {
@@ -336,9 +360,10 @@ impl Merge {
     fn write_row(&self, at: usize, open: &mut Vec<usize>, out: &mut Vec<u8>) {
         let row = &self.rows[at];
         let path = self.path(row);
-        let form = Form::of(self.payload(row), row.text, row.deleted);
+        let form = self.form;
+        let value = Value::of(self.payload(row), row.text, row.deleted, form);
         // Every row of such a filter is where the `#` stands or below.
-        let own = self.shape.deep && (form.is_object() || self.has_below(at, path));
+        let own = self.shape.deep && (value.is_object(form) || self.has_below(at, path));
         let common = match at.checked_sub(1) {
             Some(before) => common_levels(open, self.path(&self.rows[before]), path),
             None => 0,
@@ -348,7 +373,7 @@ impl Merge {
         let mut from = open.last().copied().unwrap_or(0);
         while from < path.len() {
             let end = level_end(path, from);
-            write_key(&path[from + 1..end], out);
+            write_key(&path[from + 1..end], form, out);
             if end < path.len() || own {
                 out.push(b'{');
                 open.push(end);
@@ -356,9 +381,9 @@ impl Merge {
             from = end;
         }
         if own || path.is_empty() {
-            write_key(b"/", out);
+            write_key(b"/", form, out);
         }
-        form.write(out);
+        value.write(form, out);
     }
 
     /// Whether the row after this is below it: at once behind it, as the paths are sorted.
@@ -368,6 +393,26 @@ impl Merge {
             next.len() > path.len() && next.starts_with(path) && next[path.len()] == 0
         })
     }
+}
+
+/// The topic whose object a nesting stands for: the filter with the keys of the nestings around it for its wildcards,
+/// up to the next wildcard. `None`: no topic, since the filter begins with that.
+pub(super) fn object_of<'a>(
+    levels: impl Iterator<Item = &'a str>,
+    mut keys: impl Iterator<Item = &'a str>,
+) -> Option<String> {
+    let mut topic: Vec<&str> = Vec::new();
+    for level in levels {
+        match level {
+            "#" => topic.extend(keys.by_ref()),
+            "+" => match keys.next() {
+                Some(key) => topic.push(key),
+                None => break,
+            },
+            literal => topic.push(literal),
+        }
+    }
+    Some(topic.join("/")).filter(|topic| !topic.is_empty())
 }
 
 /// How many of the open levels of `before` are levels of `path` too.
@@ -394,13 +439,14 @@ fn prefix(path: &[u8]) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
-fn write_key(level: &[u8], out: &mut Vec<u8>) {
+fn write_key(level: &[u8], form: Form, out: &mut Vec<u8>) {
+    let (comma, colon): (&[u8], &[u8]) = if form.classic { (b", ", b": ") } else { (b",", b":") };
     // No value ends in an opening brace.
     if out.last() != Some(&b'{') {
-        out.push(b',');
+        out.extend_from_slice(comma);
     }
-    write_string_bytes(level, out);
-    out.push(b':');
+    write_text(level, form, out);
+    out.extend_from_slice(colon);
 }
 
 /// Closes the open nestings and the tree.

@@ -11,6 +11,8 @@ pub(super) struct Nesting {
     pub single: usize,
     /// Whether every object below those is a nesting too (`#`).
     pub deep: bool,
+    /// Whether the key `#` stands for a nesting itself: in trees of versions.
+    pub is_marked: bool,
     /// Objects and arrays inside each other, values included.
     pub depth_max: usize,
 }
@@ -34,6 +36,10 @@ pub(super) trait Sink {
     fn leaf(&mut self, key: Text<'_>, leaf: Leaf<'_>) -> Result<(), Self::Fault>;
     /// The innermost nesting's own value, from the key `/`.
     fn own(&mut self, key: Text<'_>, leaf: Leaf<'_>) -> Result<(), Self::Fault>;
+    /// What the key `#` says of the innermost nesting; only where nestings are marked.
+    fn mark(&mut self, _leaf: Leaf<'_>) -> Result<(), Self::Fault> {
+        Ok(())
+    }
 }
 
 pub(super) fn walk<S: Sink>(text: &str, nesting: Nesting, sink: &mut S) -> Result<(), S::Fault> {
@@ -89,6 +95,10 @@ fn member<S: Sink>(scanner: &mut Scanner<'_>, nesting: Nesting, depth: usize, si
     let in_deep = nesting.deep && depth > nesting.single;
     if in_deep && key.is(b"/") {
         sink.own(key, leaf(scanner, nesting, depth)?)?;
+        return Ok(false);
+    }
+    if nesting.is_marked && key.is(b"#") {
+        sink.mark(leaf(scanner, nesting, depth)?)?;
         return Ok(false);
     }
     let nests = depth < nesting.single || nesting.deep;

@@ -88,6 +88,21 @@ impl FrameWords {
     }
 }
 
+/// Writes over `out` a frame of option `meta`: the words, the tree, and the versions if they are asked for.
+pub fn wrap(words: &str, tree: &[u8], versions: Option<&[u8]>, out: &mut Vec<u8>) {
+    out.clear();
+    // No letter of the words needs an escape.
+    out.extend_from_slice(b"{\"mote\":\"");
+    out.extend_from_slice(words.as_bytes());
+    out.extend_from_slice(b"\",\"tree\":");
+    out.extend_from_slice(tree);
+    if let Some(versions) = versions {
+        out.extend_from_slice(b",\"versions\":");
+        out.extend_from_slice(versions);
+    }
+    out.push(b'}');
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@
 //! Beyond its bounds the oldest rows go. Each that goes is counted where the last reader stands that lacked it; a reader
 //! has lost what is counted there and behind it.
 
+use crate::dialect::Form;
 use crate::key::Client;
 use crate::limits::EVENTS_WAITING_BYTES_MAX;
 use crate::row::merge::Merge;
@@ -218,7 +219,7 @@ impl Backlog {
     }
 
     /// One frame of what a reader lacks, the oldest first; `None`: nothing.
-    pub fn make(&mut self, filter: &str, taker: Taker, merge: &mut Merge) -> Option<Made> {
+    pub fn make(&mut self, filter: &str, form: Form, taker: Taker, merge: &mut Merge) -> Option<Made> {
         let last = self.last;
         if let Some(made) = self.made.as_ref().filter(|made| made.taker == taker && made.last == last) {
             return Some(made.clone());
@@ -234,7 +235,7 @@ impl Backlog {
         let mut next = lacked.next().map(|(number, ..)| number);
         drop(lacked);
         let (body, merged, skipped) = loop {
-            merge.begin(filter);
+            merge.begin(filter, form.of_values());
             rows.iter().for_each(|(_, topic, event)| merge.row(topic, &event.value, false, false));
             let mut bodies: SmallVec<[(Vec<u8>, u32); 1]> = SmallVec::new();
             let skipped = merge.finish_split(taker.body_bytes_max, |body, rows, _| {
@@ -268,7 +269,7 @@ mod tests {
 
     fn text(backlog: &mut Backlog, stand: u64, not_of: Option<Client>) -> String {
         let taker = Taker { stand, not_of, body_bytes_max: 1_000 };
-        let made = backlog.make("#", taker, &mut Merge::new());
+        let made = backlog.make("#", Form::default(), taker, &mut Merge::new());
         made.map_or(String::new(), |made| String::from_utf8_lossy(&made.body).into_owned())
     }
 
@@ -327,7 +328,7 @@ mod tests {
         backlog.push("y", &[b'1'; 300], QoS::AtMostOnce, client(9), 100);
         let (mut taker, mut rows) = (Taker { stand, not_of: None, body_bytes_max: 100 }, 0);
         loop {
-            let made = backlog.make("#", taker, &mut Merge::new()).expect("something waits");
+            let made = backlog.make("#", Form::default(), taker, &mut Merge::new()).expect("something waits");
             assert!(made.body.len() <= 100);
             (taker.stand, rows) = (made.stand, rows + made.rows);
             if !made.more {

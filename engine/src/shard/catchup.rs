@@ -91,8 +91,9 @@ impl Subtree {
         } else {
             Phase::Newer { since, catchup: Box::default() }
         };
-        let body_bytes_max = (start.body_bytes_max as usize).min(self.frame_bytes_max);
         let group = roots.group_of_filter(filter);
+        let tree_bytes_max = start.kind.form().tree_bytes_max(self.frame_bytes_max, group.is_some());
+        let body_bytes_max = (start.body_bytes_max as usize).min(tree_bytes_max);
         let open = Open {
             filter: filter.into(),
             kind: start.kind,
@@ -119,7 +120,7 @@ impl Subtree {
         let Some(mut open) = self.walks.open.remove(&(home, walk)) else { return };
         let done = match open.kind {
             Kind::Plain => self.plain_slice(home, walk, &mut open, homes),
-            Kind::Merged => self.merged_slice(home, walk, &mut open, homes),
+            Kind::Merged(_) => self.merged_slice(home, walk, &mut open, homes),
             Kind::Shared => true, // a share group reads no retained messages, MQTT 5 section 4.8.2
         };
         if !done {
@@ -177,7 +178,7 @@ impl Subtree {
         let is_wild = is_wildcard(&open.filter);
         let bytes_max = open.body_bytes_max.clamp(SLICE_BYTES_MIN, WALK_BYTES_PER_TURN_MAX);
         let mut slice = Slice::new(if is_wild { bytes_max } else { usize::MAX });
-        self.merge.begin(&open.filter);
+        self.merge.begin(&open.filter, open.kind.form());
         let mut gather = || gather(&self.retained, &self.interner, open, self.position, &mut self.merge, &mut slice);
         let mut complete = gather();
         // The one row of a filter without wildcard is one frame: a second, empty one would say that it is gone.

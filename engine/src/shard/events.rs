@@ -150,7 +150,7 @@ impl Home {
         let Some(backlog) = slot.backlog.as_deref_mut() else { return false };
         let is_tree = is_wildcard(&slot.text);
         let lost = backlog.lost(stand, client);
-        let made = backlog.make(&slot.text, Taker { stand, not_of, body_bytes_max }, &mut self.merge);
+        let made = backlog.make(&slot.text, slot.kind.form(), Taker { stand, not_of, body_bytes_max }, &mut self.merge);
         let Some(merged) = self.merged.get_mut(index) else { return false };
         merged.lost += lost;
         let Some(made) = made else {

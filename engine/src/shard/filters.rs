@@ -172,7 +172,7 @@ impl Filters {
     /// The merged subscription that stands there, if it is one.
     pub fn merged_at(&self, at: SubscriptionRef) -> Option<u32> {
         let slot = self.slot(at.handle);
-        (slot.kind == Kind::Merged).then(|| slot.subscribers[at.position as usize].merged)
+        slot.kind.is_merged().then(|| slot.subscribers[at.position as usize].merged)
     }
 
     /// Subscriptions of all sessions.
@@ -189,7 +189,7 @@ impl Filters {
     pub fn merged_in(&self, handle: FilterHandle, session: SessionKey) -> Option<u32> {
         let slot = self.slot(handle);
         let subscriber = slot.subscribers.iter().rev().find(|subscriber| subscriber.session == session)?;
-        (slot.kind == Kind::Merged).then_some(subscriber.merged)
+        slot.kind.is_merged().then_some(subscriber.merged)
     }
 
     /// Filters in use.

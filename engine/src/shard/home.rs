@@ -117,6 +117,8 @@ pub struct Home {
     pub epoch: u64,
     pub encoded: Vec<u8>,
     pub words: String,
+    /// The payload of a frame with option `meta`.
+    pub wrapped: Vec<u8>,
     pub properties: Vec<u8>,
 }
 
@@ -155,6 +157,7 @@ impl Home {
             epoch,
             encoded: Vec::new(),
             words: String::new(),
+            wrapped: Vec::new(),
             properties: Vec::new(),
         }
     }
@@ -267,12 +270,13 @@ impl Home {
         /// Fixed header, packet identifier, the frame's properties and words at their longest.
         const AROUND_BODY_BYTES_MAX: usize = 256;
         let packet_bytes_max = self.sessions.get(session).map_or(usize::MAX, |session| session.packet_bytes_max);
-        let filter = &*self.filters.slot(handle).text;
-        let is_safe = merged.is_some_and(|index| self.merged.is_safe_topic(index));
+        let slot = self.filters.slot(handle);
+        let (filter, form) = (&*slot.text, slot.kind.form());
+        let (is_safe, is_of_one_group) = merged.map_or((false, false), |index| self.merged.says(index));
         let topic_len = if is_safe { safe_topic(filter).len() } else { filter.len() };
         let around = topic_len + AROUND_BODY_BYTES_MAX;
-        let body = packet_bytes_max.saturating_sub(around).min(self.config.limits.frame_bytes);
-        body.max(1) as u32
+        let payload = packet_bytes_max.saturating_sub(around).min(self.config.limits.frame_bytes);
+        form.tree_bytes_max(payload, is_of_one_group).max(1) as u32
     }
 }
 

@@ -14,16 +14,16 @@ use super::outbox::Outbox;
 use super::pace::{Pace, Paced};
 use super::parcel::{Frame, Part, Stand};
 use crate::clock::Now;
-use crate::dialect::{Options, safe_topic};
-use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId};
+use crate::dialect::{Form, Options, safe_topic};
+use crate::key::{Client, ConnId, FilterHandle, GroupId, SessionKey, ShardId};
 use crate::session::alias::{AliasProperty, Named, name_topic, teach};
 use crate::session::deliver::{Way, deliver};
-use crate::session::frame::{Cursor, FrameKind, FrameWords};
+use crate::session::frame::{Cursor, FrameKind, FrameWords, wrap};
 use crate::session::inflight::{Delivered, FrameOf, Ids};
 use crate::session::lasting::Place;
 use crate::session::message::Message;
 use crate::session::{Session, Wish};
-use crate::topic::{Kind, is_wildcard};
+use crate::topic::is_wildcard;
 use crate::wire::{Property, PublishHead, QoS};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -123,8 +123,10 @@ impl Mergeds {
         self.slots.len() as u32 - 1
     }
 
-    pub fn is_safe_topic(&self, index: u32) -> bool {
-        self.slots[index as usize].as_ref().is_some_and(|merged| merged.options.is_safe_topic)
+    /// Whether its frames have a safe topic, and whether its filter lies in one group.
+    pub fn says(&self, index: u32) -> (bool, bool) {
+        let merged = self.slots[index as usize].as_ref();
+        merged.map_or((false, false), |merged| (merged.options.is_safe_topic, merged.group.is_some()))
     }
 
     pub fn get(&self, index: u32) -> Option<&Merged> {
@@ -396,7 +398,7 @@ impl Home {
                         self.begin_interval(index, Paced::Live);
                     }
                     let reader = Reader { session, owner, handle, merged: Some(index), is_waiting: false };
-                    let walk = self.start_walk(reader, Kind::Merged, stand);
+                    let walk = self.start_walk(reader, self.filters.slot(handle).kind, stand);
                     if let Some(merged) = self.merged.get_mut(index) {
                         merged.standing[at].1 = Standing::Catching { walk, stand };
                     }
@@ -488,18 +490,22 @@ impl Home {
         let Some(merged) = self.merged.slots[index as usize].as_mut() else { return Sent::Yes };
         let key = merged.session;
         let Some(session) = self.sessions.get_mut(key) else { return Sent::Yes };
-        let filter = &*self.filters.slot(merged.handle).text;
+        let slot = self.filters.slot(merged.handle);
+        let (filter, form) = (&*slot.text, slot.kind.form());
         self.properties.clear();
-        if session.version.is_v5() {
-            let words = merged.words(&sending, self.epoch);
-            describe(words, is_wildcard(filter), &mut self.words, &mut self.properties);
+        if session.version.is_v5() || form.meta {
+            merged.words(&sending, self.epoch).write(&mut self.words);
         }
+        if session.version.is_v5() {
+            describe(form.meta || is_wildcard(filter), &self.words, &mut self.properties);
+        }
+        let body = worded(form, &self.words, sending.body, &mut self.wrapped);
         let topic = if merged.options.is_safe_topic { Cow::Owned(safe_topic(filter)) } else { Cow::Borrowed(filter) };
         let qos = wish.qos.min(sending.frame.qos);
-        let retain = matches!(sending.kind, FrameKind::Part | FrameKind::Snap);
+        let retain = matches!(sending.kind, FrameKind::Part | FrameKind::Snap) && !form.classic;
         // Its own, whatever goes to the same client for a plain subscription [MQTT-3.3.4-5].
         let ids = if wish.subscription_id == 0 { Ids::new() } else { Ids::from_slice(&[wish.subscription_id]) };
-        let mut head = PublishHead {
+        let head = PublishHead {
             dup: false,
             qos,
             retain,
@@ -509,25 +515,18 @@ impl Home {
             message_expiry: None,
             subscription_ids: &ids,
             extra: &[],
-            payload_len: sending.body.len(),
+            payload_len: body.len(),
         };
         if session.packet_bytes_max != usize::MAX && head.encoded_len(session.version) > session.packet_bytes_max {
             return Sent::TooLarge;
         }
         if qos == QoS::AtMostOnce {
             let Some(conn) = session.conn else { return Sent::Yes };
-            let mut place = AliasProperty::default();
-            let named = name_topic(session, &mut head, &mut place); // it fits in full, so it fits
-            let buffer = out.sends.buffer(conn);
-            head.encode(session.version, buffer);
-            buffer.extend_from_slice(sending.body);
-            if let Named::Teaching(alias) = named {
-                teach(session, alias, &topic);
-            }
+            send_at_once(session, conn, head, &topic, body, out);
             self.stats.publishes_sent += 1;
-            self.stats.publish_bytes_sent += sending.body.len() as u64;
+            self.stats.publish_bytes_sent += body.len() as u64;
         } else {
-            let message = self.messages.insert(Message::new(&topic, sending.body, &self.properties, 0));
+            let message = self.messages.insert(Message::new(&topic, body, &self.properties, 0));
             let frame = Some(FrameOf { index, serial: merged.serial });
             let (share, is_paced, place) = (None, false, Place::default());
             let delivered = Delivered { message, qos, retain, ids, merged: frame, share, is_paced, place };
@@ -601,14 +600,42 @@ impl Merged {
     }
 }
 
-/// Writes the properties of a frame over `properties`, encoded.
-fn describe(about: FrameWords, is_tree: bool, words: &mut String, properties: &mut Vec<u8>) {
-    about.write(words);
-    if is_tree {
+/// Writes the properties of a frame, encoded.
+fn describe(is_json: bool, words: &str, properties: &mut Vec<u8>) {
+    if is_json {
         Property::PayloadFormatIndicator(1).encode(properties);
         Property::ContentType("application/json").encode(properties);
     }
     Property::UserProperty("mote", words).encode(properties);
+}
+
+/// A frame with QoS 0 that fits with its topic in full.
+fn send_at_once(
+    session: &mut Session,
+    conn: ConnId,
+    head: PublishHead<'_>,
+    topic: &str,
+    body: &[u8],
+    out: &mut Outbox,
+) {
+    let mut place = AliasProperty::default();
+    let mut head = head;
+    let named = name_topic(session, &mut head, &mut place); // where it fits in full it fits
+    let buffer = out.sends.buffer(conn);
+    head.encode(session.version, buffer);
+    buffer.extend_from_slice(body);
+    if let Named::Teaching(alias) = named {
+        teach(session, alias, topic);
+    }
+}
+
+/// The payload of a frame: its body, in its wrapping where that is asked for.
+fn worded<'a>(form: Form, words: &str, body: &'a [u8], wrapped: &'a mut Vec<u8>) -> &'a [u8] {
+    if !form.meta {
+        return body;
+    }
+    wrap(words, body, None, wrapped);
+    wrapped
 }
 
 fn begin_snapshot(merged: &mut Merged, owners: &[ShardId]) {

@@ -322,8 +322,8 @@ impl Shard {
             }
         }
         if self.subtree.retained.next_expiry_ms().is_some_and(|at| at <= now.wall_ms) && out.has_down_room() {
-            let (subtree, _, mut reach) = owner_side!(self, now, out);
-            subtree.expire(now, TIMER_BURST_MAX, &mut reach);
+            let (subtree, roots, mut reach) = owner_side!(self, now, out);
+            subtree.expire(now, TIMER_BURST_MAX, roots, &mut reach);
         }
         self.subtree.trim(now, TIMER_BURST_MAX);
     }

@@ -9,8 +9,8 @@ use super::parcel::Stand;
 use super::receive::Flow;
 use crate::clock::Now;
 use crate::dialect::{
-    Intent, Parsed, Verb, allowed_on_subscribe, combine, find_property, is_shared_intent, parse_prefix, parse_property,
-    parse_unsubscribe,
+    Form, Intent, Parsed, Verb, allowed_on_subscribe, combine, find_property, is_shared_intent, parse_prefix,
+    parse_property, parse_unsubscribe,
 };
 use crate::key::{FilterHandle, SessionKey};
 use crate::limits::TOPIC_LEVELS_MAX;
@@ -41,6 +41,9 @@ impl<'a> Asked<'a> {
         Asked { filter, kind: Kind::Plain, sync: false, options, versions: false, matches: filter }
     }
 }
+
+/// A merged subscription as an UNSUBSCRIBE names it: its form does not matter.
+const MERGED: Kind = Kind::Merged(Form::CLASSIC);
 
 /// Why a filter is refused: what its code says instead of the granted QoS [MQTT-3.8.4-7].
 type Refusal = (ReasonCode, &'static str);
@@ -159,8 +162,15 @@ impl Shard {
     }
 
     fn find_subscription(&self, key: SessionKey, filter: &str, kind: Kind) -> Option<SubscriptionRef> {
-        let handle = self.home.filters.find(filter, kind)?;
-        self.home.sessions.get(key)?.subscriptions.find(handle)
+        let find = |kind: Kind| {
+            let handle = self.home.filters.find(filter, kind)?;
+            self.home.sessions.get(key)?.subscriptions.find(handle)
+        };
+        match kind {
+            // A session has at most one merged subscription to a filter, in whatever form.
+            Kind::Merged(_) => Form::ALL.into_iter().find_map(|form| find(Kind::Merged(form))),
+            Kind::Plain | Kind::Shared => find(kind),
+        }
     }
 
     /// Makes a subscription, or replaces the one to the same filter [MQTT-3.8.4-3] [3.1.1: MQTT-3.8.4-3]: messages go on
@@ -179,10 +189,17 @@ impl Shard {
         let owners = self.roots.owners_of_filter(asked.matches);
         let number = self.roots.number_of_filter(asked.filter, asked.kind);
         let handle = self.home.filters.find_or_insert(asked.filter, asked.kind, owners, number);
+        let existing = match existing {
+            Some(other) if other.handle != handle => {
+                self.remove_subscription(key, other); // its frames had another form
+                None
+            }
+            existing => existing,
+        };
         let owners = self.home.owner_list(handle);
         let merged = match asked.kind {
             Kind::Plain | Kind::Shared => 0,
-            Kind::Merged => {
+            Kind::Merged(_) => {
                 let group = self.roots.group_of_filter(asked.filter);
                 let asked = MergedAsked { sync: asked.sync, options: asked.options, group };
                 self.home.add_merged(key, handle, asked, &owners)
@@ -191,7 +208,7 @@ impl Shard {
         match existing {
             Some(at) => {
                 let replaced = self.home.filters.replace(at, wish, merged);
-                if asked.kind == Kind::Merged {
+                if asked.kind.is_merged() {
                     self.home.remove_merged(replaced.merged);
                 }
             }
@@ -209,7 +226,7 @@ impl Shard {
             self.home.ask(*owner, Ask::Want { handle, session: key, ticket });
         }
         let reads = match asked.kind {
-            Kind::Merged => true,
+            Kind::Merged(_) => true,
             Kind::Shared => false, // no retained messages, MQTT 5 section 4.8.2
             Kind::Plain => retain_handling == 0 || retain_handling == 1 && existing.is_none(), // [MQTT-3.3.1-9..11]
         };
@@ -261,9 +278,9 @@ impl Shard {
             let share = parse_share(text);
             let (kind, filter) = match parse_unsubscribe(text) {
                 _ if share.is_some() => (Kind::Shared, text),
-                Some((Verb::Tree | Verb::Sync, filter)) => (Kind::Merged, filter),
+                Some((Verb::Tree | Verb::Sync, filter)) => (MERGED, filter),
                 Some((Verb::Rows, filter)) => (Kind::Plain, filter),
-                _ if is_merged => (Kind::Merged, text),
+                _ if is_merged => (MERGED, text),
                 _ => (Kind::Plain, text),
             };
             let found = self.find_subscription(key, filter, kind);
@@ -298,7 +315,7 @@ impl Shard {
         if let Some(session) = moved.and_then(|moved| self.home.sessions.get_mut(moved)) {
             session.subscriptions.moved(at);
         }
-        if self.home.filters.slot(at.handle).kind == Kind::Merged {
+        if self.home.filters.slot(at.handle).kind.is_merged() {
             self.home.remove_merged(removed.merged);
         }
         self.home.cancel_plain_walks(key, at.handle);
@@ -385,11 +402,12 @@ fn judge_intent<'a>(intent: Intent<'_>, filter: &'a str) -> Result<Asked<'a>, Re
         Verb::Rows => return Ok(Asked { versions: true, ..Asked::plain(filter) }),
         Verb::Put | Verb::Set | Verb::Get => return Err(NOT_YET),
     };
-    if intent.options.iter().any(|(name, _)| !matches!(name, "topic" | "interval" | "state")) {
+    let is_known = |name: &str| matches!(name, "topic" | "interval" | "state" | "values" | "meta");
+    if intent.options.iter().any(|(name, _)| !is_known(name)) {
         return Err(NOT_YET);
     }
-    let options = ReaderOptions::of(intent.options);
-    Ok(Asked { kind: Kind::Merged, sync, options, ..Asked::plain(filter) })
+    let (kind, options) = (Kind::Merged(Form::of(intent.options)), ReaderOptions::of(intent.options));
+    Ok(Asked { kind, sync, options, ..Asked::plain(filter) })
 }
 
 const NOT_YET: Refusal = (ReasonCode::ImplementationSpecificError, "this broker does not know that verb or option yet");

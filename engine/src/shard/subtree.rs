@@ -7,6 +7,7 @@ use super::parcel::{Down, DownItem, Frame, Offer, Refusal, Source, Verdict};
 use super::retain::RetainBounds;
 use crate::clock::Now;
 use crate::config::Tombstones;
+use crate::dialect::Form;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
 use crate::limits::{GROUPS, MATCHED_ROWS_MAX, TOMBSTONES_TRIMMED_PER_CHANGE, VERSION_RESERVE, VERSION_RESERVE_LOW};
 use crate::row::batch::{Batch, Packet, Revision, Row, View};
@@ -291,7 +292,7 @@ impl Subtree {
                 let group = roots.group(view.topic(&view.rows[0]));
                 (group, self.groups[group.index()].last)
             });
-            self.merge_frames(view, at, homes);
+            self.merge_frames(view, at, roots, homes);
         }
         any
     }
@@ -374,18 +375,18 @@ impl Subtree {
     }
 
     /// Builds the frame of each merged filter that the batch touched, once, and sends it to the homes that want it.
-    fn merge_frames(&mut self, view: &View<'_>, (group, version): (GroupId, u64), homes: &mut impl Homes) {
+    fn merge_frames(
+        &mut self,
+        view: &View<'_>,
+        (group, version): (GroupId, u64),
+        roots: &Roots,
+        homes: &mut impl Homes,
+    ) {
         let event = !view.packet.retain;
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_by_key(|(id, _)| *id); // stable: rows of one filter stay in their order
         for run in touched.chunk_by(|a, b| a.0 == b.0) {
             let entry = self.subscriptions.entry(run[0].0);
-            self.merge.begin(&entry.text);
-            for (_, index) in run {
-                let row = &view.rows[*index as usize];
-                let deleted = !event && row.payload.is_empty();
-                self.merge.row(view.topic(row), view.payload(row), row.text, deleted);
-            }
             let about = Frame {
                 handle: FilterHandle(0),
                 body: Span::EMPTY,
@@ -399,24 +400,18 @@ impl Subtree {
                 group,
                 version,
             };
-            let is_wild = is_wildcard(&entry.text);
-            let wanted = entry.merged.clone();
-            let mut bodies: Vec<(Vec<u8>, u32, bool)> = Vec::new();
-            let skipped = self.merge.finish_split(self.frame_bytes_max, |body, rows, last| {
-                bodies.push((body.to_vec(), rows as u32, !last));
-            });
-            for (home, handle) in wanted {
-                self.touched_homes |= 1 << home.index();
-                let down = homes.down_to(home);
-                for (body, rows, more) in &bodies {
-                    if *rows == 0 && !is_wild {
-                        continue; // the one payload does not fit: an empty one would say that it is deleted
-                    }
-                    let body = down.batch.keep(body);
-                    let skipped = if *more { 0 } else { skipped };
-                    let frame = Frame { handle, body, rows: *rows, skipped, more: *more, ..about };
-                    down.items.push(DownItem::Frame(frame));
+            // Once for each form that is wanted.
+            for wanted in entry.merged.chunk_by(|a, b| a.0 == b.0) {
+                let form = wanted[0].0;
+                self.merge.begin(&entry.text, form);
+                for (_, index) in run {
+                    let row = &view.rows[*index as usize];
+                    let deleted = !event && row.payload.is_empty();
+                    self.merge.row(view.topic(row), view.payload(row), row.text, deleted);
                 }
+                let is_of_one_group = form.meta && roots.group_of_filter(&entry.text).is_some();
+                let bytes_max = form.tree_bytes_max(self.frame_bytes_max, is_of_one_group);
+                self.touched_homes |= send_frames(&mut self.merge, &about, &entry.text, bytes_max, wanted, homes);
             }
         }
         touched.clear();
@@ -465,7 +460,7 @@ impl Subtree {
     }
 
     /// Deletes rows whose Message Expiry Interval has passed: a change like any other, [MQTT-3.3.2-5].
-    pub fn expire(&mut self, now: Now, rows_max: usize, homes: &mut impl Homes) {
+    pub fn expire(&mut self, now: Now, rows_max: usize, roots: &Roots, homes: &mut impl Homes) {
         let mut expired: Vec<(String, GroupId)> = Vec::new();
         self.retained.expire(&self.interner, now.wall_ms, rows_max, |topic, group| {
             expired.push((topic.to_owned(), group));
@@ -478,12 +473,19 @@ impl Subtree {
             out.changes.delete(group, &topic, version, now.wall_ms);
             out.changes.advance();
             let revision = Revision { version, before: removed.unwrap_or(0), expired: true };
-            self.tell_of_expiry(&topic, group, revision, homes);
+            self.tell_of_expiry(&topic, group, revision, roots, homes);
         }
     }
 
     /// Merged subscribers see `null`, those who asked for row versions an empty payload, other plain ones nothing.
-    fn tell_of_expiry(&mut self, topic: &str, group: GroupId, revision: Revision, homes: &mut impl Homes) {
+    fn tell_of_expiry(
+        &mut self,
+        topic: &str,
+        group: GroupId,
+        revision: Revision,
+        roots: &Roots,
+        homes: &mut impl Homes,
+    ) {
         let publisher = Client { home: self.me, session: SessionKey::NONE };
         let packet = Packet {
             publisher,
@@ -507,8 +509,39 @@ impl Subtree {
         self.touched.clear();
         self.befores.clear();
         self.pass_row(&view, &Origin::Local, (&rows[0], 0, revision), &matched, homes);
-        self.merge_frames(&view, (group, revision.version), homes);
+        self.merge_frames(&view, (group, revision.version), roots, homes);
     }
+}
+
+/// Encodes what the merge gathered and sends it to the homes that want it in this form. Returns them, a bit each.
+fn send_frames(
+    merge: &mut Merge,
+    about: &Frame,
+    filter: &str,
+    bytes_max: usize,
+    wanted: &[(Form, ShardId, FilterHandle)],
+    homes: &mut impl Homes,
+) -> u64 {
+    let mut touched = 0;
+    let mut bodies: Vec<(Vec<u8>, u32, bool)> = Vec::new();
+    let skipped = merge.finish_split(bytes_max, |body, rows, last| {
+        bodies.push((body.to_vec(), rows as u32, !last));
+    });
+    let is_wild = is_wildcard(filter);
+    for (_, home, handle) in wanted {
+        touched |= 1 << home.index();
+        let down = homes.down_to(*home);
+        for (body, rows, more) in &bodies {
+            if *rows == 0 && !is_wild {
+                continue; // the one payload does not fit: an empty one would say that it is deleted
+            }
+            let body = down.batch.keep(body);
+            let skipped = if *more { 0 } else { skipped };
+            let frame = Frame { handle: *handle, body, rows: *rows, skipped, more: *more, ..*about };
+            down.items.push(DownItem::Frame(frame));
+        }
+    }
+    touched
 }
 
 fn kept_row<'a>(view: &View<'a>, row: &Row, version: u64) -> Kept<'a> {

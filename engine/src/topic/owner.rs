@@ -114,9 +114,14 @@ impl Roots {
         ShardId((self.homes.hash(client_id.as_bytes()) % u64::from(self.shards)) as u16)
     }
 
-    /// A number for a filter, the same in every process on one store.
+    /// A number for a filter, the same in every process on one store, whatever the form of its frames.
     pub fn number_of_filter(&self, filter: &str, kind: Kind) -> u64 {
-        self.homes.hash(filter.as_bytes()) ^ kind as u64
+        let kind = match kind {
+            Kind::Plain => 0,
+            Kind::Merged(_) => 1,
+            Kind::Shared => 2,
+        };
+        self.homes.hash(filter.as_bytes()) ^ kind
     }
 
     fn root_levels(&self, topic: &str) -> usize {

@@ -10,39 +10,82 @@ use super::level::Interner;
 use super::matcher::Walk;
 use super::share::{Counts, Share, Shares};
 use super::trie::{Place, Trie};
+use crate::dialect::Form;
 use crate::key::{FilterHandle, ShardId};
 use smallvec::SmallVec;
 
 /// What kind of subscription a filter of a home has.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Kind {
     Plain,
-    Merged,
+    /// Frames, written so.
+    Merged(Form),
     /// `$share/<name>/<filter>`: plain messages, each to one of the group.
     Shared,
 }
 
+impl Kind {
+    pub fn is_merged(self) -> bool {
+        matches!(self, Kind::Merged(_))
+    }
+
+    /// Of frames; else the plainest, which nobody asks for.
+    pub fn form(self) -> Form {
+        match self {
+            Kind::Merged(form) => form,
+            Kind::Plain | Kind::Shared => Form::default(),
+        }
+    }
+}
+
 /// The homes that want a filter, each with the handle that it knows the filter by.
 pub type Homes = SmallVec<[(ShardId, FilterHandle); 2]>;
+
+/// The homes that want frames of a filter, by the form of these: a home may want it in several.
+pub type FrameHomes = SmallVec<[(Form, ShardId, FilterHandle); 2]>;
 
 /// A filter and who wants it; at least one home does.
 #[derive(Debug)]
 pub struct Entry {
     pub text: Box<str>,
     pub plain: Homes,
-    pub merged: Homes,
+    /// In the order of the forms.
+    pub merged: FrameHomes,
     /// Most filters have none.
     pub shares: Option<Box<Shares>>,
 }
 
 impl Entry {
-    /// The homes that want single messages or frames; those of a share group are in `shares`.
-    fn homes_mut(&mut self, kind: Kind) -> &mut Homes {
-        debug_assert_ne!(kind, Kind::Shared, "it is joined and left");
-        match kind {
-            Kind::Plain | Kind::Shared => &mut self.plain,
-            Kind::Merged => &mut self.merged,
+    /// `home` wants single messages or frames; who wants those of a share group is in `shares`.
+    fn add(&mut self, kind: Kind, home: ShardId, handle: FilterHandle) {
+        debug_assert_ne!(kind, Kind::Shared, "it is joined");
+        if let Kind::Merged(form) = kind {
+            return match self.merged.binary_search_by_key(&(form, home), |(form, home, _)| (*form, *home)) {
+                Ok(at) => self.merged[at].2 = handle,
+                Err(at) => self.merged.insert(at, (form, home, handle)),
+            };
         }
+        match self.plain.iter_mut().find(|(other, _)| *other == home) {
+            Some(wish) => wish.1 = handle,
+            None => self.plain.push((home, handle)),
+        }
+    }
+
+    /// Whether `home` wanted it until now.
+    fn remove(&mut self, kind: Kind, home: ShardId) -> bool {
+        debug_assert_ne!(kind, Kind::Shared, "it is left");
+        if let Kind::Merged(form) = kind {
+            let found = self.merged.binary_search_by_key(&(form, home), |(form, home, _)| (*form, *home));
+            return found.is_ok_and(|at| {
+                self.merged.remove(at);
+                true
+            });
+        }
+        let found = self.plain.iter().position(|(other, _)| *other == home);
+        found.is_some_and(|at| {
+            self.plain.swap_remove(at);
+            true
+        })
     }
 
     fn is_empty(&self) -> bool {
@@ -82,11 +125,7 @@ impl Subscriptions {
     ) -> FilterId {
         let place = self.trie.plant(filter, interner);
         let id = self.trie.get(place).unwrap_or_else(|| self.enter(filter, place));
-        let homes = self.wanted(id).homes_mut(kind);
-        match homes.iter_mut().find(|(other, _)| *other == home) {
-            Some(wish) => wish.1 = handle,
-            None => homes.push((home, handle)),
-        }
+        self.wanted(id).add(kind, home, handle);
         id
     }
 
@@ -94,10 +133,9 @@ impl Subscriptions {
     pub fn remove(&mut self, filter: &str, kind: Kind, home: ShardId, interner: &mut Interner) -> bool {
         let place = self.trie.find(filter, interner);
         let Some((place, id)) = place.and_then(|place| Some((place, self.trie.get(place)?))) else { return false };
-        let entry = self.wanted(id);
-        let homes = entry.homes_mut(kind);
-        let Some(at) = homes.iter().position(|(other, _)| *other == home) else { return false };
-        homes.swap_remove(at);
+        if !self.wanted(id).remove(kind, home) {
+            return false;
+        }
         self.clear_if_empty(filter, place, id, interner);
         true
     }
@@ -214,7 +252,7 @@ impl Subscriptions {
 
     /// A filter that nobody wanted before.
     fn enter(&mut self, filter: &str, place: Place) -> FilterId {
-        let entry = Some(Entry { text: filter.into(), plain: Homes::new(), merged: Homes::new(), shares: None });
+        let entry = Some(Entry { text: filter.into(), plain: Homes::new(), merged: FrameHomes::new(), shares: None });
         let id = match self.free.pop() {
             Some(id) => {
                 self.entries[id.index()] = entry;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use engine::dialect::Form;
 use engine::limits::MERGE_SCRATCH_BYTES_MAX;
 use engine::row::fold::State;
 use engine::row::merge::Merge;
@@ -17,8 +18,12 @@ use crate::graft::rows as grafted;
 type Given<'a> = (&'a str, &'a [u8], bool, bool);
 
 fn merged(filter: &str, rows: &[Given<'_>]) -> Vec<u8> {
+    merged_as(Form::default(), filter, rows)
+}
+
+fn merged_as(form: Form, filter: &str, rows: &[Given<'_>]) -> Vec<u8> {
     let mut merge = Merge::new();
-    merge.begin(filter);
+    merge.begin(filter, form);
     for &(topic, payload, text, deleted) in rows {
         merge.row(topic, payload, text, deleted);
     }
@@ -158,6 +163,52 @@ fn bytes_that_are_not_utf8_are_wrapped() {
     assert_eq!(value(b"\xfe\xff\xfe\xff", false, false), r#"{"$b64":"/v/+/w=="}"#);
 }
 
+const STRINGS: Form = Form { strings: true, meta: false, versions: false, classic: false };
+const META: Form = Form { strings: false, meta: true, versions: false, classic: false };
+
+/// How one payload stands in a frame of this form.
+fn value_as(form: Form, payload: &[u8], text: bool) -> String {
+    String::from_utf8(merged_as(form, "t/#", &[("t/k", payload, text, false)])).unwrap()
+}
+
+// [MOTE-2.62]
+#[test]
+fn where_every_value_is_a_string_payloads_are_not_looked_into() {
+    for payload in ["1", " 2.50 ", "null", "{}", "[1, 2]", "", "\"x\"", "true"] {
+        for text in [false, true] {
+            let expected = serde_json::json!({ "k": payload }).to_string();
+            assert_eq!(value_as(STRINGS, payload.as_bytes(), text), expected);
+        }
+    }
+    assert_eq!(value_as(STRINGS, b"\xff", false), r#"{"k":"{\"$b64\":\"/w==\"}"}"#);
+    assert_eq!(merged_as(STRINGS, "t/+", &[("t/k", b"1", false, true)]), br#"{"k":null}"#);
+    let nested = [("t/k", &b"{}"[..], false, false), ("t/k/l", b"1", false, false)];
+    assert_eq!(merged_as(STRINGS, "t/#", &nested), br#"{"k":{"/":"{}","l":"1"}}"#);
+    assert_eq!(merged_as(STRINGS, "t", &[("t", b"1", false, false)]), b"1", "no tree, no value");
+}
+
+// [MOTE-8.9]
+#[test]
+fn the_classic_spelling_is_that_of_pythons_json_dumps() {
+    assert_eq!(
+        value_as(Form::CLASSIC, "é\u{1F600}\u{7f}\n\"\\/\u{1}".as_bytes(), false),
+        "{\"k\": \"\\u00e9\\ud83d\\ude00\\u007f\\n\\\"\\\\/\\u0001\"}"
+    );
+    let rows = [("t/é", &b"1"[..], false, false), ("t/a", b"", false, true), ("t/b/c", b"x", true, false)];
+    assert_eq!(merged_as(Form::CLASSIC, "t/#", &rows), br#"{"a": null, "b": {"c": "x"}, "\u00e9": "1"}"#);
+    assert_eq!(merged_as(Form::CLASSIC, "t/#", &[]), b"{}");
+}
+
+// [MOTE-2.59]
+#[test]
+fn in_a_wrapping_a_row_without_wildcard_is_a_value() {
+    assert_eq!(merged_as(META, "t", &[("t", b" [1] ", false, false)]), b"[1]");
+    assert_eq!(merged_as(META, "t", &[("t", b"x", false, false)]), b"\"x\"");
+    assert_eq!(merged_as(META, "t", &[("t", b"1", true, false)]), b"\"1\"");
+    assert_eq!(merged_as(META, "t", &[("t", b"1", false, true)]), b"null");
+    assert_eq!(merged_as(META, "t", &[]), b"null");
+}
+
 #[test]
 fn a_deleted_row_is_null_and_an_event_with_empty_payload_an_empty_string() {
     // [MOTE-2.16] [MOTE-2.24]
@@ -220,7 +271,7 @@ fn a_merge_is_used_again() {
     for (filter, topic, expected) in
         [("a/#", "a/b", r#"{"b":1}"#), ("+", "x", r#"{"x":1}"#), ("x", "x", "1"), ("a/#", "a", r#"{"/":1}"#)]
     {
-        merge.begin(filter);
+        merge.begin(filter, Form::default());
         assert!(merge.is_empty());
         merge.row(topic, b"1", false, false);
         assert_eq!(merge.len(), 1);
@@ -235,7 +286,7 @@ fn a_merge_that_has_grown_large_begins_anew() {
     let mut merge = Merge::new();
     let large = vec![b'9'; MERGE_SCRATCH_BYTES_MAX + 1];
     for (payload, body_bytes) in [(&large[..], large.len() + 6), (b"1", 7), (&large[..], large.len() + 6)] {
-        merge.begin("t/+");
+        merge.begin("t/+", Form::default());
         merge.row("t/k", payload, false, false);
         let mut out = Vec::new();
         merge.finish(&mut out);
@@ -245,7 +296,7 @@ fn a_merge_that_has_grown_large_begins_anew() {
 
 fn split(filter: &str, bytes_max: usize, rows: &[Given<'_>]) -> (Vec<(String, usize)>, u32) {
     let mut merge = Merge::new();
-    merge.begin(filter);
+    merge.begin(filter, Form::default());
     for &(topic, payload, text, deleted) in rows {
         merge.row(topic, payload, text, deleted);
     }
@@ -412,7 +463,7 @@ fn fold_history(filter: &str, topics: &[&str], history: &[Vec<Step>], bytes_max:
     let (mut state, mut merge) = (State::new(filter), Merge::new());
     let mut expected: BTreeMap<&str, (Vec<u8>, bool)> = BTreeMap::new();
     for batch in history {
-        merge.begin(filter);
+        merge.begin(filter, Form::default());
         for (topic, payload, text) in batch {
             let topic = topics[topic.index(topics.len())];
             merge.row(topic, payload.as_deref().unwrap_or_default(), *text, payload.is_none());

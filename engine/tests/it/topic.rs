@@ -1,6 +1,7 @@
 //! Names, filters, the trie against the naive rule, and owners against what filters can match.
 
 use engine::config::{Pin, Split};
+use engine::dialect::Form;
 use engine::key::{FilterHandle, GroupId, ShardId};
 use engine::limits::{GROUPS, SHARDS_MAX, TOPIC_CACHE_FILTERS_MAX, TOPIC_LEVELS_MAX};
 use engine::topic::filter::stem_levels;
@@ -168,7 +169,7 @@ fn levels_keep_their_text_while_others_come_and_go() {
 struct Twin {
     interner: Interner,
     table: Subscriptions,
-    model: BTreeMap<String, BTreeMap<(bool, ShardId), FilterHandle>>,
+    model: BTreeMap<String, BTreeMap<(Kind, ShardId), FilterHandle>>,
 }
 
 impl Twin {
@@ -178,14 +179,14 @@ impl Twin {
 
     fn add(&mut self, filter: &str, kind: Kind, home: ShardId, handle: FilterHandle) {
         let id = self.table.add(filter, kind, home, handle, &mut self.interner);
-        self.model.entry(filter.into()).or_default().insert((kind == Kind::Merged, home), handle);
+        self.model.entry(filter.into()).or_default().insert((kind, home), handle);
         self.check_entry(id, filter);
         assert_eq!(self.table.find(filter, &self.interner), Some(id));
     }
 
     fn remove(&mut self, filter: &str, kind: Kind, home: ShardId) {
         let wishes = self.model.get_mut(filter);
-        let was_there = wishes.is_some_and(|wishes| wishes.remove(&(kind == Kind::Merged, home)).is_some());
+        let was_there = wishes.is_some_and(|wishes| wishes.remove(&(kind, home)).is_some());
         self.model.retain(|_, wishes| !wishes.is_empty());
         assert_eq!(self.table.remove(filter, kind, home, &mut self.interner), was_there, "{filter}");
         assert_eq!(self.table.find(filter, &self.interner).is_some(), self.model.contains_key(filter));
@@ -195,8 +196,8 @@ impl Twin {
     fn check_entry(&self, id: FilterId, filter: &str) {
         let entry = self.table.entry(id);
         assert_eq!(&*entry.text, filter);
-        let plain = entry.plain.iter().map(|(home, handle)| ((false, *home), *handle));
-        let merged = entry.merged.iter().map(|(home, handle)| ((true, *home), *handle));
+        let plain = entry.plain.iter().map(|(home, handle)| ((Kind::Plain, *home), *handle));
+        let merged = entry.merged.iter().map(|(form, home, handle)| ((Kind::Merged(*form), *home), *handle));
         let mut wishes: Vec<_> = plain.chain(merged).collect();
         wishes.sort();
         assert_eq!(wishes, self.model[filter].clone().into_iter().collect::<Vec<_>>());
@@ -229,8 +230,8 @@ impl Twin {
 
     fn remove_all(&mut self) {
         for (filter, wishes) in self.model.clone() {
-            for (is_merged, home) in wishes.into_keys() {
-                self.remove(&filter, if is_merged { Kind::Merged } else { Kind::Plain }, home);
+            for (kind, home) in wishes.into_keys() {
+                self.remove(&filter, kind, home);
             }
         }
         assert_eq!((self.table.len(), self.table.nodes(), self.interner.len()), (0, 1, 0));
@@ -245,7 +246,8 @@ fn run_twin(seed: u64, steps: usize, alphabet: &[&str], levels_max: usize) {
     for step in 0..steps {
         // Times of growth and times of decline.
         let growing = (step / 500) % 2 == 0;
-        let kind = if dice.below(2) == 0 { Kind::Plain } else { Kind::Merged };
+        let kinds = [Kind::Plain, Kind::Plain, Kind::Merged(Form::default()), Kind::Merged(Form::CLASSIC)];
+        let kind = kinds[dice.below(4)];
         let home = ShardId(dice.below(3) as u16);
         match dice.below(10) {
             0..3 if growing || dice.below(4) == 0 => {
@@ -255,8 +257,8 @@ fn run_twin(seed: u64, steps: usize, alphabet: &[&str], levels_max: usize) {
             0..3 => {
                 let at = dice.below(twin.model.len().max(1));
                 let known = twin.model.iter().nth(at).map(|(filter, wishes)| (filter.clone(), wishes.clone()));
-                for (filter, (is_merged, home)) in known.iter().flat_map(|(f, w)| w.keys().map(move |key| (f, *key))) {
-                    twin.remove(filter, if is_merged { Kind::Merged } else { Kind::Plain }, home);
+                for (filter, (kind, home)) in known.iter().flat_map(|(f, w)| w.keys().map(move |key| (f, *key))) {
+                    twin.remove(filter, kind, home);
                 }
                 let filter = dice.filter(alphabet, levels_max);
                 twin.remove(&filter, kind, home);
@@ -342,11 +344,11 @@ fn a_cached_topic_follows_its_filters() {
     let check = |twin: &mut Twin| (0..4).for_each(|_| ["a/b", "a/c", "a/b/d"].iter().for_each(|t| twin.check(t)));
     check(&mut twin);
     for filter in ["a/b", "a/#", "#", "a/b/d", "+/b/#"] {
-        twin.add(filter, Kind::Merged, ShardId(1), FilterHandle(1));
+        twin.add(filter, Kind::Merged(Form::default()), ShardId(1), FilterHandle(1));
         check(&mut twin);
-        twin.add(filter, Kind::Merged, ShardId(1), FilterHandle(2));
+        twin.add(filter, Kind::Merged(Form::default()), ShardId(1), FilterHandle(2));
         check(&mut twin);
-        twin.remove(filter, Kind::Merged, ShardId(1));
+        twin.remove(filter, Kind::Merged(Form::default()), ShardId(1));
         check(&mut twin);
     }
     twin.remove_all();

@@ -8,6 +8,7 @@ mod connect;
 mod endings;
 mod filters;
 mod flow;
+mod forms;
 mod greetings;
 mod inflight;
 mod lasting;
