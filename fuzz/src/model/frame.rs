@@ -157,7 +157,8 @@ impl Frame {
     }
 }
 
-fn rows(filter: &str, is_wild: bool, tree: &Value) -> Vec<(String, Option<Seen>)> {
+/// What a tree says of rows, in its order; None: deleted.
+pub fn rows(filter: &str, is_wild: bool, tree: &Value) -> Vec<(String, Option<Seen>)> {
     let mut out = Vec::new();
     if is_wild {
         let levels: Vec<&str> = filter.split('/').collect();

@@ -12,6 +12,7 @@ mod forms;
 mod greetings;
 mod inflight;
 mod lasting;
+mod law;
 mod merged;
 mod model;
 mod order;
