@@ -85,6 +85,11 @@ pub const RETAINED_BYTES_DEFAULT: u64 = 4 << 30;
 /// Walks of one session that bring retained messages to plain subscriptions at the same time; the others wait for
 /// them. What one session may be sent beside its queue is a slice of each.
 pub const PLAIN_WALKS_MAX: usize = 4;
+/// Gets of one session that are not answered yet; one more is refused.
+pub const GETS_PER_SESSION_MAX: usize = 8;
+/// Slices of gets that one shard has asked for and is going to publish to a Response Topic: each adds one packet to
+/// what its lanes hold.
+pub const REPLIES_DUE_MAX: usize = 16;
 /// Rows whose matching filters are held at once.
 pub const MATCHED_ROWS_MAX: usize = 256;
 /// Timers that one turn handles.

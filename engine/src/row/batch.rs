@@ -99,6 +99,8 @@ pub struct Once {
 impl Packet {
     /// It asks for nothing beyond what every PUBLISH does.
     pub const NO_ASK: u32 = u32::MAX;
+    /// In place of an ask: the broker answers a `get` with it, so its user property `mote` is the broker's own.
+    pub const OWN_WORDS: u32 = u32::MAX - 1;
 
     /// It moves from one member of a share group to another, and is committed with both.
     pub fn is_moved(&self) -> bool {
@@ -130,7 +132,9 @@ impl Batch {
     /// Copies the packet of `view` with all its rows and what it asks for into this batch and returns its index.
     pub fn copy_packet(&mut self, view: View<'_>) -> u32 {
         let index = self.copy_rows(view, view.rows.iter().copied());
-        self.packets[index as usize].ask = self.copy_ask(view);
+        if let Some(ask) = view.ask {
+            self.packets[index as usize].ask = self.copy_ask(view, ask);
+        }
         index
     }
 
@@ -145,12 +149,12 @@ impl Batch {
             self.rows.push(Row { topic, payload, text: row.text });
         }
         let row_count = self.rows.len() as u32 - first_row;
-        self.packets.push(Packet { properties, named, first_row, row_count, ask: Packet::NO_ASK, ..*view.packet });
+        let ask = if view.packet.ask == Packet::OWN_WORDS { Packet::OWN_WORDS } else { Packet::NO_ASK };
+        self.packets.push(Packet { properties, named, first_row, row_count, ask, ..*view.packet });
         self.packets.len() as u32 - 1
     }
 
-    fn copy_ask(&mut self, view: View<'_>) -> u32 {
-        let Some(ask) = view.ask else { return Packet::NO_ASK };
+    fn copy_ask(&mut self, view: View<'_>, ask: &Ask) -> u32 {
         let pattern = self.keep(ask.pattern.of(view.bytes));
         let filter = self.keep(ask.filter.of(view.bytes));
         self.asks.push(Ask { pattern, filter, ..*ask });

@@ -112,6 +112,11 @@ impl Acks {
     /// A QoS 2 publish that was received before is acknowledged again, in its turn, [MQTT-4.6.0-3].
     pub fn owe_again(&mut self, packet_id: u16) {
         let ticket = self.owe(OwedKind::Ack(AckKind::Pubrec), packet_id, 0);
+        self.succeed(ticket);
+    }
+
+    /// What no owner decides about is acknowledged as one that found its subscribers.
+    pub fn succeed(&mut self, ticket: u32) {
         if let Some(owed) = self.owed_mut(ticket) {
             owed.verdict.matched = true;
         }

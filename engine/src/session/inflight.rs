@@ -17,6 +17,11 @@ pub struct FrameOf {
     pub serial: u32,
 }
 
+impl FrameOf {
+    /// In place of an index: the frame is a part of the answer to a `get` of the session, and the serial is that one's.
+    pub const GET: u32 = u32::MAX;
+}
+
 /// What a delivery is beside its message.
 #[derive(Clone, Debug)]
 pub struct Delivered {

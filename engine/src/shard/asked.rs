@@ -1,7 +1,7 @@
 //! What a message asks for: its intent, read off topic and user property, and judged.
 
 use super::Shard;
-use crate::dialect::{Condition, Intent, Parsed, Verb, allowed_on_will, combine, find_property, parse_prefix};
+use crate::dialect::{Condition, Intent, Options, Parsed, Verb, allowed_on_will, combine, find_property, parse_prefix};
 use crate::dialect::{filter_of_pattern, parse_property};
 use crate::row::graft::Fault;
 use crate::topic::{Owners, check_filter, check_name};
@@ -23,6 +23,15 @@ pub(super) struct Message<'a> {
 pub(super) enum Target<'a> {
     Plain(&'a str),
     Asked(Asked<'a>),
+    Get(Question<'a>),
+}
+
+/// A publish with the verb `get`.
+pub(super) struct Question<'a> {
+    /// As written.
+    pub topic: &'a str,
+    pub filter: String,
+    pub options: Options<'a>,
 }
 
 /// A publish with a verb.
@@ -45,6 +54,7 @@ impl<'a> Target<'a> {
         match self {
             Target::Plain(topic) => topic,
             Target::Asked(asked) => asked.topic,
+            Target::Get(question) => question.topic,
         }
     }
 }
@@ -84,10 +94,13 @@ impl Shard {
             check_name(topic, levels_max).map_err(bad)?;
             return if is_reserved { Err(reserved()) } else { Ok(Target::Plain(topic)) };
         };
+        is_allowed(intent).map_err(bad)?;
+        if intent.verb == Verb::Get {
+            return question(intent, topic, levels_max).map(Target::Get);
+        }
         if is_reserved {
             return Err(reserved());
         }
-        is_allowed(intent).map_err(bad)?;
         self.asked(message, intent, topic).map(Target::Asked)
     }
 
@@ -95,7 +108,7 @@ impl Shard {
     fn asked<'a>(&self, message: &Message<'a>, intent: Intent<'a>, topic: &'a str) -> Result<Asked<'a>, Fault> {
         let Intent { verb, options } = intent;
         let levels_max = self.home.config.limits.topic_levels;
-        if matches!(verb, Verb::Get | Verb::Set) || !options.is_empty() {
+        if verb == Verb::Set || !options.is_empty() {
             let code = ReasonCode::ImplementationSpecificError;
             return Err(Fault { code, ..bad("this broker does not know that verb or option yet") });
         }
@@ -160,6 +173,18 @@ impl Shard {
 fn message_of_will<'a>(will: &wire::Will<'a>) -> Message<'a> {
     let mote = find_property(will.properties.user_properties());
     Message { topic: will.topic, payload: will.payload, retain: will.retain, mote, is_text: false }
+}
+
+/// A question, judged.
+fn question<'a>(intent: Intent<'a>, topic: &'a str, levels_max: usize) -> Result<Question<'a>, Fault> {
+    let Intent { options, .. } = intent;
+    if options.has("versions") {
+        let code = ReasonCode::ImplementationSpecificError;
+        return Err(Fault { code, ..bad("this broker does not know that verb or option yet") });
+    }
+    let filter = filter_of_pattern(topic, false);
+    check_filter(&filter, levels_max).map_err(bad)?;
+    Ok(Question { topic, filter, options })
 }
 
 /// Payload Format Indicator 1 says that the payload is UTF-8, MQTT 5 section 3.3.2.3.2.

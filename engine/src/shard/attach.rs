@@ -188,7 +188,7 @@ impl Shard {
             // [MQTT-3.1.2-7] [3.1.1: MQTT-3.1.2-8]; without one there is none [3.1.1: MQTT-3.1.2-12].
             session.will = connect.will.map(|will| Box::new(Will::new(&will)));
             for frame in begin_again(session, &mut self.home.messages, now) {
-                self.home.frame_acked(frame, out);
+                self.home.frame_acked(key, frame, out);
             }
         }
         self.home.pump(now, key, out);
@@ -265,6 +265,8 @@ impl Shard {
         } else {
             session.acks.forget_owed();
         }
+        self.home.end_gets(key);
+        let Some(session) = self.home.sessions.get_mut(key) else { return };
         self.home.writing.change(key, session);
         if !wants_will {
             session.will = None;

@@ -5,7 +5,7 @@ use super::outbox::Outbox;
 use crate::clock::Now;
 use crate::dialect::is_forged;
 use crate::key::{Client, FilterHandle, SessionKey};
-use crate::row::batch::{Revision, Row, View};
+use crate::row::batch::{Packet, Revision, Row, View};
 use crate::session::Wish;
 use crate::session::alias::{AliasProperty, Named, name_topic, teach};
 use crate::session::deliver::{deliver, is_expired, remaining_expiry_s};
@@ -113,7 +113,12 @@ impl Home {
         out: &mut Outbox,
     ) {
         let mut properties = std::mem::take(&mut self.properties);
-        describe(revision, view.properties(), &mut self.words, &mut properties);
+        if view.packet.ask == Packet::OWN_WORDS {
+            properties.clear();
+            properties.extend_from_slice(view.properties());
+        } else {
+            describe(revision, view.properties(), &mut self.words, &mut properties);
+        }
         let cast = Cast { properties: &properties, versions: true, expired: revision.expired, ..Cast::new(view, row) };
         self.deliver_cast(now, cast, handles, out);
         self.properties = properties;

@@ -3,6 +3,7 @@
 
 use super::conns::{Conns, State};
 use super::filters::Filters;
+use super::get::Gets;
 use super::members::{Returned, ShareWork};
 use super::merged::Mergeds;
 use super::outbox::Outbox;
@@ -13,7 +14,7 @@ use super::wheel::{Timer, Wheel};
 use super::writing::Writing;
 use crate::clock::Now;
 use crate::config::Config;
-use crate::dialect::safe_topic;
+use crate::dialect::{Form, safe_topic};
 use crate::key::{ConnId, FilterHandle, SessionKey, ShardId};
 use crate::limits::{ASKS_WAITING_MAX, PLAIN_WALKS_MAX, SEND_HIGH_BYTES};
 use crate::row::merge::Merge;
@@ -49,6 +50,11 @@ pub enum Ask {
         handle: FilterHandle,
         start: WalkStart,
     },
+    /// The walk of a filter that nobody is subscribed to.
+    WalkOf {
+        filter: Box<str>,
+        start: WalkStart,
+    },
     More {
         walk: u32,
     },
@@ -67,8 +73,18 @@ pub struct Reader {
     pub handle: FilterHandle,
     /// The merged subscription, or none: retained messages of a plain one.
     pub merged: Option<u32>,
+    /// The first get of the session, and no subscription.
+    pub is_get: bool,
     /// A slice was taken and the next one is not asked for: the reader is slow.
     pub is_waiting: bool,
+}
+
+impl Reader {
+    /// A reader that takes slices, of no subscription.
+    pub fn of(session: SessionKey, owner: ShardId) -> Reader {
+        let handle = FilterHandle(u32::MAX);
+        Reader { session, owner, handle, merged: None, is_get: false, is_waiting: false }
+    }
 }
 
 /// Why a connection was closed by the broker, for the log.
@@ -97,6 +113,7 @@ pub struct Home {
     /// Per owner.
     pub asks: Vec<VecDeque<Ask>>,
     pub readers: HashMap<u32, Reader>,
+    pub gets: Gets,
     pub next_walk: u32,
     /// Slices to ask for in the next turn, so that one walk takes one slice a turn.
     pub next_slices: Vec<u32>,
@@ -145,6 +162,7 @@ impl Home {
             writing: Writing::new(me, shards, waits_for_disk),
             asks: (0..shards).map(|_| VecDeque::new()).collect(),
             readers: HashMap::default(),
+            gets: Gets::default(),
             next_walk: 1,
             next_slices: Vec::new(),
             blocked: Vec::new(),
@@ -212,13 +230,18 @@ impl Home {
 
     /// Begins a walk for a subscription and returns its name.
     pub fn start_walk(&mut self, reader: Reader, kind: Kind, stand: Stand) -> u32 {
-        let walk = self.next_walk;
-        self.next_walk = self.next_walk.wrapping_add(1);
+        let walk = self.name_walk();
         let body_bytes_max = self.body_bytes_max(reader.session, reader.handle, reader.merged);
         self.readers.insert(walk, reader);
         let waits = reader.is_waiting;
         let start = WalkStart { walk, filter: Default::default(), kind, stand, waits, body_bytes_max };
         self.ask(reader.owner, Ask::Walk { handle: reader.handle, start });
+        walk
+    }
+
+    pub fn name_walk(&mut self) -> u32 {
+        let walk = self.next_walk;
+        self.next_walk = self.next_walk.wrapping_add(1);
         walk
     }
 
@@ -267,13 +290,18 @@ impl Home {
 
     /// The largest frame body that fits the client's Maximum Packet Size.
     pub fn body_bytes_max(&self, session: SessionKey, handle: FilterHandle, merged: Option<u32>) -> u32 {
-        /// Fixed header, packet identifier, the frame's properties and words at their longest.
-        const AROUND_BODY_BYTES_MAX: usize = 256;
         let packet_bytes_max = self.sessions.get(session).map_or(usize::MAX, |session| session.packet_bytes_max);
         let slot = self.filters.slot(handle);
         let (filter, form) = (&*slot.text, slot.kind.form());
         let (is_safe, is_of_one_group) = merged.map_or((false, false), |index| self.merged.says(index));
         let topic_len = if is_safe { safe_topic(filter).len() } else { filter.len() };
+        self.tree_bytes_max(packet_bytes_max, topic_len, form, is_of_one_group)
+    }
+
+    /// The largest tree in a frame with a topic of this length.
+    pub fn tree_bytes_max(&self, packet_bytes_max: usize, topic_len: usize, form: Form, is_of_one_group: bool) -> u32 {
+        /// Fixed header, packet identifier, the frame's properties and words at their longest.
+        const AROUND_BODY_BYTES_MAX: usize = 256;
         let around = topic_len + AROUND_BODY_BYTES_MAX;
         let payload = packet_bytes_max.saturating_sub(around).min(self.config.limits.frame_bytes);
         form.tree_bytes_max(payload, is_of_one_group).max(1) as u32

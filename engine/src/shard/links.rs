@@ -76,7 +76,12 @@ impl Shard {
                     self.retained_slice(now, walk, parcel, (first..first + count, first_version), done, out);
                 }
                 DownItem::Part(part) => {
-                    self.home.on_part(now, &part, part.frame.body.of(&parcel.batch.bytes), out);
+                    let body = part.frame.body.of(&parcel.batch.bytes);
+                    if self.home.readers.get(&part.walk).is_some_and(|reader| reader.is_get) {
+                        self.take_get_part(now, &part, body, out);
+                    } else {
+                        self.home.on_part(now, &part, body, out);
+                    }
                 }
                 DownItem::Applied { to, ticket } => {
                     if let Some(session) = self.home.sessions.get_mut(to) {
@@ -179,6 +184,7 @@ impl Shard {
                 let filter = reach.home.filters.slot(handle).text.clone();
                 subtree.walk(me, start, &filter, roots, &mut reach);
             }
+            Ask::WalkOf { filter, start } => subtree.walk(me, start, &filter, roots, &mut reach),
             Ask::More { walk } => subtree.continue_walk(me, walk, &mut reach),
             Ask::Cancel { walk } => subtree.cancel_walk(me, walk),
             Ask::Report(report) => self.sys.take(me, *report),
@@ -225,6 +231,10 @@ fn send_ask(home: &mut Home, owner: ShardId, ask: Ask, out: &mut Outbox) {
         }
         Ask::Walk { handle, start } => {
             let filter = up.batch.keep(home.filters.slot(handle).text.as_bytes());
+            UpItem::Walk(WalkStart { filter, ..start })
+        }
+        Ask::WalkOf { filter, start } => {
+            let filter = up.batch.keep(filter.as_bytes());
             UpItem::Walk(WalkStart { filter, ..start })
         }
         Ask::More { walk } => UpItem::More { walk },

@@ -370,6 +370,7 @@ impl Home {
     /// The session's socket or window takes more: its merged subscriptions catch up, its walks go on.
     pub fn catch_up(&mut self, session: SessionKey, out: &mut Outbox) {
         self.go_on_walks(session, out);
+        self.catch_up_gets(session, out);
         let Some(this) = self.sessions.get(session) else { return };
         let merged: SmallVec<[u32; 4]> =
             this.subscriptions.iter().filter_map(|at| self.filters.merged_at(*at)).collect();
@@ -397,7 +398,7 @@ impl Home {
                     if is_live {
                         self.begin_interval(index, Paced::Live);
                     }
-                    let reader = Reader { session, owner, handle, merged: Some(index), is_waiting: false };
+                    let reader = Reader { handle, merged: Some(index), ..Reader::of(session, owner) };
                     let walk = self.start_walk(reader, self.filters.slot(handle).kind, stand);
                     if let Some(merged) = self.merged.get_mut(index) {
                         merged.standing[at].1 = Standing::Catching { walk, stand };
@@ -471,7 +472,10 @@ impl Home {
     }
 
     /// A frame of this subscription was acknowledged.
-    pub fn frame_acked(&mut self, frame: FrameOf, out: &mut Outbox) {
+    pub fn frame_acked(&mut self, key: SessionKey, frame: FrameOf, out: &mut Outbox) {
+        if frame.index == FrameOf::GET {
+            return self.part_acked(key, frame, out);
+        }
         let FrameOf { index, serial } = frame;
         if let Some(merged) = self.merged.get_mut(index).filter(|merged| merged.serial == serial) {
             merged.unacked = merged.unacked.saturating_sub(1);
@@ -601,7 +605,7 @@ impl Merged {
 }
 
 /// Writes the properties of a frame, encoded.
-fn describe(is_json: bool, words: &str, properties: &mut Vec<u8>) {
+pub(super) fn describe(is_json: bool, words: &str, properties: &mut Vec<u8>) {
     if is_json {
         Property::PayloadFormatIndicator(1).encode(properties);
         Property::ContentType("application/json").encode(properties);
@@ -610,7 +614,7 @@ fn describe(is_json: bool, words: &str, properties: &mut Vec<u8>) {
 }
 
 /// A frame with QoS 0 that fits with its topic in full.
-fn send_at_once(
+pub(super) fn send_at_once(
     session: &mut Session,
     conn: ConnId,
     head: PublishHead<'_>,
@@ -630,7 +634,7 @@ fn send_at_once(
 }
 
 /// The payload of a frame: its body, in its wrapping where that is asked for.
-fn worded<'a>(form: Form, words: &str, body: &'a [u8], wrapped: &'a mut Vec<u8>) -> &'a [u8] {
+pub(super) fn worded<'a>(form: Form, words: &str, body: &'a [u8], wrapped: &'a mut Vec<u8>) -> &'a [u8] {
     if !form.meta {
         return body;
     }

@@ -13,6 +13,7 @@
 //! fanout     a row to its plain subscribers            merged     frames to merged subscribers
 //! events     events to merged subscribers              backlog    those that wait
 //! pace       frames that wait for their interval
+//! get        snapshots that are asked for once
 //! share      share groups (owner)                      members    the members of share groups at their home
 //! links      parcels from and to other shards          writing    sessions to the store, what waits for it
 //! retain     how much an owner retains (owner)         restore    sessions from the store
@@ -29,6 +30,7 @@ mod conns;
 mod events;
 pub mod fanout;
 mod filters;
+mod get;
 pub mod home;
 pub mod input;
 mod links;
@@ -219,6 +221,7 @@ impl Shard {
         let waits = !self.home.blocked.is_empty()
             || !self.wills.is_empty()
             || self.sys.is_due()
+            || self.home.gets.are_waiting()
             || self.home.has_asks()
             || self.home.share_work.waits()
             || self.home.writing.has_confirms()
@@ -272,6 +275,7 @@ impl Shard {
             let (subtree, _, mut reach) = owner_side!(self, now, out);
             subtree.send_kept(&mut reach);
         }
+        self.go_on_gets(out);
         self.home.writing.send_confirms(out, &mut self.local, self.me);
         while let Some(session) = self.home.writing.pop_awaiting() {
             self.what_is_durable(now, session, out);

@@ -62,6 +62,11 @@ impl Shard {
                 let owner = self.roots.owner(topic);
                 self.send_to_owner(now, owner, View { bytes, packet: &packet, rows: &rows, ask: None }, out);
             }
+            Ok(Target::Get(question)) => {
+                if let Err(fault) = self.get(key, publish, question, out) {
+                    self.refuse_publish(key, publish, &fault, out);
+                }
+            }
             Ok(target) => self.publish_spread(now, (conn, key), publish, (&target, &message), packet, out),
             Err(fault) => self.refuse_publish(key, publish, &fault, out),
         }

@@ -273,7 +273,7 @@ impl Shard {
         self.home.pump(now, key, out);
         self.home.look_at_member(key);
         if let Some(frame) = merged {
-            self.home.frame_acked(frame, out);
+            self.home.frame_acked(key, frame, out);
         }
         let Some(session) = self.home.sessions.get_mut(key) else { return Flow::Next };
         if std::mem::take(&mut session.is_awaited) || !session.walks.is_empty() {

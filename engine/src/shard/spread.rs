@@ -30,6 +30,7 @@ impl Shard {
         match target {
             Ok(Target::Plain(topic)) => has_room(self.roots.owner(topic)),
             Ok(Target::Asked(asked)) => self.owner_list(self.owners_of(asked)).all(has_room),
+            Ok(Target::Get(_)) => !self.home.has_many_asks(),
             Err(_) => true,
         }
     }
@@ -53,6 +54,7 @@ impl Shard {
         self.scratch.clear();
         match target {
             Target::Plain(topic) => self.spread_row(topic, message),
+            Target::Get(_) => {} // a question has no rows
             Target::Asked(asked) => {
                 match asked.verb {
                     Verb::Put => self.spread_row(asked.topic, message),

@@ -251,7 +251,7 @@ impl Shard {
             }
             for owner in self.home.owner_list(*handle) {
                 let is_waiting = !self.home.may_begin_walk(key, out);
-                let reader = Reader { session: key, owner, handle: *handle, merged: None, is_waiting };
+                let reader = Reader { handle: *handle, is_waiting, ..Reader::of(key, owner) };
                 let walk = self.home.start_walk(reader, Kind::Plain, Stand::NOTHING);
                 if let Some(session) = self.home.sessions.get_mut(key) {
                     session.walks.push(walk);

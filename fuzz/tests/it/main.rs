@@ -9,6 +9,7 @@ mod endings;
 mod filters;
 mod flow;
 mod forms;
+mod get;
 mod greetings;
 mod inflight;
 mod lasting;
