@@ -93,6 +93,8 @@ pub struct Limits {
     pub events_waiting: usize,
     pub topic_levels: usize,
     pub tree_rows: usize,
+    /// Rows of a group that a `set`, or the deletions of a `replace`, may change.
+    pub set_rows: usize,
     pub subscriptions: usize,
     pub client_id_bytes: usize,
     /// Retained rows, and the bytes of their topics, payloads and properties; of the whole process: each shard
@@ -124,6 +126,7 @@ impl Default for Config {
                 events_waiting: limits::EVENTS_WAITING_DEFAULT,
                 topic_levels: limits::TOPIC_LEVELS_DEFAULT,
                 tree_rows: limits::TREE_ROWS_DEFAULT,
+                set_rows: limits::SET_ROWS_DEFAULT,
                 subscriptions: limits::SUBSCRIPTIONS_DEFAULT,
                 client_id_bytes: limits::CLIENT_ID_BYTES_DEFAULT,
                 retained_rows: limits::RETAINED_ROWS_DEFAULT,

@@ -32,6 +32,10 @@ pub const TOPIC_CACHE_FILTERS_MAX: usize = 14;
 
 /// Default of `limits.tree_rows`: rows of one tree publish.
 pub const TREE_ROWS_DEFAULT: usize = 65_536;
+/// Default of `limits.set_rows`: rows of one group that one `set` writes, or one `replace` deletes.
+pub const SET_ROWS_DEFAULT: usize = 65_536;
+/// Messages to Response Topics that wait for room at their owners, before no publish that may lead to one is taken.
+pub const REPLIES_WAITING_MAX: usize = 64;
 /// Nesting of JSON, in tree publishes and in embedded values.
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Topics of the rows of one tree publish in sum: a long pattern before many short keys must not fill the memory.

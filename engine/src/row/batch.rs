@@ -80,6 +80,8 @@ pub struct Ask {
     pub condition: Condition,
     /// Retained rows that the pattern covers and the packet does not have are deleted.
     pub replace: bool,
+    /// A condition that does not hold is told with what there is, not only by the acknowledgement.
+    pub tells_conflict: bool,
     /// It is applied once.
     pub once: Option<Once>,
     /// The topic, pattern or filter as written, without its intent.
@@ -94,6 +96,13 @@ pub struct Once {
     /// Of the topic or pattern as written, and the key.
     pub key: u128,
     pub payload: u128,
+}
+
+impl Ask {
+    /// It goes to every owner of its filter as it is, not in parts by group.
+    pub fn is_whole(&self) -> bool {
+        self.verb == Verb::Set || self.condition != Condition::Always || self.replace || self.once.is_some()
+    }
 }
 
 impl Packet {

@@ -152,6 +152,11 @@ fn write_text(text: &[u8], form: Form, out: &mut Vec<u8>) {
     if form.classic { write_ascii_string(text, out) } else { write_string_bytes(text, out) }
 }
 
+/// Appends the value of a row that stands for itself, as JSON.
+pub fn write_value(payload: &[u8], text: bool, out: &mut Vec<u8>) {
+    Value::of(payload, text, false, Form::default()).write(Form::default(), out);
+}
+
 fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + bytes.len().div_ceil(3) * 4, 0);

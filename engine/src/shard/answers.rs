@@ -36,18 +36,22 @@ impl Shard {
         self.say_error(key, &fault, topic, out);
     }
 
-    /// The message to a publisher alone that says what is wrong with its publish. Who does not read gets none.
+    /// The message to a publisher alone that says what is wrong with its publish. [MOTE-9.10] [MOTE-9.12]
     fn say_error(&mut self, key: SessionKey, fault: &Fault, topic: &str, out: &mut Outbox) {
-        let Some(session) = self.home.sessions.get_mut(key) else { return };
-        let Some(conn) = session.conn.filter(|_| takes_more(session, out)) else { return };
+        self.say_alone(key, &private_topic("$error", topic), &error_body(fault, topic), out);
+    }
+
+    /// A message to one client, with QoS 0 and RETAIN 0. Who does not read gets none. False: it is larger than the client
+    /// takes.
+    pub(super) fn say_alone(&mut self, key: SessionKey, topic: &str, body: &[u8], out: &mut Outbox) -> bool {
+        let Some(session) = self.home.sessions.get_mut(key) else { return true };
+        let Some(conn) = session.conn.filter(|_| takes_more(session, out)) else { return true };
         let version = session.version;
-        let body = error_body(fault, topic);
-        let error_topic = error_topic(topic);
         let head = PublishHead {
             dup: false,
             qos: QoS::AtMostOnce,
             retain: false,
-            topic: &error_topic,
+            topic,
             packet_id: 0,
             forwarded: &[],
             message_expiry: None,
@@ -55,13 +59,15 @@ impl Shard {
             extra: &[],
             payload_len: body.len(),
         };
-        if head.encoded_len(version) <= session.packet_bytes_max {
-            let buffer = out.sends.buffer(conn);
-            head.encode(version, buffer);
-            buffer.extend_from_slice(&body);
-            self.home.stats.publishes_sent += 1;
-            self.home.stats.publish_bytes_sent += body.len() as u64;
+        if head.encoded_len(version) > session.packet_bytes_max {
+            return false;
         }
+        let buffer = out.sends.buffer(conn);
+        head.encode(version, buffer);
+        buffer.extend_from_slice(body);
+        self.home.stats.publishes_sent += 1;
+        self.home.stats.publish_bytes_sent += body.len() as u64;
+        true
     }
 
     /// Sends the acknowledgements that may leave, in their order.
@@ -150,15 +156,14 @@ fn words_of(due: &Due) -> Option<String> {
     }
 }
 
-/// `$error/<topic>`, or `$error` alone where that is too long for a topic.
-fn error_topic(topic: &str) -> String {
-    const PREFIX: &str = "$error/";
+/// `$error/<topic>` or `$conflict/<topic>`; the first level alone where that is too long for a topic. [MOTE-9.11]
+pub(super) fn private_topic(first_level: &str, topic: &str) -> String {
     // Wildcards of a pattern may not stand in a topic name.
     let has_wildcard = topic.contains(['+', '#']);
-    if topic.is_empty() || has_wildcard || PREFIX.len() + topic.len() > STRING_BYTES_MAX {
-        return "$error".to_owned();
+    if topic.is_empty() || has_wildcard || first_level.len() + 1 + topic.len() > STRING_BYTES_MAX {
+        return first_level.to_owned();
     }
-    format!("{PREFIX}{topic}")
+    format!("{first_level}/{topic}")
 }
 
 fn error_body(fault: &Fault, topic: &str) -> Vec<u8> {

@@ -4,7 +4,7 @@ use super::Shard;
 use crate::dialect::{Condition, Intent, Options, Parsed, Verb, allowed_on_will, combine, find_property, parse_prefix};
 use crate::dialect::{filter_of_pattern, parse_property};
 use crate::row::graft::Fault;
-use crate::topic::{Owners, check_filter, check_name};
+use crate::topic::{Owners, check_filter, check_name, stem};
 use crate::wire::{self, Properties, Publish, ReasonCode};
 
 /// A message on its way to its owners, from a client or as a will.
@@ -13,6 +13,7 @@ pub(super) struct Message<'a> {
     /// As written, with its intent.
     pub topic: &'a str,
     pub payload: &'a [u8],
+    pub properties: Properties<'a>,
     pub retain: bool,
     /// Value of the user property `mote` that holds an intent; or what is wrong with several.
     pub mote: Result<Option<&'a str>, &'static str>,
@@ -108,7 +109,7 @@ impl Shard {
     fn asked<'a>(&self, message: &Message<'a>, intent: Intent<'a>, topic: &'a str) -> Result<Asked<'a>, Fault> {
         let Intent { verb, options } = intent;
         let levels_max = self.home.config.limits.topic_levels;
-        if verb == Verb::Set || !options.is_empty() {
+        if options.has("id") {
             let code = ReasonCode::ImplementationSpecificError;
             return Err(Fault { code, ..bad("this broker does not know that verb or option yet") });
         }
@@ -125,11 +126,17 @@ impl Shard {
         let condition = options.condition();
         let (replace, id) = (options.has("replace"), options.value("id"));
         let asked = Asked { verb, topic, filter, condition, replace, id };
-        if condition != Condition::Always && !message.retain {
-            return Err(bad("a condition needs RETAIN 1"));
+        if verb == Verb::Set && !message.retain {
+            return Err(bad("a set needs RETAIN 1"));
+        }
+        if condition != Condition::Always {
+            if !message.retain {
+                return Err(bad("a condition needs RETAIN 1")); // [MOTE-9.4]
+            }
+            message.properties.response_topic().map_or(Ok(()), |topic| judge_response_topic(topic, levels_max))?;
         }
         if asked.needs_one_group() && !self.is_one_object(&asked) {
-            return Err(bad("spans groups"));
+            return Err(bad("spans groups")); // [MOTE-9.3]
         }
         Ok(asked)
     }
@@ -137,10 +144,8 @@ impl Shard {
     /// Whether what a publish is about lies in one group: its rows and, where there is a condition, the object that it
     /// is about.
     fn is_one_object(&self, asked: &Asked<'_>) -> bool {
-        let is_one = |filter: &str| self.roots.group_of_filter(filter).is_some();
-        let stem = crate::topic::stem(&asked.filter);
-        let object_is_one = || !stem.is_empty() && is_one(&format!("{stem}/#"));
-        is_one(&asked.filter) && (asked.condition == Condition::Always || object_is_one())
+        let object_is_one = || self.roots.group_of_object(stem(&asked.filter)).is_some();
+        self.roots.group_of_filter(&asked.filter).is_some() && (asked.condition == Condition::Always || object_is_one())
     }
 
     /// The owners that have rows of it.
@@ -172,7 +177,20 @@ impl Shard {
 
 fn message_of_will<'a>(will: &wire::Will<'a>) -> Message<'a> {
     let mote = find_property(will.properties.user_properties());
-    Message { topic: will.topic, payload: will.payload, retain: will.retain, mote, is_text: false }
+    Message {
+        topic: will.topic,
+        payload: will.payload,
+        properties: will.properties,
+        retain: will.retain,
+        mote,
+        is_text: false,
+    }
+}
+
+/// A Response Topic is taken literally, [MOTE-4.12], and leads to nothing that is the broker's, [MOTE-4.13].
+fn judge_response_topic(topic: &str, levels_max: usize) -> Result<(), Fault> {
+    check_name(topic, levels_max).map_err(bad)?;
+    if topic.starts_with('$') { Err(bad("the Response Topic begins with $")) } else { Ok(()) }
 }
 
 /// A question, judged.
@@ -206,8 +224,8 @@ pub(super) fn carries_intent(message: &Message<'_>) -> bool {
 pub(super) fn message_of<'a>(publish: &Publish<'a>) -> Message<'a> {
     let Publish { topic, payload, properties, retain, .. } = *publish;
     if properties.is_empty() {
-        return Message { topic, payload, retain, mote: Ok(None), is_text: false };
+        return Message { topic, payload, properties, retain, mote: Ok(None), is_text: false };
     }
     let is_text = properties.content_type().is_some_and(|content| content.starts_with("text/"));
-    Message { topic, payload, retain, mote: find_property(properties.user_properties()), is_text }
+    Message { topic, payload, properties, retain, mote: find_property(properties.user_properties()), is_text }
 }

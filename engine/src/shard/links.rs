@@ -2,7 +2,7 @@
 
 use super::home::{Ask, Home};
 use super::outbox::Outbox;
-use super::parcel::{Down, DownItem, Kind, Up, UpItem, Verdict, WalkStart};
+use super::parcel::{Down, DownItem, Kind, Refusal, Up, UpItem, Verdict, WalkStart};
 use super::subtree::{Homes, Origin};
 use super::{Shard, owner_side};
 use crate::clock::Now;
@@ -93,6 +93,7 @@ impl Shard {
                 DownItem::Refused { to, refusal, named } => {
                     self.say_refused(to, refusal, named.text_of(&parcel.batch.bytes), out);
                 }
+                DownItem::Conflict(conflict) => self.on_conflict(&conflict, &parcel.batch.bytes, out),
                 DownItem::Verdict { to, ticket, publish, verdict } => {
                     self.home.settle_verdict(to, ticket, publish, verdict);
                     self.flush_acks(to, out);
@@ -196,7 +197,7 @@ impl Shard {
 pub(super) fn answer(view: &View<'_>, verdict: Verdict, down: &mut Down) {
     let Packet { publisher, ticket, publish, named, .. } = *view.packet;
     let to = publisher.session;
-    if let Some(refusal) = verdict.refusal
+    if let Some(refusal) = verdict.refusal.filter(|refusal| !matches!(refusal, Refusal::Conflict { .. }))
         && !named.is_empty()
     {
         let named = down.batch.keep(named.of(view.bytes));

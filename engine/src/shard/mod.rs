@@ -8,7 +8,8 @@
 //! aliases    what a PUBLISH without topic is of
 //! publish    a PUBLISH received                        subtree    versions, retained rows, matching (owner)
 //! asked      what it asks for                          spread     its rows to their owners
-//! answers    what its publisher is answered            wills      wills that are due
+//! answers    what its publisher is answered            verbs      conditions, `replace` and `set` (owner)
+//! replies    messages to Response Topics               wills      wills that are due
 //! subscribe  filters of clients, wishes to owners      catchup    snapshots and retained messages (owner)
 //! fanout     a row to its plain subscribers            merged     frames to merged subscribers
 //! events     events to merged subscribers              backlog    those that wait
@@ -41,6 +42,7 @@ mod pace;
 pub mod parcel;
 mod publish;
 mod receive;
+mod replies;
 mod restore;
 mod retain;
 mod sessions;
@@ -49,6 +51,7 @@ mod spread;
 mod subscribe;
 pub mod subtree;
 pub mod sys;
+mod verbs;
 mod wheel;
 mod wills;
 mod writing;
@@ -101,6 +104,8 @@ pub struct Shard {
     scratch: Batch,
     /// Wills that are due and wait for room.
     wills: VecDeque<DueWill>,
+    /// Messages to Response Topics that wait for room: a packet of one row each.
+    replies: VecDeque<Batch>,
     sys: Sys,
     is_stopping: bool,
     /// The moment of the last step.
@@ -149,7 +154,7 @@ impl Shard {
         let waits_for_disk = config.durability == Durability::Disk;
         let tombstones = Tombstones { max: config.tombstones.max.div_ceil(u64::from(shards)), ..config.tombstones };
         let bounds = retain::RetainBounds::of_shard(&config.limits, shards);
-        let subtree = Subtree::new(me, seed, waits_for_disk, config.limits.frame_bytes, tombstones, bounds);
+        let subtree = Subtree::new(me, seed, waits_for_disk, &config.limits, tombstones, bounds);
         let sys = Sys::new(shards, config.sys.interval_s);
         let mut home = Home::new(me, shards, config, seed.rotate_left(32), epoch, waits_for_disk);
         if home.config.sys.interval_s > 0 {
@@ -164,6 +169,7 @@ impl Shard {
             local,
             scratch,
             wills: VecDeque::new(),
+            replies: VecDeque::new(),
             sys,
             is_stopping: false,
             now: Now::default(),
@@ -220,6 +226,7 @@ impl Shard {
         }
         let waits = !self.home.blocked.is_empty()
             || !self.wills.is_empty()
+            || !self.replies.is_empty()
             || self.sys.is_due()
             || self.home.gets.are_waiting()
             || self.home.has_asks()
@@ -337,6 +344,7 @@ impl Shard {
         loop {
             self.settle_shares(now, out);
             let asked = self.pass_asks(now, out);
+            self.send_replies(now, out);
             if self.local.items.is_empty() {
                 if !asked {
                     break;

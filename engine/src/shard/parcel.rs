@@ -201,6 +201,8 @@ pub enum DownItem {
         refusal: Refusal,
         named: Span,
     },
+    /// The condition of a publish does not hold: its publisher is told what there is. Precedes the `Verdict`.
+    Conflict(Conflict),
     /// What became of a publish.
     Verdict {
         to: SessionKey,
@@ -219,6 +221,22 @@ pub enum DownItem {
         to: SessionKey,
         ticket: u32,
     },
+}
+
+/// What a publisher whose condition does not hold is told. Spans: in the `batch` of the parcel.
+#[derive(Clone, Copy, Debug)]
+pub struct Conflict {
+    pub to: SessionKey,
+    /// Topic or pattern as published, without its intent.
+    pub topic: Span,
+    pub condition: crate::dialect::Condition,
+    /// Of the object.
+    pub version: u64,
+    /// JSON.
+    pub value: Span,
+    /// Of the publish: its Response Topic and Correlation Data are among them.
+    pub properties: Span,
+    pub qos: crate::wire::QoS,
 }
 
 /// A message for one member of a share group.

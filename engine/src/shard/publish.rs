@@ -86,7 +86,10 @@ impl Shard {
         mut packet: Packet,
         out: &mut Outbox,
     ) {
-        if let Err(fault) = self.spread(target, message, publish.properties, &mut packet) {
+        // Beyond a Response Topic: who cannot be told by the acknowledgement.
+        let is_told_by_words = self.is_told_by_ack(conn, publish.qos)
+            && self.home.sessions.get(key).is_some_and(|session| session.problem_information);
+        if let Err(fault) = self.spread(target, message, !is_told_by_words, &mut packet) {
             return self.refuse_publish(key, publish, &fault, out);
         }
         if publish.retain && !self.is_told_by_ack(conn, publish.qos) {

@@ -12,12 +12,16 @@ use crate::key::{ShardId, Span};
 use crate::row::batch::{Ask, Packet, Row, View};
 use crate::row::graft::{Bounds, Fault, graft};
 use crate::topic::Owners;
-use crate::wire::Properties;
 
 impl Shard {
     /// Whether every owner that the message may reach can take it now.
     pub(super) fn has_room(&self, target: &Result<Target<'_>, Fault>, is_stored: bool, out: &Outbox) -> bool {
         if is_stored && out.store_full {
+            return false;
+        }
+        if let Ok(Target::Asked(asked)) = target
+            && !self.has_room_for_replies(asked)
+        {
             return false;
         }
         if self.home.shards == 1 {
@@ -43,12 +47,13 @@ impl Shard {
         range.map(ShardId)
     }
 
-    /// Fills the scratch batch with the rows and properties of a message, and what it asks for.
+    /// Fills the scratch batch with the rows and properties of a message, and what it asks for. `is_told_alone`: its
+    /// publisher learns of a conflict by a message only.
     pub(super) fn spread(
         &mut self,
         target: &Target<'_>,
         message: &Message<'_>,
-        properties: Properties<'_>,
+        is_told_alone: bool,
         packet: &mut Packet,
     ) -> Result<(), Fault> {
         self.scratch.clear();
@@ -65,11 +70,11 @@ impl Shard {
                     }
                     _ => self.spread_row(&asked.filter, message),
                 }
-                packet.ask = self.keep_ask(asked);
+                packet.ask = self.keep_ask(asked, is_told_alone || message.properties.response_topic().is_some());
             }
         }
         let start = self.scratch.bytes.len();
-        properties.forwarded(&mut self.scratch.bytes, is_consumed);
+        message.properties.forwarded(&mut self.scratch.bytes, is_consumed);
         packet.properties = Span::new(start, self.scratch.bytes.len() - start);
         packet.row_count = self.scratch.rows.len() as u32;
         Ok(())
@@ -81,15 +86,16 @@ impl Shard {
         self.scratch.rows.push(Row { topic, payload, text: message.is_text });
     }
 
-    fn keep_ask(&mut self, asked: &Asked<'_>) -> u32 {
+    fn keep_ask(&mut self, asked: &Asked<'_>, tells_conflict: bool) -> u32 {
         let Asked { verb, topic, ref filter, condition, replace, .. } = *asked;
         let pattern = self.scratch.keep(topic.as_bytes());
         let filter = self.scratch.keep(filter.as_bytes());
-        self.scratch.asks.push(Ask { verb, condition, replace, once: None, pattern, filter });
+        self.scratch.asks.push(Ask { verb, condition, replace, tells_conflict, once: None, pattern, filter });
         0
     }
 
-    /// Sends the rows of the scratch batch to their owners, one part per group. `owe` is told how many parts answer.
+    /// Sends the rows of the scratch batch to their owners, one part per group, or the whole of what cannot be parted.
+    /// `owe` is told how many answer.
     pub(super) fn send_scratch(
         &mut self,
         now: Now,
@@ -98,25 +104,27 @@ impl Shard {
         out: &mut Outbox,
     ) {
         let scratch = std::mem::take(&mut self.scratch);
+        let (bytes, rows) = (&scratch.bytes[..], &scratch.rows[..]);
         let ask = scratch.asks.first();
-        if let [row] = &scratch.rows[..] {
+        if let Some(whole) = ask.filter(|ask| ask.is_whole()) {
+            let owners = self.roots.owners_of_filter(whole.filter.text_of(bytes));
+            let count = self.owner_list(owners).count() as u32;
+            (packet.ticket, packet.publish) = owe(self, count);
+            for owner in self.owner_list(owners) {
+                self.send_to_owner(now, owner, View { bytes, packet: &packet, rows, ask }, out);
+            }
+        } else if let [row] = rows {
             (packet.ticket, packet.publish) = owe(self, 1);
-            let owner = self.roots.owner(row.topic.text_of(&scratch.bytes));
-            self.send_to_owner(
-                now,
-                owner,
-                View { bytes: &scratch.bytes, packet: &packet, rows: &scratch.rows, ask },
-                out,
-            );
-            self.scratch = scratch;
-            return;
-        }
-        let parts = self.parts_by_group(&scratch.bytes, &scratch.rows);
-        (packet.ticket, packet.publish) = owe(self, parts.len() as u32);
-        for rows in &parts {
-            packet.row_count = rows.len() as u32;
-            let owner = self.roots.owner(rows[0].topic.text_of(&scratch.bytes));
-            self.send_to_owner(now, owner, View { bytes: &scratch.bytes, packet: &packet, rows, ask }, out);
+            let owner = self.roots.owner(row.topic.text_of(bytes));
+            self.send_to_owner(now, owner, View { bytes, packet: &packet, rows, ask }, out);
+        } else {
+            let parts = self.parts_by_group(bytes, rows);
+            (packet.ticket, packet.publish) = owe(self, parts.len() as u32);
+            for rows in &parts {
+                packet.row_count = rows.len() as u32;
+                let owner = self.roots.owner(rows[0].topic.text_of(bytes));
+                self.send_to_owner(now, owner, View { bytes, packet: &packet, rows, ask }, out);
+            }
         }
         self.scratch = scratch;
     }

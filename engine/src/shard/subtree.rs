@@ -6,7 +6,7 @@ use super::outbox::Outbox;
 use super::parcel::{Down, DownItem, Frame, Offer, Refusal, Source, Verdict};
 use super::retain::RetainBounds;
 use crate::clock::Now;
-use crate::config::Tombstones;
+use crate::config::{Limits, Tombstones};
 use crate::dialect::Form;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
 use crate::limits::{GROUPS, MATCHED_ROWS_MAX, TOMBSTONES_TRIMMED_PER_CHANGE, VERSION_RESERVE, VERSION_RESERVE_LOW};
@@ -37,6 +37,8 @@ pub struct Subtree {
     durable: u64,
     pub waits_for_disk: bool,
     pub frame_bytes_max: usize,
+    /// Rows of one group that one publish may write or delete without naming them: `limits.set_rows`.
+    pub(super) set_rows_max: usize,
     tombstones: Tombstones,
     /// Retained rows that are never written: those of `$SYS`.
     pub unwritten: usize,
@@ -82,7 +84,7 @@ impl Subtree {
         me: ShardId,
         seed: u64,
         waits_for_disk: bool,
-        frame_bytes_max: usize,
+        limits: &Limits,
         tombstones: Tombstones,
         retain_bounds: RetainBounds,
     ) -> Subtree {
@@ -98,7 +100,8 @@ impl Subtree {
             touched_homes: 0,
             durable: 0,
             waits_for_disk,
-            frame_bytes_max,
+            frame_bytes_max: limits.frame_bytes,
+            set_rows_max: limits.set_rows,
             tombstones,
             unwritten: 0,
             unwritten_bytes: 0,
@@ -113,8 +116,23 @@ impl Subtree {
         }
     }
 
-    /// Applies the rows of one packet, all of one group, and passes them on.
+    /// Applies one packet: rows of one group, or what a verb asks for.
     pub fn apply(
+        &mut self,
+        now: Now,
+        view: View<'_>,
+        origin: Origin<'_>,
+        roots: &Roots,
+        homes: &mut impl Homes,
+    ) -> Verdict {
+        match view.ask {
+            None => self.apply_rows(now, view, origin, roots, homes),
+            Some(ask) => self.apply_asked(now, (view, ask), origin, roots, homes),
+        }
+    }
+
+    /// Applies rows, all of one group, and passes them on.
+    pub(super) fn apply_rows(
         &mut self,
         now: Now,
         view: View<'_>,

@@ -24,6 +24,7 @@ impl Shard {
             let message = Message {
                 topic: &will.topic,
                 payload: &will.payload,
+                properties,
                 retain,
                 mote: Ok(will.intent.as_deref()),
                 is_text: properties.content_type().is_some_and(|content| content.starts_with("text/")),
@@ -34,7 +35,7 @@ impl Shard {
             }
             let mut packet = will_packet(due.client, will, now);
             // A will that cannot be spread has nobody left to be told.
-            if target.and_then(|target| self.spread(&target, &message, properties, &mut packet)).is_ok() {
+            if target.and_then(|target| self.spread(&target, &message, false, &mut packet)).is_ok() {
                 self.send_scratch(now, packet, |_, _| (0, 0), out);
             }
         }

@@ -106,6 +106,11 @@ impl Roots {
         (root_in_stem && !self.splits.iter().any(is_split)).then(|| self.group(stem))
     }
 
+    /// The group that a topic and everything below it lies in, if that is one.
+    pub fn group_of_object(&self, topic: &str) -> Option<GroupId> {
+        if topic.is_empty() { None } else { self.group_of_filter(&format!("{topic}/#")) }
+    }
+
     /// The shard that a client's session lives on.
     pub fn home(&self, client_id: &str) -> ShardId {
         if self.shards == 1 {

@@ -24,6 +24,7 @@ mod retain_bounds;
 mod retained;
 mod rows;
 mod session;
+mod set;
 mod share;
 mod snapshots;
 mod subscribe;

@@ -232,6 +232,8 @@ pub static KEYS: &[Key] = &[
         "Levels of a topic or filter."),
     integer_key!("limits.tree_rows", engine.limits.tree_rows: usize, 1, 16_777_216,
         "Rows of one tree publish."),
+    integer_key!("limits.set_rows", engine.limits.set_rows: usize, 1, 16_777_216,
+        "Retained messages of one group (the topics below one first level) that one `set` may write, or one `replace` delete."),
     integer_key!("limits.subscriptions", engine.limits.subscriptions: usize, 1, 16_777_216,
         "Subscriptions of one session."),
     integer_key!("limits.client_id_bytes", engine.limits.client_id_bytes: usize, 23, limits::STRING_BYTES_MAX,
