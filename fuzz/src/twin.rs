@@ -8,7 +8,7 @@ use engine::shard::{Restoring, Shard};
 use engine::topic::Roots;
 use std::collections::{BTreeMap, VecDeque};
 use store::memory::Disk;
-use store::{ByHand, Inlet, Opened, Restored, Settings};
+use store::{ByHand, Inlet, Opened, Settings};
 
 /// See the module.
 #[derive(Default)]
@@ -62,12 +62,8 @@ impl Twin {
         for state in &opened.groups {
             shards[roots.shard_of_group(state.group).index()].restore_numbers(state.group, state.numbers());
         }
-        let restored = opened.restore(|restored| match restored {
-            Restored::Row(group, row) => shards[roots.shard_of_group(group).index()].restore(group, row),
-            Restored::Tombstone { group, topic, version, wall_ms } => {
-                shards[roots.shard_of_group(group).index()].restore_tombstone(group, topic, version, wall_ms);
-            }
-        });
+        let restored =
+            opened.restore(|restored| shards[roots.shard_of_group(restored.group()).index()].restore(restored));
         restored.expect("rows are read back");
         let mut restoring = Restoring::new(shards, now);
         opened.restore_sessions(|key, record| restoring.take(key, record)).expect("sessions are read back");

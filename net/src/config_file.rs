@@ -74,8 +74,8 @@ impl Default for Settings {
                 commit_ms: store::COMMIT_MS_DEFAULT,
                 pending_bytes: engine::limits::STORE_PENDING_BYTES_DEFAULT,
                 map_bytes: store::MAP_BYTES_INITIAL_DEFAULT,
-                tombstone_s: store::TOMBSTONE_S_DEFAULT,
-                tombstones_max: store::TOMBSTONES_MAX_DEFAULT,
+                tombstone_s: engine::limits::TOMBSTONE_S_DEFAULT,
+                tombstones_max: engine::limits::TOMBSTONES_MAX_DEFAULT,
                 recover: false,
             },
             log: logs::Log::default(),
@@ -104,8 +104,6 @@ impl Settings {
             commit_ms: self.store.commit_ms,
             pending_bytes: self.store.pending_bytes,
             map_bytes_initial: self.store.map_bytes,
-            tombstone_s: self.store.tombstone_s,
-            tombstones_max: self.store.tombstones_max,
             recover: self.store.recover,
         };
         let tombstones = Tombstones { keep_s: self.store.tombstone_s, max: self.store.tombstones_max };

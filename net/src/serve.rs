@@ -12,7 +12,7 @@ use engine::row::change::Changes;
 use engine::shard::{Input, Outbox, Restoring, Setup, Shard};
 use engine::topic::Roots;
 use std::hash::{BuildHasher, RandomState};
-use store::{Inlet, Opened, Restored, Wake, Writer};
+use store::{Inlet, Opened, Wake, Writer};
 
 /// What is served, where, and what is kept.
 pub struct Broker {
@@ -65,13 +65,7 @@ impl Broker {
             shards[roots.shard_of_group(state.group).index()].restore_numbers(state.group, state.numbers());
         }
         let report = opened
-            .restore(|restored| match restored {
-                Restored::Row(group, row) => shards[roots.shard_of_group(group).index()].restore(group, row),
-                Restored::Tombstone { group, topic, version, wall_ms } => {
-                    let owner = roots.shard_of_group(group).index();
-                    shards[owner].restore_tombstone(group, topic, version, wall_ms);
-                }
-            })
+            .restore(|restored| shards[roots.shard_of_group(restored.group()).index()].restore(restored))
             .map_err(store_error)?;
         let mut restoring = Restoring::new(&mut shards, now);
         let records = opened.restore_sessions(|key, record| restoring.take(key, record)).map_err(store_error)?;

@@ -1,11 +1,12 @@
-//! What waits for one commit: whole [`Changes`] of all shards, and of each topic the newest change in them.
+//! What waits for one commit: whole [`Changes`] of all shards, and of each topic, and all else, the newest change in
+//! them.
 //!
 //! Lives on the writer's thread. The text of topics and payloads stays in the arenas it came in; an entry is a place.
 
 use crate::record::GroupState;
 use engine::key::GroupId;
 use engine::limits::GROUPS;
-use engine::row::change::{Change, Changes};
+use engine::row::change::{Change, Changes, Outcome};
 use engine::row::lasting::RecordKey;
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
@@ -24,20 +25,30 @@ pub struct Place {
 pub struct Coalesced {
     /// With the shard that each came from, in the order taken.
     pub held: Vec<(usize, Changes)>,
+    /// Of each topic the newest change of its row, and of its floor.
     newest: HashTable<Place>,
     hashes: RandomState,
-    /// Of each record of a session the newest change.
-    records: HashMap<RecordKey, Place>,
+    /// Of each record that is known by another name the newest change.
+    named: HashMap<Name, Place>,
     /// Sessions that have ended.
     pub ended: BTreeSet<u64>,
     /// Groups whose numbers changed, and those numbers.
     numbers: Vec<Option<Numbers>>,
 }
 
+/// What is not known by its topic. Sorted as the keys are, near enough.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Name {
+    Past(GroupId, u64, u32),
+    Of(RecordKey),
+    Outcome(GroupId, u128),
+}
+
 #[derive(Clone, Copy, Default)]
 struct Numbers {
     last: u64,
     bound: u64,
+    forgotten: u64,
 }
 
 impl Coalesced {
@@ -55,14 +66,24 @@ impl Coalesced {
             let place = Place { held, change: index as u32 };
             match self.change(place) {
                 Change::Put { group, version, .. } | Change::Delete { group, version, .. } => {
-                    self.number(group, version, 0);
+                    self.number(group).raise(Numbers { last: version, ..Numbers::default() });
                     self.replace(place);
                 }
-                Change::Reserve { group, bound } => self.number(group, 0, bound),
-                Change::Used { group, last } => self.number(group, last, 0),
-                Change::Outcome { .. } | Change::Forgotten { .. } => {}
+                Change::Lapse { group, version, .. } => {
+                    self.number(group).raise(Numbers { forgotten: version, ..Numbers::default() });
+                    self.replace(place);
+                }
+                Change::Floor { .. } => self.replace(place),
+                Change::Reserve { group, bound } => self.number(group).raise(Numbers { bound, ..Numbers::default() }),
+                Change::Used { group, last } => self.number(group).raise(Numbers { last, ..Numbers::default() }),
+                Change::Outcome { group, outcome: Outcome { key, .. }, .. } | Change::Forgotten { group, key } => {
+                    self.named.insert(Name::Outcome(group, key), place);
+                }
+                Change::Past { group, version, index, .. } | Change::Cut { group, version, index } => {
+                    self.named.insert(Name::Past(group, version, index), place);
+                }
                 Change::Keep { key, .. } | Change::Forget { key } => {
-                    self.records.insert(key, place);
+                    self.named.insert(Name::Of(key), place);
                 }
                 Change::End { session } => {
                     self.ended.insert(session);
@@ -76,10 +97,8 @@ impl Coalesced {
         self.held.push((shard, changes));
     }
 
-    fn number(&mut self, group: GroupId, last: u64, bound: u64) {
-        let numbers = self.numbers[group.index()].get_or_insert_default();
-        numbers.last = numbers.last.max(last);
-        numbers.bound = numbers.bound.max(bound);
+    fn number(&mut self, group: GroupId) -> &mut Numbers {
+        self.numbers[group.index()].get_or_insert_default()
     }
 
     fn replace(&mut self, place: Place) {
@@ -102,24 +121,30 @@ impl Coalesced {
         &self.held[place.held as usize].1.bytes
     }
 
-    pub fn topic(&self, place: Place) -> &[u8] {
+    fn topic(&self, place: Place) -> (bool, &[u8]) {
         topic_at(&self.held, place)
     }
 
-    /// The newest change of every topic, in the order of groups and topics: neighbours share pages.
+    /// The newest change of every row and floor, in the order of groups and topics: neighbours share pages.
     pub fn sorted(&self, into: &mut Vec<Place>) {
         into.clear();
         into.extend(self.newest.iter().copied());
-        into.sort_unstable_by_key(|&place| (group_of(self.change(place)), self.topic(place)));
+        into.sort_unstable_by_key(|&place| {
+            let (is_floor, topic) = self.topic(place);
+            (is_floor, group_of(self.change(place)), topic)
+        });
     }
 
-    /// The newest change of every record of a session that has not ended, in the order of their keys.
-    pub fn sorted_records(&self, into: &mut Vec<Place>) {
-        let has_ended = |key: &RecordKey| key.session().is_some_and(|session| self.ended.contains(&session));
-        let mut records: Vec<_> = self.records.iter().filter(|(key, _)| !has_ended(key)).collect();
-        records.sort_unstable_by_key(|(key, _)| **key);
+    /// The newest change of every other record, without those of sessions that have ended, in the order of their keys.
+    pub fn sorted_named(&self, into: &mut Vec<Place>) {
+        let has_ended = |name: &Name| match name {
+            Name::Of(key) => key.session().is_some_and(|session| self.ended.contains(&session)),
+            _ => false,
+        };
+        let mut named: Vec<_> = self.named.iter().filter(|(name, _)| !has_ended(name)).collect();
+        named.sort_unstable_by_key(|(name, _)| **name);
         into.clear();
-        into.extend(records.iter().map(|(_, place)| **place));
+        into.extend(named.iter().map(|(_, place)| **place));
     }
 
     /// The groups whose numbers changed, with what their records say then.
@@ -129,7 +154,8 @@ impl Coalesced {
             if let Some(numbers) = numbers {
                 let last_version = state.last_version.max(numbers.last);
                 let bound = state.bound.max(numbers.bound);
-                changed.insert(state.group, GroupState { last_version, bound, ..state.clone() });
+                let forgotten = state.forgotten.max(numbers.forgotten);
+                changed.insert(state.group, GroupState { last_version, bound, forgotten, ..state.clone() });
             }
         }
     }
@@ -137,7 +163,7 @@ impl Coalesced {
     /// Forgets everything and gives back what was held.
     pub fn clear(&mut self, mut give_back: impl FnMut(usize, Changes)) {
         self.newest.clear();
-        self.records.clear();
+        self.named.clear();
         self.ended.clear();
         self.numbers.fill(None);
         for (shard, changes) in self.held.drain(..) {
@@ -146,24 +172,38 @@ impl Coalesced {
     }
 }
 
+impl Numbers {
+    fn raise(&mut self, by: Numbers) {
+        self.last = self.last.max(by.last);
+        self.bound = self.bound.max(by.bound);
+        self.forgotten = self.forgotten.max(by.forgotten);
+    }
+}
+
 fn group_of(change: Change) -> Option<GroupId> {
     match change {
         Change::Put { group, .. }
         | Change::Delete { group, .. }
+        | Change::Lapse { group, .. }
+        | Change::Floor { group, .. }
+        | Change::Past { group, .. }
+        | Change::Cut { group, .. }
+        | Change::Outcome { group, .. }
+        | Change::Forgotten { group, .. }
         | Change::Reserve { group, .. }
         | Change::Used { group, .. } => Some(group),
-        Change::Outcome { .. }
-        | Change::Forgotten { .. }
-        | Change::Keep { .. }
-        | Change::Forget { .. }
-        | Change::End { .. } => None,
+        Change::Keep { .. } | Change::Forget { .. } | Change::End { .. } => None,
     }
 }
 
-fn topic_at(held: &[(usize, Changes)], place: Place) -> &[u8] {
+/// The topic of a change of a row or of a floor, and whether it is a floor's.
+fn topic_at(held: &[(usize, Changes)], place: Place) -> (bool, &[u8]) {
     let changes = &held[place.held as usize].1;
     match changes.list[place.change as usize] {
-        Change::Put { topic, .. } | Change::Delete { topic, .. } => topic.of(&changes.bytes),
-        _ => &[],
+        Change::Put { topic, .. } | Change::Delete { topic, .. } | Change::Lapse { topic, .. } => {
+            (false, topic.of(&changes.bytes))
+        }
+        Change::Floor { topic, .. } => (true, topic.of(&changes.bytes)),
+        _ => (false, &[]),
     }
 }

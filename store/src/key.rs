@@ -17,7 +17,12 @@ pub const CLEAN: &[u8] = b"c";
 pub const GROUP: u8 = b'g';
 pub const ROW: u8 = b'r';
 pub const LONG_ROW: u8 = b's';
-pub const TOMBSTONE: u8 = b't';
+pub const FLOOR: u8 = b'f';
+pub const LONG_FLOOR: u8 = b'F';
+pub const OUTCOME: u8 = b'o';
+pub const PAST: u8 = b'h';
+/// The queue by which an earlier mote's store forgot tombstones.
+pub const QUEUE_OF_BEFORE: u8 = b't';
 pub const SET_ASIDE: u8 = b'x';
 
 /// Writes the key of a group's numbers.
@@ -27,44 +32,73 @@ pub fn group(key: &mut Vec<u8>, group: GroupId) {
     key.extend_from_slice(&group.0.to_be_bytes());
 }
 
-/// Writes the key of a row whose topic is short enough; else says no.
-pub fn row(key: &mut Vec<u8>, group: GroupId, topic: &[u8]) -> bool {
-    key.clear();
-    key.push(ROW);
-    key.extend_from_slice(&group.0.to_be_bytes());
+/// What is kept by its topic.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ByTopic {
+    /// A row, or its tombstone.
+    Row,
+    Floor,
+}
+
+impl ByTopic {
+    fn letter(self, topic_fits: bool) -> u8 {
+        match (self, topic_fits) {
+            (ByTopic::Row, true) => ROW,
+            (ByTopic::Row, false) => LONG_ROW,
+            (ByTopic::Floor, true) => FLOOR,
+            (ByTopic::Floor, false) => LONG_FLOOR,
+        }
+    }
+}
+
+/// Writes the key of what has a topic that is short enough. Else the first key that it may have, with the topic's hash:
+/// [`set_slot`] makes the others. Says which.
+pub fn by_topic(key: &mut Vec<u8>, what: ByTopic, group: GroupId, topic: &[u8], hash: impl FnOnce() -> u128) -> bool {
     let fits = topic.len() <= TOPIC_KEY_BYTES_MAX;
+    key.clear();
+    key.push(what.letter(fits));
+    key.extend_from_slice(&group.0.to_be_bytes());
     if fits {
         key.extend_from_slice(topic);
+    } else {
+        key.extend_from_slice(&hash().to_be_bytes());
+        key.push(0);
     }
     fits
 }
 
-/// Writes the first key that a row with a long topic may have; [`set_slot`] makes the others.
-pub fn long_row(key: &mut Vec<u8>, group: GroupId, hash: u128) {
+/// Writes the key of the outcome of a publish with option `id`.
+pub fn outcome(key: &mut Vec<u8>, group: GroupId, hash: u128) {
     key.clear();
-    key.push(LONG_ROW);
+    key.push(OUTCOME);
     key.extend_from_slice(&group.0.to_be_bytes());
     key.extend_from_slice(&hash.to_be_bytes());
-    key.push(0);
+}
+
+/// The hash in the key of an outcome.
+pub fn outcome_of(key: &[u8]) -> Option<u128> {
+    key.get(3..)?.try_into().ok().map(u128::from_be_bytes)
+}
+
+/// Writes the key of a change in the history of a row.
+pub fn past(key: &mut Vec<u8>, group: GroupId, version: u64, index: u32) {
+    key.clear();
+    key.push(PAST);
+    key.extend_from_slice(&group.0.to_be_bytes());
+    key.extend_from_slice(&version.to_be_bytes());
+    key.extend_from_slice(&index.to_be_bytes());
+}
+
+/// The version and index in the key of such a change.
+pub fn past_of(key: &[u8]) -> Option<(u64, u32)> {
+    let (version, index) = key.get(3..)?.split_first_chunk()?;
+    Some((u64::from_be_bytes(*version), u32::from_be_bytes(index.try_into().ok()?)))
 }
 
 pub fn set_slot(key: &mut [u8], slot: u8) {
     if let Some(last) = key.last_mut() {
         *last = slot;
     }
-}
-
-/// The key of a place in the queue of tombstones.
-pub fn tombstone(place: u64) -> [u8; 9] {
-    let mut key = [TOMBSTONE; 9];
-    key[1..].copy_from_slice(&place.to_be_bytes());
-    key
-}
-
-/// The place in the queue of tombstones, from its key.
-pub fn tombstone_place(key: &[u8]) -> Option<u64> {
-    let (&TOMBSTONE, place) = key.split_first()? else { return None };
-    place.try_into().ok().map(u64::from_be_bytes)
 }
 
 /// The key under which a damaged record is kept.
@@ -75,20 +109,23 @@ pub fn set_aside(key: &[u8]) -> Vec<u8> {
     aside
 }
 
-/// Whether the key is a row's.
-pub fn is_row(key: &[u8]) -> bool {
-    matches!(key.first(), Some(&ROW | &LONG_ROW))
+/// The letters of what belongs to a group, in the order of a restore: floors after the rows.
+pub const OF_GROUPS: [u8; 6] = [ROW, LONG_ROW, FLOOR, LONG_FLOOR, OUTCOME, PAST];
+
+/// Whether the key is of something that belongs to a group.
+pub fn is_of_group(key: &[u8]) -> bool {
+    key.first().is_some_and(|letter| OF_GROUPS.contains(letter))
 }
 
-/// The group in a row's or a group's key.
+/// The group in a key of what belongs to one, and in that of its numbers.
 pub fn group_of(key: &[u8]) -> Option<GroupId> {
     let bytes = key.get(1..3)?;
     Some(GroupId(u16::from_be_bytes([bytes[0], bytes[1]])))
 }
 
-/// The topic in a row's key; none when it is too long to be there.
+/// The topic in the key of a row or floor; none when it is too long to be there.
 pub fn topic_of(key: &[u8]) -> Option<&[u8]> {
-    if key.first() == Some(&ROW) { key.get(3..) } else { None }
+    if matches!(key.first(), Some(&ROW | &FLOOR)) { key.get(3..) } else { None }
 }
 
 /// A key as people read it.

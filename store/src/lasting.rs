@@ -97,10 +97,12 @@ impl Scribe {
                 let session = fb::Session::create(b, &args);
                 b.finish_minimal(session);
             }
-            Record::Subscription { filter, mote, qos, no_local, retain_as_published, id } => {
+            Record::Subscription { filter, mote, qos, no_local, retain_as_published, id, cursor } => {
                 let filter = Some(b.create_string(text(filter)?));
                 let mote = mote.map(text).transpose()?.map(|mote| b.create_string(mote));
-                let args = fb::SubscriptionArgs { filter, mote, qos: qos as u8, no_local, retain_as_published, id };
+                let cursor = (!cursor.is_empty()).then(|| b.create_vector(cursor));
+                let qos = qos as u8;
+                let args = fb::SubscriptionArgs { filter, mote, qos, no_local, retain_as_published, id, cursor };
                 let subscription = fb::Subscription::create(b, &args);
                 b.finish_minimal(subscription);
             }
@@ -195,6 +197,7 @@ fn read_record<'a>(key: RecordKey, value: &'a [u8]) -> Result<Record<&'a [u8]>, 
                 no_local: subscription.no_local(),
                 retain_as_published: subscription.retain_as_published(),
                 id: subscription.id(),
+                cursor: bytes_of(subscription.cursor()),
             }
         }
         RecordKey::Message(_) => {

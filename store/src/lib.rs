@@ -15,6 +15,7 @@ mod coalesce;
 mod folder;
 mod inlet;
 mod joined;
+mod kept;
 mod key;
 mod lasting;
 mod lmdb;
@@ -29,9 +30,9 @@ mod recover;
 mod regroup;
 mod restore;
 pub mod table;
-mod tombstone;
 mod writer;
 
+pub use engine::row::change::Restored;
 pub use engine::row::numbers::Gap;
 pub use inlet::Inlet;
 pub use key::{TOPIC_KEY_BYTES_MAX, TopicHash};
@@ -40,7 +41,7 @@ pub use record::GroupState;
 pub use recover::MovedAside;
 pub use regroup::Moved;
 pub use restore::{
-    COMMIT_MS_DEFAULT, GroupRule, Identity, MAP_BYTES_INITIAL_DEFAULT, OpenError, Opened, RestoreReport, Restored,
-    Settings, StoreError, TOMBSTONE_S_DEFAULT, TOMBSTONES_MAX_DEFAULT, open, open_on, open_with,
+    COMMIT_MS_DEFAULT, GroupRule, Identity, MAP_BYTES_INITIAL_DEFAULT, OpenError, Opened, RestoreReport, Settings,
+    StoreError, open, open_on, open_with,
 };
 pub use writer::{ByHand, Wake, Writer};

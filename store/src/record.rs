@@ -139,15 +139,6 @@ impl Scribe {
         b.finished_data()
     }
 
-    pub fn tombstone(&mut self, row_key: &[u8], version: u64, wall_ms: u64) -> &[u8] {
-        let b = &mut self.builder;
-        b.reset();
-        let row_key = Some(b.create_vector(row_key));
-        let tombstone = fb::Tombstone::create(b, &fb::TombstoneArgs { row_key, version, deleted_at_ms: wall_ms });
-        b.finish_minimal(tombstone);
-        b.finished_data()
-    }
-
     pub fn identity(&mut self, identity: &IdentityRecord) -> &[u8] {
         let b = &mut self.builder;
         b.reset();
@@ -206,19 +197,6 @@ pub fn read_group(group: GroupId, value: &[u8]) -> Result<GroupState, String> {
         gaps: gaps.unwrap_or_default(),
         forgotten: record.forgotten(),
     })
-}
-
-/// A place in the queue of tombstones.
-pub struct TombstoneRecord<'a> {
-    pub row_key: &'a [u8],
-    pub version: u64,
-    pub wall_ms: u64,
-}
-
-pub fn read_tombstone<'a>(value: &'a [u8]) -> Result<TombstoneRecord<'a>, String> {
-    let record = root::<fb::Tombstone<'a>>(value).map_err(|error| said(&error))?;
-    let row_key = record.row_key().map(|key| key.bytes()).unwrap_or_default();
-    Ok(TombstoneRecord { row_key, version: record.version(), wall_ms: record.deleted_at_ms() })
 }
 
 pub fn read_identity(value: &[u8]) -> Result<IdentityRecord, String> {

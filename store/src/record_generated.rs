@@ -526,134 +526,471 @@ impl ::core::fmt::Debug for Group<'_> {
       ds.finish()
   }
 }
-pub enum TombstoneOffset {}
+pub enum FloorOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
-/// A place in the queue of tombstones, oldest first: which row's key to look at when its time is over.
-pub struct Tombstone<'a> {
+/// The least version of the object at a topic: what is forgotten of it had this one.
+pub struct Floor<'a> {
   pub _tab: ::flatbuffers::Table<'a>,
 }
 
-impl<'a> ::flatbuffers::Follow<'a> for Tombstone<'a> {
-  type Inner = Tombstone<'a>;
+impl<'a> ::flatbuffers::Follow<'a> for Floor<'a> {
+  type Inner = Floor<'a>;
   #[inline]
   unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
     Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
   }
 }
 
-impl<'a> Tombstone<'a> {
-  pub const VT_ROW_KEY: ::flatbuffers::VOffsetT = 4;
-  pub const VT_VERSION: ::flatbuffers::VOffsetT = 6;
-  pub const VT_DELETED_AT_MS: ::flatbuffers::VOffsetT = 8;
+impl<'a> Floor<'a> {
+  pub const VT_VERSION: ::flatbuffers::VOffsetT = 4;
+  pub const VT_TOPIC: ::flatbuffers::VOffsetT = 6;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Tombstone { _tab: table }
+    Floor { _tab: table }
   }
   #[allow(unused_mut)]
   pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
     _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args TombstoneArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Tombstone<'bldr>> {
-    let mut builder = TombstoneBuilder::new(_fbb);
-    builder.add_deleted_at_ms(args.deleted_at_ms);
+    args: &'args FloorArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Floor<'bldr>> {
+    let mut builder = FloorBuilder::new(_fbb);
     builder.add_version(args.version);
-    if let Some(x) = args.row_key { builder.add_row_key(x); }
+    if let Some(x) = args.topic { builder.add_topic(x); }
     builder.finish()
   }
 
 
   #[inline]
-  pub fn row_key(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Tombstone::VT_ROW_KEY, None)}
-  }
-  #[inline]
   pub fn version(&self) -> u64 {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Tombstone::VT_VERSION, Some(0)).unwrap()}
+    unsafe { self._tab.get::<u64>(Floor::VT_VERSION, Some(0)).unwrap()}
   }
+  /// Only where the topic does not fit the key.
   #[inline]
-  pub fn deleted_at_ms(&self) -> u64 {
+  pub fn topic(&self) -> Option<&'a str> {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Tombstone::VT_DELETED_AT_MS, Some(0)).unwrap()}
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Floor::VT_TOPIC, None)}
   }
 }
 
-impl ::flatbuffers::Verifiable for Tombstone<'_> {
+impl ::flatbuffers::Verifiable for Floor<'_> {
   #[inline]
   fn run_verifier(
     v: &mut ::flatbuffers::Verifier, pos: usize
   ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
     v.visit_table(pos)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("row_key", Self::VT_ROW_KEY, false)?
      .visit_field::<u64>("version", Self::VT_VERSION, false)?
-     .visit_field::<u64>("deleted_at_ms", Self::VT_DELETED_AT_MS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("topic", Self::VT_TOPIC, false)?
      .finish();
     Ok(())
   }
 }
-pub struct TombstoneArgs<'a> {
-    pub row_key: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+pub struct FloorArgs<'a> {
     pub version: u64,
-    pub deleted_at_ms: u64,
+    pub topic: Option<::flatbuffers::WIPOffset<&'a str>>,
 }
-impl<'a> Default for TombstoneArgs<'a> {
+impl<'a> Default for FloorArgs<'a> {
   #[inline]
   fn default() -> Self {
-    TombstoneArgs {
-      row_key: None,
+    FloorArgs {
       version: 0,
-      deleted_at_ms: 0,
+      topic: None,
     }
   }
 }
 
-pub struct TombstoneBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+pub struct FloorBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
   fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
   start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
 }
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TombstoneBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_row_key(&mut self, row_key: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tombstone::VT_ROW_KEY, row_key);
-  }
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> FloorBuilder<'a, 'b, A> {
   #[inline]
   pub fn add_version(&mut self, version: u64) {
-    self.fbb_.push_slot::<u64>(Tombstone::VT_VERSION, version, 0);
+    self.fbb_.push_slot::<u64>(Floor::VT_VERSION, version, 0);
   }
   #[inline]
-  pub fn add_deleted_at_ms(&mut self, deleted_at_ms: u64) {
-    self.fbb_.push_slot::<u64>(Tombstone::VT_DELETED_AT_MS, deleted_at_ms, 0);
+  pub fn add_topic(&mut self, topic: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Floor::VT_TOPIC, topic);
   }
   #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TombstoneBuilder<'a, 'b, A> {
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> FloorBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
-    TombstoneBuilder {
+    FloorBuilder {
       fbb_: _fbb,
       start_: start,
     }
   }
   #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Tombstone<'a>> {
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Floor<'a>> {
     let o = self.fbb_.end_table(self.start_);
     ::flatbuffers::WIPOffset::new(o.value())
   }
 }
 
-impl ::core::fmt::Debug for Tombstone<'_> {
+impl ::core::fmt::Debug for Floor<'_> {
   fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Tombstone");
-      ds.field("row_key", &self.row_key());
+    let mut ds = f.debug_struct("Floor");
       ds.field("version", &self.version());
-      ds.field("deleted_at_ms", &self.deleted_at_ms());
+      ds.field("topic", &self.topic());
+      ds.finish()
+  }
+}
+pub enum OutcomeOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// What a publish with option `id` is answered when it comes again.
+pub struct Outcome<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Outcome<'a> {
+  type Inner = Outcome<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Outcome<'a> {
+  pub const VT_TOPIC: ::flatbuffers::VOffsetT = 4;
+  pub const VT_PAYLOAD_0: ::flatbuffers::VOffsetT = 6;
+  pub const VT_PAYLOAD_1: ::flatbuffers::VOffsetT = 8;
+  pub const VT_VERSION: ::flatbuffers::VOffsetT = 10;
+  pub const VT_MATCHED: ::flatbuffers::VOffsetT = 12;
+  pub const VT_APPLIED_AT_MS: ::flatbuffers::VOffsetT = 14;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Outcome { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args OutcomeArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Outcome<'bldr>> {
+    let mut builder = OutcomeBuilder::new(_fbb);
+    builder.add_applied_at_ms(args.applied_at_ms);
+    builder.add_version(args.version);
+    builder.add_payload_1(args.payload_1);
+    builder.add_payload_0(args.payload_0);
+    if let Some(x) = args.topic { builder.add_topic(x); }
+    builder.add_matched(args.matched);
+    builder.finish()
+  }
+
+
+  /// Of one of its rows: with another split it tells where the outcome belongs.
+  #[inline]
+  pub fn topic(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Outcome::VT_TOPIC, None).unwrap()}
+  }
+  /// Hash of its payload.
+  #[inline]
+  pub fn payload_0(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Outcome::VT_PAYLOAD_0, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn payload_1(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Outcome::VT_PAYLOAD_1, Some(0)).unwrap()}
+  }
+  /// 0: nothing that is retained changed.
+  #[inline]
+  pub fn version(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Outcome::VT_VERSION, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn matched(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Outcome::VT_MATCHED, Some(false)).unwrap()}
+  }
+  /// Wall clock, milliseconds, at which it was applied.
+  #[inline]
+  pub fn applied_at_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Outcome::VT_APPLIED_AT_MS, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Outcome<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("topic", Self::VT_TOPIC, true)?
+     .visit_field::<u64>("payload_0", Self::VT_PAYLOAD_0, false)?
+     .visit_field::<u64>("payload_1", Self::VT_PAYLOAD_1, false)?
+     .visit_field::<u64>("version", Self::VT_VERSION, false)?
+     .visit_field::<bool>("matched", Self::VT_MATCHED, false)?
+     .visit_field::<u64>("applied_at_ms", Self::VT_APPLIED_AT_MS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct OutcomeArgs<'a> {
+    pub topic: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub payload_0: u64,
+    pub payload_1: u64,
+    pub version: u64,
+    pub matched: bool,
+    pub applied_at_ms: u64,
+}
+impl<'a> Default for OutcomeArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    OutcomeArgs {
+      topic: None, // required field
+      payload_0: 0,
+      payload_1: 0,
+      version: 0,
+      matched: false,
+      applied_at_ms: 0,
+    }
+  }
+}
+
+pub struct OutcomeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> OutcomeBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_topic(&mut self, topic: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Outcome::VT_TOPIC, topic);
+  }
+  #[inline]
+  pub fn add_payload_0(&mut self, payload_0: u64) {
+    self.fbb_.push_slot::<u64>(Outcome::VT_PAYLOAD_0, payload_0, 0);
+  }
+  #[inline]
+  pub fn add_payload_1(&mut self, payload_1: u64) {
+    self.fbb_.push_slot::<u64>(Outcome::VT_PAYLOAD_1, payload_1, 0);
+  }
+  #[inline]
+  pub fn add_version(&mut self, version: u64) {
+    self.fbb_.push_slot::<u64>(Outcome::VT_VERSION, version, 0);
+  }
+  #[inline]
+  pub fn add_matched(&mut self, matched: bool) {
+    self.fbb_.push_slot::<bool>(Outcome::VT_MATCHED, matched, false);
+  }
+  #[inline]
+  pub fn add_applied_at_ms(&mut self, applied_at_ms: u64) {
+    self.fbb_.push_slot::<u64>(Outcome::VT_APPLIED_AT_MS, applied_at_ms, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> OutcomeBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    OutcomeBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Outcome<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Outcome::VT_TOPIC,"topic");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Outcome<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Outcome");
+      ds.field("topic", &self.topic());
+      ds.field("payload_0", &self.payload_0());
+      ds.field("payload_1", &self.payload_1());
+      ds.field("version", &self.version());
+      ds.field("matched", &self.matched());
+      ds.field("applied_at_ms", &self.applied_at_ms());
+      ds.finish()
+  }
+}
+pub enum PastOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// A change of a row whose history is kept.
+pub struct Past<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Past<'a> {
+  type Inner = Past<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Past<'a> {
+  pub const VT_TOPIC: ::flatbuffers::VOffsetT = 4;
+  pub const VT_PAYLOAD: ::flatbuffers::VOffsetT = 6;
+  pub const VT_QOS: ::flatbuffers::VOffsetT = 8;
+  pub const VT_TEXT: ::flatbuffers::VOffsetT = 10;
+  pub const VT_DELETED: ::flatbuffers::VOffsetT = 12;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Past { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args PastArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Past<'bldr>> {
+    let mut builder = PastBuilder::new(_fbb);
+    if let Some(x) = args.payload { builder.add_payload(x); }
+    if let Some(x) = args.topic { builder.add_topic(x); }
+    builder.add_deleted(args.deleted);
+    builder.add_text(args.text);
+    builder.add_qos(args.qos);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn topic(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Past::VT_TOPIC, None).unwrap()}
+  }
+  #[inline]
+  pub fn payload(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Past::VT_PAYLOAD, None)}
+  }
+  #[inline]
+  pub fn qos(&self) -> u8 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u8>(Past::VT_QOS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn text(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Past::VT_TEXT, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn deleted(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Past::VT_DELETED, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Past<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("topic", Self::VT_TOPIC, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("payload", Self::VT_PAYLOAD, false)?
+     .visit_field::<u8>("qos", Self::VT_QOS, false)?
+     .visit_field::<bool>("text", Self::VT_TEXT, false)?
+     .visit_field::<bool>("deleted", Self::VT_DELETED, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct PastArgs<'a> {
+    pub topic: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub payload: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub qos: u8,
+    pub text: bool,
+    pub deleted: bool,
+}
+impl<'a> Default for PastArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    PastArgs {
+      topic: None, // required field
+      payload: None,
+      qos: 0,
+      text: false,
+      deleted: false,
+    }
+  }
+}
+
+pub struct PastBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PastBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_topic(&mut self, topic: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Past::VT_TOPIC, topic);
+  }
+  #[inline]
+  pub fn add_payload(&mut self, payload: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Past::VT_PAYLOAD, payload);
+  }
+  #[inline]
+  pub fn add_qos(&mut self, qos: u8) {
+    self.fbb_.push_slot::<u8>(Past::VT_QOS, qos, 0);
+  }
+  #[inline]
+  pub fn add_text(&mut self, text: bool) {
+    self.fbb_.push_slot::<bool>(Past::VT_TEXT, text, false);
+  }
+  #[inline]
+  pub fn add_deleted(&mut self, deleted: bool) {
+    self.fbb_.push_slot::<bool>(Past::VT_DELETED, deleted, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PastBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    PastBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Past<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Past::VT_TOPIC,"topic");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Past<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Past");
+      ds.field("topic", &self.topic());
+      ds.field("payload", &self.payload());
+      ds.field("qos", &self.qos());
+      ds.field("text", &self.text());
+      ds.field("deleted", &self.deleted());
       ds.finish()
   }
 }
@@ -1403,6 +1740,7 @@ impl<'a> Subscription<'a> {
   pub const VT_NO_LOCAL: ::flatbuffers::VOffsetT = 10;
   pub const VT_RETAIN_AS_PUBLISHED: ::flatbuffers::VOffsetT = 12;
   pub const VT_ID: ::flatbuffers::VOffsetT = 14;
+  pub const VT_CURSOR: ::flatbuffers::VOffsetT = 16;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1414,6 +1752,7 @@ impl<'a> Subscription<'a> {
     args: &'args SubscriptionArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Subscription<'bldr>> {
     let mut builder = SubscriptionBuilder::new(_fbb);
+    if let Some(x) = args.cursor { builder.add_cursor(x); }
     builder.add_id(args.id);
     if let Some(x) = args.mote { builder.add_mote(x); }
     if let Some(x) = args.filter { builder.add_filter(x); }
@@ -1469,6 +1808,14 @@ impl<'a> Subscription<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u32>(Subscription::VT_ID, Some(0)).unwrap()}
   }
+  /// Where the reader of a merged one stood.
+  #[inline]
+  pub fn cursor(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Subscription::VT_CURSOR, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Subscription<'_> {
@@ -1483,6 +1830,7 @@ impl ::flatbuffers::Verifiable for Subscription<'_> {
      .visit_field::<bool>("no_local", Self::VT_NO_LOCAL, false)?
      .visit_field::<bool>("retain_as_published", Self::VT_RETAIN_AS_PUBLISHED, false)?
      .visit_field::<u32>("id", Self::VT_ID, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("cursor", Self::VT_CURSOR, false)?
      .finish();
     Ok(())
   }
@@ -1494,6 +1842,7 @@ pub struct SubscriptionArgs<'a> {
     pub no_local: bool,
     pub retain_as_published: bool,
     pub id: u32,
+    pub cursor: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
 }
 impl<'a> Default for SubscriptionArgs<'a> {
   #[inline]
@@ -1505,6 +1854,7 @@ impl<'a> Default for SubscriptionArgs<'a> {
       no_local: false,
       retain_as_published: false,
       id: 0,
+      cursor: None,
     }
   }
 }
@@ -1539,6 +1889,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SubscriptionBuilder<'a, 'b, A
     self.fbb_.push_slot::<u32>(Subscription::VT_ID, id, 0);
   }
   #[inline]
+  pub fn add_cursor(&mut self, cursor: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Subscription::VT_CURSOR, cursor);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SubscriptionBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     SubscriptionBuilder {
@@ -1563,6 +1917,7 @@ impl ::core::fmt::Debug for Subscription<'_> {
       ds.field("no_local", &self.no_local());
       ds.field("retain_as_published", &self.retain_as_published());
       ds.field("id", &self.id());
+      ds.field("cursor", &self.cursor());
       ds.finish()
   }
 }

@@ -3,11 +3,12 @@
 //! Called while the store is opened, before anybody listens.
 
 use crate::folder;
+use crate::kept;
 use crate::key;
 use crate::lmdb::{DATA_FILE, LmdbTable};
 use crate::pages;
 use crate::record::read_identity;
-use crate::restore::{OpenError, read_kept};
+use crate::restore::OpenError;
 use crate::table::{Table, TableError};
 use std::path::{Path, PathBuf};
 
@@ -74,15 +75,18 @@ impl Batch {
     }
 }
 
-/// Moves every row's record that cannot be read under a key where nobody looks for rows.
+/// Moves every record of a group that cannot be read under a key where nobody looks for them.
 pub(crate) fn set_damaged_aside(table: &mut dyn Table) -> Result<u64, OpenError> {
     let mut damaged = Vec::new();
-    table.walk(&[key::ROW], &mut |key, value| {
-        if key::is_row(key) && read_kept(key, value).is_err() {
-            damaged.push((key.to_vec(), value.to_vec()));
-        }
-        key::is_row(key)
-    })?;
+    for letter in key::OF_GROUPS {
+        table.walk(&[letter], &mut |key, value| {
+            let is_one = key.first() == Some(&letter);
+            if is_one && kept::read(key, value).is_err() {
+                damaged.push((key.to_vec(), value.to_vec()));
+            }
+            is_one
+        })?;
+    }
     if !damaged.is_empty() {
         table.commit(&mut |edit| {
             for (key, value) in &damaged {

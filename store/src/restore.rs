@@ -5,19 +5,19 @@
 
 use crate::folder::{self, InUse};
 use crate::inlet::{Inlet, Shared};
+use crate::kept::{self, Pen};
 use crate::key::{self, TopicHash};
 use crate::lmdb::LmdbTable;
 use crate::memory::Forgetful;
-use crate::record::{GroupState, IdentityRecord, RowRecord, Scribe, read_group, read_identity, read_row};
+use crate::record::{GroupState, IdentityRecord, Scribe, read_group, read_identity};
 use crate::recover::{self, MovedAside};
 use crate::regroup::{self, Moved};
-use crate::table::{Table, TableError};
-use crate::tombstone::{Queue, Terms};
+use crate::table::{Edit, Table, TableError};
 use crate::writer::{self, ByHand, Start, Wake, Writer};
 use engine::config::Split;
 use engine::key::GroupId;
 use engine::limits::{GROUPS, STORE_PENDING_BYTES_DEFAULT, STORE_PENDING_BYTES_MAX, VERSION_RESERVE};
-use engine::row::change::Kept;
+use engine::row::change::Restored;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,9 +28,6 @@ pub const COMMIT_MS_DEFAULT: u64 = 50;
 /// The map that a new table begins with; it grows by itself.
 pub const MAP_BYTES_INITIAL_DEFAULT: usize = 64 << 20;
 
-// What is forgotten on disk is forgotten in memory too: one number for both.
-pub use engine::limits::{TOMBSTONE_S_DEFAULT, TOMBSTONES_MAX_DEFAULT};
-
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where it lies; None keeps nothing (`--memory`).
@@ -40,9 +37,6 @@ pub struct Settings {
     /// Bytes of changes that may wait for the writer, all shards together; at most `STORE_PENDING_BYTES_MAX`.
     pub pending_bytes: usize,
     pub map_bytes_initial: usize,
-    /// Seconds that a tombstone is kept, and how many are kept at most; the oldest go first.
-    pub tombstone_s: u64,
-    pub tombstones_max: u64,
     /// Move aside what cannot be read and begin with the rest.
     pub recover: bool,
 }
@@ -54,8 +48,6 @@ impl Default for Settings {
             commit_ms: COMMIT_MS_DEFAULT,
             pending_bytes: STORE_PENDING_BYTES_DEFAULT,
             map_bytes_initial: MAP_BYTES_INITIAL_DEFAULT,
-            tombstone_s: TOMBSTONE_S_DEFAULT,
-            tombstones_max: TOMBSTONES_MAX_DEFAULT,
             recover: false,
         }
     }
@@ -147,23 +139,26 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// What a restore shows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Restored<'a> {
-    /// Expired ones too: their owner deletes them by a change.
-    Row(GroupId, Kept<'a>),
-    Tombstone {
-        group: GroupId,
-        topic: &'a str,
-        version: u64,
-        wall_ms: u64,
-    },
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct RestoreReport {
     pub rows: u64,
     pub tombstones: u64,
+    pub floors: u64,
+    pub outcomes: u64,
+    /// Changes of rows whose history is kept.
+    pub past: u64,
+}
+
+impl RestoreReport {
+    fn count(&mut self, restored: &Restored<'_>) {
+        *match restored {
+            Restored::Row(..) => &mut self.rows,
+            Restored::Tombstone { .. } => &mut self.tombstones,
+            Restored::Floor { .. } => &mut self.floors,
+            Restored::Outcome(..) => &mut self.outcomes,
+            Restored::Past(..) => &mut self.past,
+        } += 1;
+    }
 }
 
 /// An open store, before its writer runs.
@@ -187,8 +182,6 @@ pub struct Opened {
     in_use: Option<InUse>,
     commit_ms: u64,
     pending_bytes: usize,
-    tombstones: Queue,
-    terms: Terms,
     topic_hash: TopicHash,
 }
 
@@ -254,14 +247,13 @@ pub fn open_with(
     if !clean {
         groups.iter_mut().for_each(GroupState::lose_reserved);
     }
-    let mut tombstones = Queue::read(&*table)?;
     let mut moved = None;
     if record.split != split || record.groups != GROUPS as u32 {
         record = IdentityRecord { split, groups: GROUPS as u32, epoch: random()?, ..record };
         let top = groups.iter().map(|group| group.bound.max(group.last_version)).max().unwrap_or(0);
         groups = fresh_groups(top);
         let group_of = rule(record.hash_seed);
-        moved = Some(regroup::move_rows(&mut *table, &record, &groups, &*group_of, topic_hash, &mut tombstones)?);
+        moved = Some(regroup::move_rows(&mut *table, &record, &groups, &*group_of, topic_hash)?);
     }
     for group in &mut groups {
         group.bound = group.bound.max(group.last_version.saturating_add(VERSION_RESERVE));
@@ -280,8 +272,6 @@ pub fn open_with(
         in_use: None,
         commit_ms: settings.commit_ms,
         pending_bytes: settings.pending_bytes.min(STORE_PENDING_BYTES_MAX),
-        tombstones,
-        terms: Terms { age_ms: settings.tombstone_s.saturating_mul(1_000), max: settings.tombstones_max },
         topic_hash,
     })
 }
@@ -294,29 +284,31 @@ impl Opened {
         Ok(())
     }
 
-    /// Shows every kept row and tombstone, by group and topic, before any shard runs.
+    /// Shows everything that belongs to groups, before any shard runs: rows and tombstones by group and topic, then
+    /// floors, outcomes and histories.
     pub fn restore(&mut self, mut each: impl FnMut(Restored<'_>)) -> Result<RestoreReport, StoreError> {
         let mut report = RestoreReport::default();
         let mut damaged = None;
-        let walked = self.table.walk(&[key::ROW], &mut |key, value| {
-            if !key::is_row(key) {
-                return false;
-            }
-            match read_kept(key, value) {
-                Ok((group, RowRecord::Row(kept))) => {
-                    report.rows += 1;
-                    each(Restored::Row(group, kept));
+        for letter in key::OF_GROUPS {
+            let walked = self.table.walk(&[letter], &mut |key, value| {
+                if key.first() != Some(&letter) {
+                    return false;
                 }
-                Ok((group, RowRecord::Tombstone { topic, version, wall_ms })) => {
-                    report.tombstones += 1;
-                    each(Restored::Tombstone { group, topic, version, wall_ms });
+                match kept::read(key, value) {
+                    Ok(restored) => {
+                        report.count(&restored);
+                        each(restored);
+                    }
+                    Err(what) => damaged = Some(StoreError::Damaged { key: key::shown(key), what }),
                 }
-                Err(what) => damaged = Some(StoreError::Damaged { key: key::shown(key), what }),
+                damaged.is_none()
+            });
+            walked.map_err(StoreError::Table)?;
+            if let Some(damaged) = damaged {
+                return Err(damaged);
             }
-            damaged.is_none()
-        });
-        walked.map_err(StoreError::Table)?;
-        damaged.map_or(Ok(report), Err)
+        }
+        Ok(report)
     }
 
     /// Reserves the numbers, removes the mark of a clean end (both committed when this returns) and starts the
@@ -332,9 +324,8 @@ impl Opened {
         self.begin().map_err(StoreError::Table)?;
         let shared = Arc::new(Shared::new(shards, self.pending_bytes));
         let inlets = writer::inlets(&shared, shards);
-        let Opened { table, in_use, groups, identity, topic_hash, tombstones, terms, .. } = self;
-        let hash_seed = identity.hash_seed;
-        let start = Start { wakes: wake, groups, tombstones, terms, hash_seed, topic_hash };
+        let Opened { table, in_use, groups, identity, topic_hash, .. } = self;
+        let start = Start { wakes: wake, groups, pen: Pen::new(identity.hash_seed, topic_hash) };
         Ok((inlets, ByHand::new(table, in_use, shared, start)))
     }
 
@@ -348,8 +339,29 @@ impl Opened {
                 key::group(&mut place, group.group);
                 edit.put(&place, scribe.group(group))?;
             }
+            delete_all(edit, key::QUEUE_OF_BEFORE)?;
             edit.delete(key::CLEAN)
         })
+    }
+}
+
+/// Deletes everything of one letter.
+pub(crate) fn delete_all(edit: &mut dyn Edit, letter: u8) -> Result<(), TableError> {
+    const SLICE: usize = 4_096;
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    loop {
+        keys.clear();
+        edit.walk(&[letter], &mut |key, _| {
+            let is_one = key.first() == Some(&letter) && keys.len() < SLICE;
+            if is_one {
+                keys.push(key.to_vec());
+            }
+            is_one
+        })?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        keys.iter().try_for_each(|key| edit.delete(key))?;
     }
 }
 
@@ -428,19 +440,13 @@ fn highest_number(table: &dyn Table, read: &[Result<GroupState, String>]) -> Res
         return Ok(top);
     }
     table.walk(&[key::ROW], &mut |key, value| {
-        match read_kept(key, value) {
-            Ok((_, RowRecord::Row(kept))) => top = top.max(kept.version),
-            Ok((_, RowRecord::Tombstone { version, .. })) => top = top.max(version),
-            Err(_) => {}
+        match kept::read(key, value) {
+            Ok(Restored::Row(_, kept)) => top = top.max(kept.version),
+            Ok(Restored::Tombstone { version, .. }) => top = top.max(version),
+            _ => {}
         }
-        key::is_row(key)
+        key::is_of_group(key)
     })?;
     // Numbers of rows that were lost were reserved together with those that are still here.
     Ok(top.saturating_add(VERSION_RESERVE))
-}
-
-/// A row's group and record from its key and value.
-pub(crate) fn read_kept<'a>(key: &'a [u8], value: &'a [u8]) -> Result<(GroupId, RowRecord<'a>), String> {
-    let group = key::group_of(key).filter(|group| group.index() < GROUPS).ok_or("its key has no group")?;
-    Ok((group, read_row(key::topic_of(key), value)?))
 }

@@ -8,13 +8,13 @@ use crate::coalesce::{Coalesced, Place};
 use crate::folder::InUse;
 use crate::inlet::{Inlet, Ring, Shared, cost_bytes};
 use crate::joined::Joined;
-use crate::key::{self, TopicHash};
+use crate::kept::Pen;
+use crate::key;
 use crate::lasting;
-use crate::record::{GroupState, RowRecord, Scribe, read_row};
+use crate::record::GroupState;
 use crate::table::{Edit, Table, TableError};
-use crate::tombstone::{Queue, Terms};
 use engine::key::GroupId;
-use engine::row::change::{Change, Kept};
+use engine::row::change::Change;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -38,8 +38,6 @@ pub struct ByHand {
     groups: Vec<GroupState>,
     /// What the last written commit made of them.
     changed_groups: BTreeMap<GroupId, GroupState>,
-    tombstones: Queue,
-    terms: Terms,
     /// What came and is not to be committed without what is still to come.
     joined: Joined,
     coalesced: Coalesced,
@@ -53,23 +51,12 @@ pub struct ByHand {
 pub(crate) struct Start {
     pub wakes: Vec<Wake>,
     pub groups: Vec<GroupState>,
-    pub tombstones: Queue,
-    pub terms: Terms,
-    pub hash_seed: [u64; 2],
-    pub topic_hash: TopicHash,
-}
-
-/// What is needed to write one row.
-struct Pen {
-    hash_seed: [u64; 2],
-    topic_hash: TopicHash,
-    scribe: Scribe,
-    key: Vec<u8>,
+    pub pen: Pen,
 }
 
 impl ByHand {
     pub(crate) fn new(table: Box<dyn Table>, in_use: Option<InUse>, shared: Arc<Shared>, start: Start) -> ByHand {
-        let Start { wakes, groups, tombstones, terms, hash_seed, topic_hash } = start;
+        let Start { wakes, groups, pen } = start;
         let shards = shared.lanes.len();
         ByHand {
             table,
@@ -77,12 +64,10 @@ impl ByHand {
             wakes,
             groups,
             changed_groups: BTreeMap::new(),
-            tombstones,
-            terms,
             joined: Joined::new(shards),
             coalesced: Coalesced::default(),
             order: Vec::new(),
-            pen: Pen { hash_seed, topic_hash, scribe: Scribe::default(), key: Vec::new() },
+            pen,
             _in_use: in_use,
         }
     }
@@ -127,34 +112,27 @@ impl ByHand {
     }
 
     fn write(&mut self, mark: Option<&[u8]>) -> Result<(), TableError> {
-        let ByHand { table, coalesced, order, pen, groups, changed_groups, tombstones, terms, .. } = self;
+        let ByHand { table, coalesced, order, pen, groups, changed_groups, .. } = self;
         if table.forgets() {
             return Ok(());
         }
-        let mut queue = *tombstones;
         table.commit(&mut |edit| {
-            queue = *tombstones;
             coalesced.groups(groups, changed_groups);
             coalesced.sorted(order);
             for &place in order.iter() {
-                pen.write(edit, &mut queue, coalesced.change(place), coalesced.bytes(place))?;
+                pen.write(edit, coalesced.change(place), coalesced.bytes(place))?;
             }
-            coalesced.sorted_records(order);
+            coalesced.sorted_named(order);
             for &place in order.iter() {
-                pen.write_record(edit, coalesced.change(place), coalesced.bytes(place))?;
+                pen.write_named(edit, coalesced.change(place), coalesced.bytes(place))?;
             }
             coalesced.ended.iter().try_for_each(|&session| lasting::end_session(edit, session))?;
-            queue.forget(edit, *terms, &mut |group, version| {
-                let state = changed_groups.entry(group).or_insert_with(|| groups[group.index()].clone());
-                state.forgotten = state.forgotten.max(version);
-            })?;
             for state in changed_groups.values() {
                 key::group(&mut pen.key, state.group);
                 edit.put(&pen.key, pen.scribe.group(state))?;
             }
             mark.map_or(Ok(()), |mark| edit.put(mark, b""))
         })?;
-        *tombstones = queue;
         for (group, state) in std::mem::take(changed_groups) {
             groups[group.index()] = state;
         }
@@ -182,41 +160,7 @@ impl ByHand {
 }
 
 impl Pen {
-    fn write(
-        &mut self,
-        edit: &mut dyn Edit,
-        queue: &mut Queue,
-        change: Change,
-        bytes: &[u8],
-    ) -> Result<(), TableError> {
-        let (group, record) = match change {
-            Change::Put { group, topic, payload, properties, qos, text, expires_at_ms, version } => {
-                let topic = topic.text_of(bytes);
-                let payload = payload.of(bytes);
-                let properties = properties.of(bytes);
-                (group, RowRecord::Row(Kept { topic, payload, properties, qos, text, expires_at_ms, version }))
-            }
-            Change::Delete { group, topic, version, wall_ms } => {
-                (group, RowRecord::Tombstone { topic: topic.text_of(bytes), version, wall_ms })
-            }
-            _ => return Ok(()),
-        };
-        let in_key = key::row(&mut self.key, group, record.topic().as_bytes());
-        if !in_key {
-            let hash = (self.topic_hash)(self.hash_seed, record.topic().as_bytes());
-            key::long_row(&mut self.key, group, hash);
-            choose_slot(edit, &mut self.key, record.topic())?;
-        }
-        edit.put(&self.key, self.scribe.row(record, in_key))?;
-        if let RowRecord::Tombstone { version, wall_ms, .. } = record {
-            queue.add(edit, &mut self.scribe, &self.key, version, wall_ms)?;
-        }
-        Ok(())
-    }
-}
-
-impl Pen {
-    fn write_record(&mut self, edit: &mut dyn Edit, change: Change, bytes: &[u8]) -> Result<(), TableError> {
+    fn write_named(&mut self, edit: &mut dyn Edit, change: Change, bytes: &[u8]) -> Result<(), TableError> {
         match change {
             Change::Keep { key, record } => {
                 lasting::write_key(&mut self.key, key);
@@ -226,28 +170,9 @@ impl Pen {
                 lasting::write_key(&mut self.key, key);
                 edit.delete(&self.key)
             }
-            _ => Ok(()),
+            change => self.write(edit, change, bytes),
         }
     }
-}
-
-/// Finds the place of a long topic among those with the same hash: its own, else the first free one.
-pub(crate) fn choose_slot(edit: &mut dyn Edit, key: &mut [u8], topic: &str) -> Result<(), TableError> {
-    let mut free = None;
-    for slot in 0..key::SLOTS {
-        key::set_slot(key, slot);
-        let mut own = false;
-        let taken = edit.get(key, &mut |value| own = read_row(None, value).is_ok_and(|row| row.topic() == topic))?;
-        if own {
-            return Ok(());
-        }
-        if !taken && free.is_none() {
-            free = Some(slot);
-        }
-    }
-    let slot = free.ok_or_else(|| TableError::Failed("too many topics with one hash".into()))?;
-    key::set_slot(key, slot);
-    Ok(())
 }
 
 /// The writer's thread, from outside. Dropped without [`Writer::stop`] it ends without a last commit, as a killed

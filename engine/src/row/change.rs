@@ -41,6 +41,54 @@ pub struct Outcome {
     pub wall_ms: u64,
 }
 
+/// A change of a row whose history is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Past<'a> {
+    /// Of the change; and which of its rows this is.
+    pub version: u64,
+    pub index: u32,
+    pub topic: &'a str,
+    /// Empty where it is deleted.
+    pub payload: &'a [u8],
+    pub qos: QoS,
+    pub text: bool,
+    pub deleted: bool,
+}
+
+/// What the store gives back at a start, to the owner of its group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Restored<'a> {
+    /// Expired ones too: their owner deletes them by a change.
+    Row(GroupId, Kept<'a>),
+    Tombstone {
+        group: GroupId,
+        topic: &'a str,
+        version: u64,
+        wall_ms: u64,
+    },
+    /// After the rows and tombstones.
+    Floor {
+        group: GroupId,
+        topic: &'a str,
+        version: u64,
+    },
+    Outcome(GroupId, Outcome),
+    /// In the order of their versions.
+    Past(GroupId, Past<'a>),
+}
+
+impl Restored<'_> {
+    pub fn group(&self) -> GroupId {
+        match *self {
+            Restored::Row(group, _)
+            | Restored::Tombstone { group, .. }
+            | Restored::Floor { group, .. }
+            | Restored::Outcome(group, _)
+            | Restored::Past(group, _) => group,
+        }
+    }
+}
+
 /// One change; spans point into [`Changes::bytes`].
 #[derive(Clone, Copy, Debug)]
 pub enum Change {
@@ -56,12 +104,20 @@ pub enum Change {
     },
     /// The row is deleted; a tombstone with this version stays.
     Delete { group: GroupId, topic: Span, version: u64, wall_ms: u64 },
+    /// The tombstone of a topic, with this version, is forgotten.
+    Lapse { group: GroupId, topic: Span, version: u64 },
+    /// The object at a topic has at least this version; 0: nothing is left of it.
+    Floor { group: GroupId, topic: Span, version: u64 },
+    /// The history of a row has this change too.
+    Past { group: GroupId, version: u64, index: u32, topic: Span, payload: Span, qos: QoS, text: bool, deleted: bool },
+    /// That change is too old to be kept.
+    Cut { group: GroupId, version: u64, index: u32 },
     /// The numbers of `group` up to `bound` are reserved from here on.
     Reserve { group: GroupId, bound: u64 },
     /// The numbers of `group` up to `last` were used, some for rows that are not kept.
     Used { group: GroupId, last: u64 },
-    /// A publish with option `id` was applied: what it is answered when it comes again.
-    Outcome { group: GroupId, outcome: Outcome },
+    /// A publish with option `id` was applied: what it is answered when it comes again. `topic`: of one of its rows.
+    Outcome { group: GroupId, topic: Span, outcome: Outcome },
     /// The outcome of this key is forgotten.
     Forgotten { group: GroupId, key: u128 },
     /// A record of a session is written.
@@ -133,6 +189,35 @@ impl Changes {
         self.list.push(Change::Delete { group, topic, version, wall_ms });
     }
 
+    pub fn lapse(&mut self, group: GroupId, topic: &str, version: u64) {
+        let topic = self.keep(topic.as_bytes());
+        self.list.push(Change::Lapse { group, topic, version });
+    }
+
+    pub fn floor(&mut self, group: GroupId, topic: &str, version: u64) {
+        let topic = self.keep(topic.as_bytes());
+        self.list.push(Change::Floor { group, topic, version });
+    }
+
+    /// The row that was put or deleted last is one whose history is kept; `index` tells the rows of a change apart.
+    pub fn remember(&mut self, index: u32) {
+        let past = match self.list.last() {
+            Some(&Change::Put { group, topic, payload, qos, text, version, .. }) => {
+                Change::Past { group, version, index, topic, payload, qos, text, deleted: false }
+            }
+            Some(&Change::Delete { group, topic, version, .. }) => {
+                let (payload, qos) = (Span::EMPTY, QoS::AtMostOnce);
+                Change::Past { group, version, index, topic, payload, qos, text: false, deleted: true }
+            }
+            _ => return debug_assert!(false, "a row was changed just before"),
+        };
+        self.list.push(past);
+    }
+
+    pub fn cut(&mut self, group: GroupId, version: u64, index: u32) {
+        self.list.push(Change::Cut { group, version, index });
+    }
+
     pub fn keep_record(&mut self, key: RecordKey, record: Record<&[u8]>) {
         let record = record.map(|part| self.keep(part));
         self.list.push(Change::Keep { key, record });
@@ -154,8 +239,10 @@ impl Changes {
         self.list.push(Change::Used { group, last });
     }
 
-    pub fn outcome(&mut self, group: GroupId, outcome: Outcome) {
-        self.list.push(Change::Outcome { group, outcome });
+    /// `topic` is of one of the rows that it was the outcome of.
+    pub fn outcome(&mut self, group: GroupId, topic: &str, outcome: Outcome) {
+        let topic = self.keep(topic.as_bytes());
+        self.list.push(Change::Outcome { group, topic, outcome });
     }
 
     pub fn forget_outcome(&mut self, group: GroupId, key: u128) {

@@ -74,6 +74,8 @@ pub enum Record<B> {
         retain_as_published: bool,
         /// 0: none.
         id: u32,
+        /// Where the reader of a merged one stood; empty: nowhere yet.
+        cursor: B,
     },
     Received,
     Message {
@@ -125,14 +127,17 @@ impl<B> Record<B> {
                     due_at_ms: will.due_at_ms,
                 }),
             },
-            Record::Subscription { filter, mote, qos, no_local, retain_as_published, id } => Record::Subscription {
-                filter: part(filter),
-                mote: mote.map(&mut part),
-                qos,
-                no_local,
-                retain_as_published,
-                id,
-            },
+            Record::Subscription { filter, mote, qos, no_local, retain_as_published, id, cursor } => {
+                Record::Subscription {
+                    filter: part(filter),
+                    mote: mote.map(&mut part),
+                    qos,
+                    no_local,
+                    retain_as_published,
+                    id,
+                    cursor: part(cursor),
+                }
+            }
             Record::Received => Record::Received,
             Record::Message { topic, payload, properties, expires_at_ms } => Record::Message {
                 topic: part(topic),

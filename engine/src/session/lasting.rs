@@ -241,6 +241,7 @@ fn subscription_record(wanted: &Wanted) -> Record<&[u8]> {
         no_local: wanted.options.no_local,
         retain_as_published: wanted.options.retain_as_published,
         id: wanted.id,
+        cursor: &[],
     }
 }
 

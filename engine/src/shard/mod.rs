@@ -66,7 +66,7 @@ use crate::config::{Config, Durability, Tombstones};
 use crate::key::{ConnId, FilterHandle, GroupId, SessionKey, ShardId};
 use crate::limits::TIMER_BURST_MAX;
 use crate::row::batch::{Batch, Revision, Row, View};
-use crate::row::change::Kept;
+use crate::row::change::Restored;
 use crate::row::numbers::Numbers;
 use crate::session::deliver::send_pubrels;
 use crate::stats::Stats;
@@ -176,14 +176,9 @@ impl Shard {
         }
     }
 
-    /// A retained row from the store; before the first step, in groups that this shard owns.
-    pub fn restore(&mut self, group: GroupId, row: Kept<'_>) {
-        self.subtree.restore(group, row);
-    }
-
-    /// A tombstone from the store; before the first step.
-    pub fn restore_tombstone(&mut self, group: GroupId, topic: &str, version: u64, wall_ms: u64) {
-        self.subtree.restore_tombstone(group, topic, version, wall_ms);
+    /// What the store kept of a group that this shard owns; before the first step.
+    pub fn restore(&mut self, restored: Restored<'_>) {
+        self.subtree.restore(restored);
     }
 
     /// Where a group's numbers stand; before the first step.
@@ -336,7 +331,7 @@ impl Shard {
             let (subtree, roots, mut reach) = owner_side!(self, now, out);
             subtree.expire(now, TIMER_BURST_MAX, roots, &mut reach);
         }
-        self.subtree.trim(now, TIMER_BURST_MAX);
+        self.subtree.trim(now, TIMER_BURST_MAX, &self.roots, out);
     }
 
     /// Lets both sides of this shard talk until neither has anything to say.

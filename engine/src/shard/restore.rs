@@ -115,7 +115,7 @@ impl<'a> Restoring<'a> {
     }
 
     fn subscription(&mut self, id: u64, record: Record<&[u8]>) -> Result<(), String> {
-        let Record::Subscription { filter, mote, qos, no_local, retain_as_published, id: number } = record else {
+        let Record::Subscription { filter, mote, qos, no_local, retain_as_published, id: number, .. } = record else {
             return Ok(());
         };
         let (home, key) = *self.sessions.get(&id).ok_or(NO_SESSION)?;

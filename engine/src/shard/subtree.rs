@@ -11,10 +11,10 @@ use crate::dialect::Form;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
 use crate::limits::{GROUPS, MATCHED_ROWS_MAX, TOMBSTONES_TRIMMED_PER_CHANGE, VERSION_RESERVE, VERSION_RESERVE_LOW};
 use crate::row::batch::{Batch, Packet, Revision, Row, View};
-use crate::row::change::{Join, Kept};
+use crate::row::change::{Join, Kept, Restored};
 use crate::row::merge::Merge;
 use crate::row::numbers::Numbers;
-use crate::row::retained::Retained;
+use crate::row::retained::{Lapse, Retained};
 use crate::topic::{FilterId, Interner, Kind, Roots, Subscriptions, is_wildcard};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -219,16 +219,32 @@ impl Subtree {
             self.befores.push(before);
         }
         out.changes.advance();
-        self.trim(now, 2 * view.rows.len() + TOMBSTONES_TRIMMED_PER_CHANGE);
+        self.trim(now, 2 * view.rows.len() + TOMBSTONES_TRIMMED_PER_CHANGE, roots, out);
         Some((group, version))
     }
 
-    /// Forgets tombstones that are too old or too many, some at a time.
-    pub fn trim(&mut self, now: Now, trimmed_max: usize) {
+    /// Forgets tombstones that are too old or too many, some at a time, and has the store forget them.
+    pub fn trim(&mut self, now: Now, trimmed_max: usize, roots: &Roots, out: &mut Outbox) {
         let Tombstones { keep_s, max } = self.tombstones;
         let before_ms = now.wall_ms.saturating_sub(keep_s.saturating_mul(1_000));
         let count_max = usize::try_from(max).unwrap_or(usize::MAX);
-        self.retained.trim_tombstones(&mut self.interner, count_max, before_ms, trimmed_max);
+        let Subtree { retained, interner, groups, .. } = self;
+        let trimmed = retained.trim_tombstones(interner, count_max, before_ms, trimmed_max, |lapse| match lapse {
+            Lapse::Tombstone { group, topic, version } => {
+                let forgotten = &mut groups[group.index()].forgotten;
+                *forgotten = version.max(*forgotten);
+                out.changes.lapse(group, topic, version);
+            }
+            // Above its root an object lies in several groups: it has no version that anybody may ask for.
+            Lapse::Floor { group, topic, version, below } => {
+                if topic.len() >= roots.root_of(below).len() {
+                    out.changes.floor(group, topic, version);
+                }
+            }
+        });
+        if trimmed > 0 {
+            out.changes.advance();
+        }
     }
 
     /// What is empty clears [MQTT-3.3.1-6] [3.1.1: MQTT-3.3.1-10]. Keeps what is not empty [MQTT-3.3.1-5]
@@ -465,16 +481,20 @@ impl Subtree {
         self.subscriptions.remove(filter, kind, home, &mut self.interner);
     }
 
-    /// A row from the store, before the first step.
-    pub fn restore(&mut self, group: GroupId, row: Kept<'_>) {
+    /// What the store kept, before the first step.
+    pub fn restore(&mut self, restored: Restored<'_>) {
         self.position = self.position.max(1);
-        self.retained.put(&mut self.interner, group, row, self.position);
-    }
-
-    /// A tombstone from the store, before the first step.
-    pub fn restore_tombstone(&mut self, group: GroupId, topic: &str, version: u64, wall_ms: u64) {
-        self.position = self.position.max(1);
-        self.retained.bury(&mut self.interner, group, topic, version, self.position, wall_ms);
+        let Subtree { retained, interner, position, .. } = self;
+        match restored {
+            Restored::Row(group, row) => {
+                retained.put(interner, group, row, *position);
+            }
+            Restored::Tombstone { group, topic, version, wall_ms } => {
+                retained.bury(interner, group, topic, version, *position, wall_ms);
+            }
+            Restored::Floor { topic, version, .. } => retained.restore_floor(interner, topic, version),
+            Restored::Outcome(..) | Restored::Past(..) => {}
+        }
     }
 
     /// Deletes rows whose Message Expiry Interval has passed: a change like any other, [MQTT-3.3.2-5].

@@ -4,7 +4,7 @@ mod model;
 
 use engine::key::GroupId;
 use engine::row::change::Kept;
-use engine::row::retained::{Catchup, Missed, Newer, Retained, Scope, Walk};
+use engine::row::retained::{Catchup, Lapse, Missed, Newer, Retained, Scope, Walk};
 use engine::topic::Interner;
 use engine::wire::QoS;
 use std::ops::ControlFlow;
@@ -55,7 +55,7 @@ impl Plot {
     }
 
     fn forget_all(&mut self) {
-        self.retained.trim_tombstones(&mut self.interner, 0, 0, usize::MAX);
+        self.retained.trim_tombstones(&mut self.interner, 0, 0, usize::MAX, |_| {});
     }
 
     fn slice(&self, filter: &str, walk: &mut Walk, nodes_max: usize) -> Vec<String> {
@@ -252,6 +252,47 @@ fn an_object_keeps_its_version_when_what_gave_it_is_deleted_and_forgotten() {
     assert_eq!((object(&plot, "o"), object(&plot, "o/a")), ((6, true), (6, true)));
 }
 
+/// A store gives back rows, tombstones and floors: what it is told must be enough for the versions of all objects.
+#[test]
+fn a_forgotten_tombstone_leaves_a_floor_only_where_nothing_else_has_its_number() {
+    // [MOTE-5.7]
+    let mut plot = Plot::of(&["o/a/x", "o/a/y", "o/b", "p/q"]);
+    for topic in ["o/a/x", "p/q", "o/a/y"] {
+        plot.remove(topic);
+    }
+    let mut told = Vec::new();
+    let forget = |plot: &mut Plot, told: &mut Vec<String>| {
+        told.clear();
+        plot.retained.trim_tombstones(&mut plot.interner, 0, 0, 1, |lapse| match lapse {
+            Lapse::Tombstone { topic, version, .. } => told.push(format!("{topic} {version} lapses")),
+            Lapse::Floor { topic, version, below, .. } => told.push(format!("{topic} {version} from {below}")),
+        });
+    };
+    forget(&mut plot, &mut told);
+    assert_eq!(told, ["o/a/x 5 lapses"], "o/a/y has a greater number");
+    forget(&mut plot, &mut told);
+    assert_eq!(told, ["p/q 6 lapses"], "nothing is left of p");
+    forget(&mut plot, &mut told);
+    assert_eq!(told, ["o/a/y 7 lapses", "o 7 from o/a/y"]);
+    plot.remove("o/b");
+    plot.put("o/c/d", b"x");
+    forget(&mut plot, &mut told);
+    assert_eq!(told, ["o/b 8 lapses"], "o/c/d has a greater number");
+    plot.remove("o/c/d");
+    forget(&mut plot, &mut told);
+    assert_eq!(told, ["o/c/d 10 lapses", "o 0 from o/c/d"], "nothing is left of o");
+    // A topic that is itself above others keeps its own number.
+    plot.put("r", b"x");
+    plot.put("r/s", b"x");
+    plot.remove("r");
+    forget(&mut plot, &mut told);
+    assert_eq!(told, ["r 13 lapses", "r 13 from r"]);
+    plot.retained.restore_floor(&plot.interner, "r", 20);
+    plot.retained.restore_floor(&plot.interner, "nothing", 20);
+    let version = |topic| plot.retained.object_version(&plot.interner, topic);
+    assert_eq!((version("r"), version("r/s"), version("nothing")), (20, 12, 0));
+}
+
 #[test]
 fn tombstones_of_the_store_are_buried_and_listed() {
     let mut plot = Plot::new();
@@ -264,8 +305,8 @@ fn tombstones_of_the_store_are_buried_and_listed() {
     });
     assert!(complete);
     assert_eq!(listed, [("a/b".to_string(), 7)]);
-    assert_eq!(plot.retained.trim_tombstones(&mut plot.interner, 10, 1_000, 10), 0);
-    assert_eq!(plot.retained.trim_tombstones(&mut plot.interner, 10, 1_001, 10), 1);
+    assert_eq!(plot.retained.trim_tombstones(&mut plot.interner, 10, 1_000, 10, |_| {}), 0);
+    assert_eq!(plot.retained.trim_tombstones(&mut plot.interner, 10, 1_001, 10, |_| {}), 1);
     assert_eq!((plot.retained.forgotten(), plot.retained.nodes()), (3, 0));
 }
 
@@ -312,7 +353,7 @@ fn what_is_restored_is_listed_by_version_and_forgotten_by_age() {
         }
     }
     for (older_than, left) in [(10, 3), (11, 2), (21, 1), (50, 1), (51, 0)] {
-        plot.retained.trim_tombstones(&mut plot.interner, 10, older_than, 10);
+        plot.retained.trim_tombstones(&mut plot.interner, 10, older_than, 10, |_| {});
         assert_eq!(plot.retained.tombstones(), left, "older than {older_than}");
     }
 }

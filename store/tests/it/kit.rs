@@ -78,6 +78,7 @@ pub fn tree(opened: &mut Opened) -> Tree {
                 Restored::Tombstone { group, topic, version, wall_ms } => {
                     (topic, Seen::Tombstone { group, version, wall_ms })
                 }
+                _ => return,
             };
             if tree.insert(topic.to_owned(), seen).is_some() {
                 twice.push(topic.to_owned());

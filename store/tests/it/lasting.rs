@@ -30,6 +30,7 @@ fn everything() -> Vec<(RecordKey, Record<&'static [u8]>)> {
         no_local: true,
         retain_as_published: true,
         id: 268_435_455,
+        cursor: if mote.is_some() { b"\x07cursor" } else { b"" },
     };
     let (topic, payload, properties) = (&b"a/b"[..], &b"payload"[..], &b"\x01\x01"[..]);
     let delivery = |packet_id, released| Record::Delivery {

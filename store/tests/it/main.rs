@@ -3,7 +3,9 @@
 
 mod cut;
 mod damage;
+mod floors;
 mod full;
+mod kept;
 mod killed;
 mod kit;
 mod lasting;
@@ -11,4 +13,3 @@ mod numbers;
 mod round_trip;
 mod split;
 mod thread;
-mod tombstones;

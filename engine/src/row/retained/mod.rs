@@ -9,10 +9,12 @@
 //! record   what they hold      48 bytes a row or tombstone, and one allocation for a row's bytes
 //! order    the order of changes, for each group a list of rows and one of tombstones
 //! walk     rows of a filter, along the tree
+//! lapse    tombstones that are forgotten, and the floors that they leave
 //! newer    what changed after a position, along the lists
 //! missed   what changed after versions of the groups, along the lists or the tree
 //! ```
 
+mod lapse;
 mod missed;
 mod newer;
 mod order;
@@ -22,6 +24,7 @@ mod slab;
 mod tree;
 mod walk;
 
+pub use lapse::Lapse;
 pub use missed::Missed;
 pub use newer::{Catchup, Newer, Scope};
 pub use walk::Walk;
@@ -220,34 +223,6 @@ impl Retained {
             tree::spell(interner, &levels, &mut topic);
             each(&topic, record.group());
         }
-    }
-
-    /// Forgets the oldest tombstones beyond `count_max`, and those left before `older_than_wall_ms`, but not more than
-    /// `trimmed_max` in this call. Returns how many.
-    pub fn trim_tombstones(
-        &mut self,
-        interner: &mut Interner,
-        count_max: usize,
-        older_than_wall_ms: u64,
-        trimmed_max: usize,
-    ) -> usize {
-        let mut trimmed = 0;
-        while trimmed < trimmed_max
-            && let Some((wall_ms, oldest)) = self.lists.oldest_tombstone()
-            && (wall_ms < older_than_wall_ms || self.lists.tombstones() > count_max)
-        {
-            self.forget(interner, oldest);
-            trimmed += 1;
-        }
-        trimmed
-    }
-
-    fn forget(&mut self, interner: &mut Interner, tombstone: u32) {
-        self.lists.unlink(&mut self.records, tombstone);
-        let Record { node, order, .. } = self.records.remove(tombstone);
-        self.forgotten = self.forgotten.max(order.position());
-        self.tree.node_mut(node).row = NONE;
-        self.tree.prune(interner, node);
     }
 
     fn find_row(&self, interner: &Interner, topic: &str) -> Option<u32> {

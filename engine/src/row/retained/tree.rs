@@ -38,9 +38,12 @@ pub(super) struct Node {
     pub(super) older_sibling: u32,
     /// Of its row or tombstone.
     pub(super) row: u32,
-    /// Its children at or below which there is a row, and one more if it is a row itself.
+    /// Its children at or below which there is a row, and one more if it is a row itself; and [`HAS_FLOOR`].
     live: u32,
 }
+
+/// The store was told of a floor: the object's version is not only that of what is still here and below.
+const HAS_FLOOR: u32 = 1 << 31;
 
 const _: () = assert!(size_of::<Node>() == 44);
 
@@ -63,7 +66,11 @@ impl Default for Node {
 impl Node {
     /// Whether there is a row at the node or below it.
     pub(super) fn is_live(&self) -> bool {
-        self.live > 0
+        self.live & !HAS_FLOOR > 0
+    }
+
+    pub(super) fn has_floor(&self) -> bool {
+        self.live & HAS_FLOOR != 0
     }
 }
 
@@ -166,8 +173,9 @@ impl Tree {
     /// `node` has become a row.
     pub(super) fn enliven(&mut self, mut node: u32) {
         while node != NONE {
+            let was_live = self.nodes[node].is_live();
             self.nodes[node].live += 1;
-            if self.nodes[node].live > 1 {
+            if was_live {
                 break;
             }
             node = self.nodes[node].parent;
@@ -178,24 +186,31 @@ impl Tree {
     pub(super) fn deaden(&mut self, mut node: u32) {
         while node != NONE {
             self.nodes[node].live -= 1;
-            if self.nodes[node].live > 0 {
+            if self.nodes[node].is_live() {
                 break;
             }
             node = self.nodes[node].parent;
         }
     }
 
-    /// Takes `node` out if nothing hangs on it, and then those above it of which the same became true.
-    pub(super) fn prune(&mut self, interner: &mut Interner, mut node: u32) {
+    pub(super) fn set_floor(&mut self, node: u32) {
+        self.nodes[node].live |= HAS_FLOOR;
+    }
+
+    /// Takes `node` out if nothing hangs on it, and then those above it of which the same became true; tells each.
+    /// Returns the first that stays.
+    pub(super) fn prune(&mut self, interner: &mut Interner, mut node: u32, mut gone: impl FnMut(Node)) -> u32 {
         while node != ROOT && self.nodes[node].row == NONE && self.nodes[node].first_child == NONE {
-            let parent = self.nodes[node].parent;
             self.unlink(interner, node);
-            interner.release(self.nodes.remove(node).level);
-            node = parent;
+            let this = self.nodes.remove(node);
+            interner.release(this.level);
+            gone(this);
+            node = this.parent;
         }
         if self.len() == 0 {
             self.nodes = only_root(); // gives the memory back
         }
+        node
     }
 
     fn unlink(&mut self, interner: &Interner, node: u32) {

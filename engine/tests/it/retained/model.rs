@@ -2,7 +2,7 @@
 
 use engine::key::GroupId;
 use engine::row::change::Kept;
-use engine::row::retained::{Catchup, Missed, Newer, Retained, Scope, Walk};
+use engine::row::retained::{Catchup, Lapse, Missed, Newer, Retained, Scope, Walk};
 use engine::topic::Interner;
 use engine::wire::QoS;
 use std::cmp::Reverse;
@@ -146,6 +146,8 @@ struct World {
     tombstones: BTreeMap<String, Tombstone>,
     /// Of each object of which something is left the highest version that anything in it ever had.
     objects: BTreeMap<String, u64>,
+    /// What a store was told.
+    floors: BTreeMap<String, u64>,
     version: u64,
     position: u64,
     wall_ms: u64,
@@ -166,6 +168,7 @@ impl World {
             rows: BTreeMap::new(),
             tombstones: BTreeMap::new(),
             objects: BTreeMap::new(),
+            floors: BTreeMap::new(),
             version: 0,
             position: 1,
             wall_ms: 1_000,
@@ -284,6 +287,11 @@ impl World {
         let topic = self.topic();
         let object_version = self.retained.object_version(&self.interner, &topic);
         assert_eq!(object_version, self.objects.get(&topic).copied().unwrap_or(0), "{topic}");
+        let rows = self.rows.iter().map(|(at, row)| (at, row.version));
+        let tombstones = self.tombstones.iter().map(|(at, gone)| (at, gone.version));
+        let kept = rows.chain(tombstones).chain(self.floors.iter().map(|(at, floor)| (at, *floor)));
+        let of_kept = kept.filter(|(at, _)| is_in(at, &topic)).map(|(_, version)| version).max();
+        assert_eq!(of_kept.unwrap_or(0), object_version, "[MOTE-5.7] what is kept tells the version of {topic}");
         let exists = self.rows.keys().any(|row| is_in(row, &topic));
         assert_eq!(self.retained.object_exists(&self.interner, &topic), exists, "{topic}");
         let found = self.retained.get(&self.interner, &topic);
@@ -313,7 +321,12 @@ impl World {
         let over = oldest.len().saturating_sub(count_max);
         let due = oldest.iter().enumerate().take_while(|(at, (gone, _))| *at < over || gone.wall_ms < older_than);
         let due = due.count().min(trimmed_max);
-        let trimmed = self.retained.trim_tombstones(&mut self.interner, count_max, older_than, trimmed_max);
+        let World { retained, interner, floors, .. } = self;
+        let trimmed = retained.trim_tombstones(interner, count_max, older_than, trimmed_max, |lapse| match lapse {
+            Lapse::Tombstone { .. } => {}
+            Lapse::Floor { topic, version: 0, .. } => assert!(floors.remove(topic).is_some(), "{topic} has a floor"),
+            Lapse::Floor { topic, version, .. } => drop(floors.insert(topic.into(), version)),
+        });
         assert_eq!(trimmed, due);
         for (gone, topic) in oldest.drain(..due) {
             self.forgotten = self.forgotten.max(gone.position);
@@ -472,7 +485,7 @@ impl World {
         assert_eq!(self.retained.cost_bytes(), 0);
         let nodes = self.retained.nodes();
         assert!(nodes >= self.tombstones.len());
-        self.retained.trim_tombstones(&mut self.interner, 0, 0, usize::MAX);
+        self.retained.trim_tombstones(&mut self.interner, 0, 0, usize::MAX, |_| {});
         assert_eq!((self.retained.nodes(), self.retained.tombstones(), self.interner.len()), (0, 0, 0));
         assert!(self.retained.bytes() <= Retained::new(0).bytes(), "memory is given back");
         while !self.walks.is_empty() {
