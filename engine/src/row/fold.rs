@@ -74,8 +74,11 @@ impl State {
         if !self.heed(&wrapped.words) {
             return Ok(());
         }
-        self.versions.extend(versions);
         self.objects.extend(objects);
+        for (topic, version) in &versions {
+            self.raise_objects(topic, *version);
+        }
+        self.versions.extend(versions);
         self.apply(changes);
         Ok(())
     }
@@ -122,16 +125,23 @@ impl State {
         }
     }
 
+    /// The version of an object is the highest in it, deletions included.
+    fn raise_objects(&mut self, topic: &str, version: u64) {
+        for object in with_ancestors(topic) {
+            if let Some(known) = self.objects.get_mut(object) {
+                *known = version.max(*known);
+            }
+        }
+    }
+
     /// With a row goes what is known of the objects that it was the last row of.
     fn delete(&mut self, topic: &str) {
         self.rows.remove(topic);
         self.versions.remove(topic);
-        let mut object = Some(topic);
-        while let Some(topic) = object {
-            if self.objects.contains_key(topic) && !self.has_rows(topic) {
-                self.objects.remove(topic);
+        for object in with_ancestors(topic) {
+            if self.objects.contains_key(object) && !self.has_rows(object) {
+                self.objects.remove(object);
             }
-            object = topic.rfind('/').map(|slash| &topic[..slash]);
         }
     }
 
@@ -238,6 +248,11 @@ fn unwrap(body: &[u8]) -> Result<Wrapped<'_>, JsonFault> {
     };
     let words = String::from_utf8_lossy(words.raw).trim_matches('"').to_owned();
     Ok(Wrapped { words, tree, versions })
+}
+
+/// The topic and those above it.
+fn with_ancestors(topic: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(topic), |topic| topic.rfind('/').map(|slash| &topic[..slash]))
 }
 
 fn number(text: &Text<'_>) -> Result<u64, JsonFault> {

@@ -12,6 +12,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use smallvec::SmallVec;
+use std::io::Write as _;
 
 use super::json::{Kind, trim, validate_str, write_ascii_string, write_string_bytes};
 use crate::dialect::Form;
@@ -32,9 +33,31 @@ pub struct Merge {
     ascending: bool,
     /// Ends of the levels that are open, in the path of the row before.
     open: Vec<usize>,
-    part: Vec<u8>,
-    held: Vec<u8>,
+    part: Part,
+    held: Part,
+    /// The filter, where frames have versions.
+    filter: String,
 }
+
+/// The trees of one frame. They nest alike.
+#[derive(Default)]
+struct Part {
+    tree: Vec<u8>,
+    /// With option `versions`, else nothing.
+    versions: Vec<u8>,
+}
+
+/// One frame of several that the rows were split into.
+pub struct Made<'a> {
+    pub tree: &'a [u8],
+    /// With option `versions`, else nothing.
+    pub versions: &'a [u8],
+    pub rows: usize,
+    pub is_last: bool,
+}
+
+/// What is the version of the object at a topic? `None`: it does not lie in one group.
+pub type Objects<'a> = &'a dyn Fn(&str) -> Option<u64>;
 
 #[derive(Clone, Copy)]
 struct MergeRow {
@@ -43,6 +66,7 @@ struct MergeRow {
     payload_len: u32,
     text: bool,
     deleted: bool,
+    version: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -179,16 +203,26 @@ impl Merge {
         self.bytes.clear();
         self.rows.clear();
         self.ascending = true;
+        self.filter.clear();
+        if form.versions {
+            self.filter.push_str(filter);
+        }
     }
 
     fn scratch_bytes(&self) -> usize {
         let rows = self.rows.capacity() * size_of::<MergeRow>();
-        rows + self.bytes.capacity() + self.part.capacity() + self.held.capacity()
+        let parts = [&self.part, &self.held].map(|part| part.tree.capacity() + part.versions.capacity());
+        rows + self.bytes.capacity() + parts[0] + parts[1]
     }
 
     /// A row whose topic matches the filter. A later row of the same topic wins. `deleted`: a retained row
     /// is gone (`null`); an event with an empty payload is not deleted (`""`).
     pub fn row(&mut self, topic: &str, payload: &[u8], text: bool, deleted: bool) {
+        self.row_at(topic, payload, text, deleted, 0);
+    }
+
+    /// The same with the version that the row has since, or was deleted with.
+    pub fn row_at(&mut self, topic: &str, payload: &[u8], text: bool, deleted: bool, version: u64) {
         let start = self.bytes.len();
         if self.shape.wild {
             self.shape.write_path(topic, &mut self.bytes);
@@ -202,7 +236,7 @@ impl Merge {
         let payload = if deleted { &[] } else { payload };
         self.bytes.extend_from_slice(payload);
         let (path_len, payload_len) = (path_len as u32, payload.len() as u32);
-        self.rows.push(MergeRow { start, path_len, payload_len, text, deleted });
+        self.rows.push(MergeRow { start, path_len, payload_len, text, deleted, version });
     }
 
     /// Rows so far, those that a later one replaces included.
@@ -220,20 +254,23 @@ impl Merge {
         self.bytes.len() + self.rows.len() * QUOTES_COLON_COMMA + 2
     }
 
-    /// Appends the body: for a filter without wildcard the payload as it is (empty if deleted or missing; with `meta`
-    /// its value, `null` if deleted or missing), else a JSON object.
+    /// Appends the body, without versions: for a filter without wildcard the payload as it is (empty if deleted or
+    /// missing; with `meta` its value, `null` if deleted or missing), else a JSON object.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
+        self.form.versions = false;
         if !self.shape.wild {
             return self.write_single(out);
         }
         self.sort();
         let mut open = std::mem::take(&mut self.open);
+        let mut part = Part { tree: std::mem::take(out), versions: Vec::new() };
         open.clear();
-        out.push(b'{');
+        part.tree.push(b'{');
         for at in 0..self.rows.len() {
-            self.write_row(at, &mut open, out);
+            self.write_row(at, &mut open, &mut part, &no_objects);
         }
-        close(open.len(), out);
+        part.close(open.len());
+        *out = part.tree;
         self.open = open;
     }
 
@@ -241,6 +278,12 @@ impl Merge {
     /// least once. Returns how many rows were left out because they alone do not fit. Where the payload for a
     /// filter without wildcard does not fit, the body is empty and says 0 rows.
     pub fn finish_split(&mut self, bytes_max: usize, mut each: impl FnMut(&[u8], usize, bool)) -> u32 {
+        self.form.versions = false;
+        self.finish_parts(bytes_max, &no_objects, |made| each(made.tree, made.rows, made.is_last))
+    }
+
+    /// The same with versions, where the form has them: both trees together take at most `bytes_max`.
+    pub fn finish_parts(&mut self, bytes_max: usize, objects: Objects<'_>, mut each: impl FnMut(Made<'_>)) -> u32 {
         if !self.shape.wild {
             return self.finish_single(bytes_max, each);
         }
@@ -250,51 +293,57 @@ impl Merge {
         // A part is held until it is known that another follows: all rows left may be too large.
         let mut held = std::mem::take(&mut self.held);
         let (mut held_rows, mut part_rows, mut skipped) = (None, 0, 0);
-        restart(&mut open, &mut part);
+        part.restart(&mut open, self.form);
         for at in 0..self.rows.len() {
-            if self.try_row(at, bytes_max, &mut open, &mut part) {
+            if self.try_row(at, bytes_max, &mut open, &mut part, objects) {
                 part_rows += 1;
                 continue;
             }
             if part_rows > 0 {
                 if let Some(rows) = held_rows.replace(part_rows) {
-                    each(&held, rows, false);
+                    each(held.made(rows, false));
                 }
                 std::mem::swap(&mut held, &mut part);
-                restart(&mut open, &mut part);
-                if self.try_row(at, bytes_max, &mut open, &mut part) {
+                part.restart(&mut open, self.form);
+                if self.try_row(at, bytes_max, &mut open, &mut part, objects) {
                     part_rows = 1;
                     continue;
                 }
                 part_rows = 0;
             }
             skipped += 1;
-            restart(&mut open, &mut part);
+            part.restart(&mut open, self.form);
         }
-        close(open.len(), &mut part);
+        part.close(open.len());
         if let Some(rows) = held_rows {
-            each(&held, rows, part_rows == 0);
+            each(held.made(rows, part_rows == 0));
         }
         if held_rows.is_none() || part_rows > 0 {
-            each(&part, part_rows, true);
+            each(part.made(part_rows, true));
         }
         (self.open, self.part, self.held) = (open, part, held);
         skipped
     }
 
-    fn finish_single(&mut self, bytes_max: usize, mut each: impl FnMut(&[u8], usize, bool)) -> u32 {
-        let mut body = std::mem::take(&mut self.part);
-        body.clear();
-        self.write_single(&mut body);
-        let is_skipped = body.len() > bytes_max;
+    fn finish_single(&mut self, bytes_max: usize, mut each: impl FnMut(Made<'_>)) -> u32 {
+        let mut part = std::mem::take(&mut self.part);
+        self.write_single_part(&mut part);
+        let is_skipped = part.len() > bytes_max && !self.rows.is_empty();
         if is_skipped {
             self.rows.clear();
-            body.clear();
-            self.write_single(&mut body);
+            self.write_single_part(&mut part);
         }
-        each(&body, usize::from(!self.rows.is_empty()), true);
-        self.part = body;
+        each(part.made(usize::from(!self.rows.is_empty()), true));
+        self.part = part;
         u32::from(is_skipped)
+    }
+
+    fn write_single_part(&self, part: &mut Part) {
+        part.clear();
+        self.write_single(&mut part.tree);
+        if self.form.versions {
+            write_number(self.rows.last().map_or(0, |row| row.version), &mut part.versions);
+        }
     }
 
     fn write_single(&self, out: &mut Vec<u8>) {
@@ -350,32 +399,50 @@ impl Merge {
     }
 
     /// Writes the row if the part, closed, is then at most `bytes_max` long; else closes the part without it.
-    fn try_row(&self, at: usize, bytes_max: usize, open: &mut Vec<usize>, part: &mut Vec<u8>) -> bool {
-        let (len, depth) = (part.len(), open.len());
-        self.write_row(at, open, part);
-        let closed = part.len() + open.len() + 1;
+    fn try_row(
+        &self,
+        at: usize,
+        bytes_max: usize,
+        open: &mut Vec<usize>,
+        part: &mut Part,
+        objects: Objects<'_>,
+    ) -> bool {
+        let (tree_len, versions_len, depth) = (part.tree.len(), part.versions.len(), open.len());
+        self.write_row(at, open, part, objects);
+        let braces = (open.len() + 1) * (1 + usize::from(self.form.versions));
+        let closed = part.len() + braces;
         if closed > bytes_max {
-            part.truncate(len);
-            close(depth, part);
+            part.tree.truncate(tree_len);
+            part.versions.truncate(versions_len);
+            part.close(depth);
         }
         closed <= bytes_max
     }
 
     /// Writes one row into an open tree: closes and opens nestings as needed between the row before and this.
-    fn write_row(&self, at: usize, open: &mut Vec<usize>, out: &mut Vec<u8>) {
+    fn write_row(&self, at: usize, open: &mut Vec<usize>, part: &mut Part, objects: Objects<'_>) {
         let row = &self.rows[at];
         let path = self.path(row);
         let form = self.form;
         let value = Value::of(self.payload(row), row.text, row.deleted, form);
+        let has_below = self.shape.deep && self.has_below(at, path);
         // Every row of such a filter is where the `#` stands or below.
-        let own = self.shape.deep && (value.is_object(form) || self.has_below(at, path));
+        let own = self.shape.deep && (has_below || value.is_object(form));
         let common = match at.checked_sub(1) {
             Some(before) => common_levels(open, self.path(&self.rows[before]), path),
             None => 0,
         };
+        let mut from = open[..common].last().copied().unwrap_or(0);
+        if form.versions {
+            part.leave_versions(open.len() - common);
+            if part.versions.len() == 1 && (has_below || !path.is_empty()) {
+                self.write_object(&[], objects, &mut part.versions);
+            }
+            self.write_version(row, (from, own, has_below), objects, &mut part.versions);
+        }
+        let out = &mut part.tree;
         out.resize(out.len() + open.len() - common, b'}');
         open.truncate(common);
-        let mut from = open.last().copied().unwrap_or(0);
         while from < path.len() {
             let end = level_end(path, from);
             write_key(&path[from + 1..end], form, out);
@@ -389,6 +456,42 @@ impl Merge {
             write_key(b"/", form, out);
         }
         value.write(form, out);
+    }
+
+    /// The same for the tree of versions, behind the nestings that go on.
+    fn write_version(
+        &self,
+        row: &MergeRow,
+        (mut from, own, has_below): (usize, bool, bool),
+        objects: Objects<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let (path, form) = (self.path(row), self.form);
+        while from < path.len() {
+            let end = level_end(path, from);
+            write_key(&path[from + 1..end], form, out);
+            if end < path.len() || own {
+                out.push(b'{');
+            }
+            if end < path.len() || has_below {
+                self.write_object(&path[..end], objects, out);
+            }
+            from = end;
+        }
+        if own || path.is_empty() {
+            write_key(b"/", form, out);
+        }
+        write_number(row.version, out);
+    }
+
+    /// The version of the object that the nesting with this path stands for, where it has one.
+    fn write_object(&self, path: &[u8], objects: Objects<'_>, out: &mut Vec<u8>) {
+        let keys = path.split(|&b| b == 0).skip(1).map(|key| std::str::from_utf8(key).unwrap_or_default());
+        let version = object_of(self.filter.split('/'), keys).and_then(|object| objects(&object));
+        if let Some(version) = version {
+            write_key(b"#", self.form, out);
+            write_number(version, out);
+        }
     }
 
     /// Whether the row after this is below it: at once behind it, as the paths are sorted.
@@ -454,14 +557,48 @@ fn write_key(level: &[u8], form: Form, out: &mut Vec<u8>) {
     out.extend_from_slice(colon);
 }
 
-/// Closes the open nestings and the tree.
-fn close(open: usize, out: &mut Vec<u8>) {
-    out.resize(out.len() + open + 1, b'}');
+fn write_number(number: u64, out: &mut Vec<u8>) {
+    // Writing to memory cannot fail.
+    let _ = write!(out, "{number}");
 }
 
-/// Begins another part.
-fn restart(open: &mut Vec<usize>, part: &mut Vec<u8>) {
-    open.clear();
-    part.clear();
-    part.push(b'{');
+fn no_objects(_: &str) -> Option<u64> {
+    None
+}
+
+impl Part {
+    fn len(&self) -> usize {
+        self.tree.len() + self.versions.len()
+    }
+
+    fn clear(&mut self) {
+        self.tree.clear();
+        self.versions.clear();
+    }
+
+    /// Begins another.
+    fn restart(&mut self, open: &mut Vec<usize>, form: Form) {
+        open.clear();
+        self.clear();
+        self.tree.push(b'{');
+        if form.versions {
+            self.versions.push(b'{');
+        }
+    }
+
+    fn leave_versions(&mut self, nestings: usize) {
+        self.versions.resize(self.versions.len() + nestings, b'}');
+    }
+
+    /// Closes the open nestings and the trees.
+    fn close(&mut self, open: usize) {
+        self.tree.resize(self.tree.len() + open + 1, b'}');
+        if !self.versions.is_empty() {
+            self.leave_versions(open + 1);
+        }
+    }
+
+    fn made(&self, rows: usize, is_last: bool) -> Made<'_> {
+        Made { tree: &self.tree, versions: &self.versions, rows, is_last }
+    }
 }

@@ -48,6 +48,8 @@ pub struct FrameWords {
     pub n: u64,
     /// Cursor, where the filter lies in one group.
     pub ver: Option<Cursor>,
+    /// Version of the object at the filter's stem, where that lies in one group.
+    pub obj: Option<u64>,
     pub more: bool,
     pub reset: bool,
     /// Events that this subscriber missed.
@@ -72,6 +74,9 @@ impl FrameWords {
         if let Some(ver) = self.ver {
             out.push_str(";ver=");
             ver.write(out);
+        }
+        if let Some(obj) = self.obj {
+            let _ = write!(out, ";obj={obj}");
         }
         if self.more {
             out.push_str(";more");
@@ -110,12 +115,20 @@ mod tests {
     #[test]
     fn the_fields_stand_in_order() {
         let mut out = String::new();
-        let words =
-            FrameWords { kind: FrameKind::Live, n: 4, ver: None, more: true, reset: false, lost: 3, skipped: 1 };
+        let words = FrameWords {
+            kind: FrameKind::Live,
+            n: 4,
+            ver: None,
+            obj: None,
+            more: true,
+            reset: false,
+            lost: 3,
+            skipped: 1,
+        };
         words.write(&mut out);
         assert_eq!(out, "frame;live;n=4;more;lost=3;skipped=1");
         let ver = Some(Cursor { epoch: 0, group: GroupId(0), version: 0xFFFF });
-        FrameWords { ver, more: false, lost: 0, skipped: 0, ..words }.write(&mut out);
-        assert_eq!(out, "frame;live;n=4;ver=AAAAAAAAAAAAAAAAAAAAAP__");
+        FrameWords { ver, obj: Some(70), more: false, lost: 0, skipped: 0, ..words }.write(&mut out);
+        assert_eq!(out, "frame;live;n=4;ver=AAAAAAAAAAAAAAAAAAAAAP__;obj=70");
     }
 }

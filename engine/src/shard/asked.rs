@@ -196,10 +196,6 @@ fn judge_response_topic(topic: &str, levels_max: usize) -> Result<(), Fault> {
 /// A question, judged.
 fn question<'a>(intent: Intent<'a>, topic: &'a str, levels_max: usize) -> Result<Question<'a>, Fault> {
     let Intent { options, .. } = intent;
-    if options.has("versions") {
-        let code = ReasonCode::ImplementationSpecificError;
-        return Err(Fault { code, ..bad("this broker does not know that verb or option yet") });
-    }
     let filter = filter_of_pattern(topic, false);
     check_filter(&filter, levels_max).map_err(bad)?;
     Ok(Question { topic, filter, options })

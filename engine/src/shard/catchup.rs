@@ -8,14 +8,14 @@
 //! ```
 
 use super::parcel::{DownItem, Frame, Part, Stand, WalkStart};
-use super::subtree::{Homes, Subtree};
+use super::subtree::{Homes, Subtree, objects_of};
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
 use crate::limits::{WALK_BYTES_PER_TURN_MAX, WALK_ROWS_PER_TURN_MAX};
 use crate::row::batch::{Batch, Packet, Row};
 use crate::row::change::Kept;
 use crate::row::merge::Merge;
 use crate::row::retained::{Catchup, Newer, Retained, Scope, Walk};
-use crate::topic::{Interner, Kind, Roots, is_wildcard};
+use crate::topic::{Interner, Kind, Roots, is_wildcard, stem};
 use crate::wire::QoS;
 use foldhash::HashMap;
 use std::collections::VecDeque;
@@ -38,12 +38,16 @@ struct Open {
     /// Frames that are made and wait to be asked for.
     bodies: VecDeque<Body>,
     qos: QoS,
+    /// Version of the object at the stem when these were made.
+    object: u64,
     /// With these frames the reader has everything up to this position.
     complete_at: Option<u64>,
 }
 
 struct Body {
+    /// A tree, and behind it that of its versions.
     bytes: Vec<u8>,
+    versions_len: u32,
     rows: u32,
     skipped: u32,
 }
@@ -103,11 +107,12 @@ impl Subtree {
             phase,
             bodies: VecDeque::new(),
             qos: QoS::AtMostOnce,
+            object: 0,
             complete_at: None,
         };
         self.walks.open.insert((home, start.walk), open);
         if !start.waits {
-            self.continue_walk(home, start.walk, homes);
+            self.continue_walk(home, start.walk, roots, homes);
         }
     }
 
@@ -116,11 +121,11 @@ impl Subtree {
     }
 
     /// Sends the next slice.
-    pub fn continue_walk(&mut self, home: ShardId, walk: u32, homes: &mut impl Homes) {
+    pub fn continue_walk(&mut self, home: ShardId, walk: u32, roots: &Roots, homes: &mut impl Homes) {
         let Some(mut open) = self.walks.open.remove(&(home, walk)) else { return };
         let done = match open.kind {
             Kind::Plain => self.plain_slice(home, walk, &mut open, homes),
-            Kind::Merged(_) => self.merged_slice(home, walk, &mut open, homes),
+            Kind::Merged(_) => self.merged_slice(home, walk, &mut open, roots, homes),
             Kind::Shared => true, // a share group reads no retained messages, MQTT 5 section 4.8.2
         };
         if !done {
@@ -146,16 +151,24 @@ impl Subtree {
     }
 
     /// One frame. It completes the walk if nothing changed since the last frames were made.
-    fn merged_slice(&mut self, home: ShardId, walk: u32, open: &mut Open, homes: &mut impl Homes) -> bool {
+    fn merged_slice(
+        &mut self,
+        home: ShardId,
+        walk: u32,
+        open: &mut Open,
+        roots: &Roots,
+        homes: &mut impl Homes,
+    ) -> bool {
         if open.bodies.is_empty() {
-            self.make_bodies(open);
+            self.make_bodies(open, roots);
         }
-        let Some(Body { bytes, rows, skipped }) = open.bodies.pop_front() else { return true };
+        let Some(Body { bytes, versions_len, rows, skipped }) = open.bodies.pop_front() else { return true };
         let done = open.bodies.is_empty() && open.complete_at == Some(self.position);
         let down = homes.down_to(home);
         let frame = Frame {
             handle: FilterHandle(0),
             body: down.batch.keep(&bytes),
+            versions_len,
             event: false,
             qos: open.qos,
             publisher: Client { home: self.me, session: SessionKey::NONE },
@@ -165,6 +178,7 @@ impl Subtree {
             position: self.position,
             group: open.group.unwrap_or_default(),
             version: open.group.map_or(0, |group| self.groups[group.index()].last),
+            object: open.object,
         };
         let reset = std::mem::take(&mut open.reset);
         down.items.push(DownItem::Part(Part { walk, frame, reset, done }));
@@ -172,7 +186,7 @@ impl Subtree {
     }
 
     /// Makes frames of the next rows, at least one.
-    fn make_bodies(&mut self, open: &mut Open) {
+    fn make_bodies(&mut self, open: &mut Open, roots: &Roots) {
         /// So many small frames are made at once.
         const SLICE_BYTES_MIN: usize = 4 * 1024;
         let is_wild = is_wildcard(&open.filter);
@@ -186,9 +200,13 @@ impl Subtree {
             complete = gather();
         }
         let bodies = &mut open.bodies;
-        let skipped = self.merge.finish_split(open.body_bytes_max, |body, rows, _| {
-            bodies.push_back(Body { bytes: body.to_vec(), rows: rows as u32, skipped: 0 });
+        let objects = objects_of(&self.retained, &self.interner, roots);
+        let skipped = self.merge.finish_parts(open.body_bytes_max, &objects, |made| {
+            let bytes = [made.tree, made.versions].concat();
+            let (versions_len, rows) = (made.versions.len() as u32, made.rows as u32);
+            bodies.push_back(Body { bytes, versions_len, rows, skipped: 0 });
         });
+        open.object = self.retained.object_version(&self.interner, stem(&open.filter));
         if let Some(last) = bodies.back_mut() {
             last.skipped = skipped;
         }
@@ -208,7 +226,7 @@ fn gather(
 ) -> bool {
     if let Phase::Walking { walk, began } = &mut open.phase {
         let complete = retained.walk(interner, &open.filter, walk, WALK_ROWS_PER_TURN_MAX, |kept| {
-            merge.row(kept.topic, kept.payload, kept.text, false);
+            merge.row_at(kept.topic, kept.payload, kept.text, false, kept.version);
             slice.add(kept.payload.len() + kept.topic.len(), kept.qos)
         });
         if !complete {
@@ -222,11 +240,11 @@ fn gather(
         let scope = Scope { filter: &open.filter, group: open.group };
         let complete = retained.newer(interner, scope, *since, catchup, nodes, |newer| match newer {
             Newer::Row(kept) => {
-                merge.row(kept.topic, kept.payload, kept.text, false);
+                merge.row_at(kept.topic, kept.payload, kept.text, false, kept.version);
                 slice.add(kept.payload.len() + kept.topic.len(), kept.qos)
             }
-            Newer::Deleted { topic, .. } => {
-                merge.row(topic, &[], false, true);
+            Newer::Deleted { topic, version } => {
+                merge.row_at(topic, &[], false, true, version);
                 // A tombstone has no QoS of its own: what the reader was granted decides.
                 slice.add(topic.len(), QoS::ExactlyOnce)
             }

@@ -161,6 +161,7 @@ impl Home {
         let frame = Frame {
             handle,
             body: Span::EMPTY,
+            versions_len: 0,
             event: true,
             qos: made.qos,
             publisher: Client { home: self.me, session: SessionKey::NONE },
@@ -170,6 +171,7 @@ impl Home {
             position: 0,
             group,
             version,
+            object: 0,
         };
         let sending = Sending { kind: FrameKind::Event, frame: &frame, body: &made.body, more: made.more };
         let can_be_said = made.rows > 0 || is_tree;

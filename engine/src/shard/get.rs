@@ -26,7 +26,7 @@ use crate::session::frame::{Cursor, FrameKind, FrameWords};
 use crate::session::inflight::{Delivered, FrameOf, Ids};
 use crate::session::lasting::Place;
 use crate::session::message::Message;
-use crate::topic::{Kind, Owners, check_name, is_wildcard};
+use crate::topic::{Kind, Owners, check_name, is_wildcard, stem};
 use crate::wire::{Property, Publish, PublishHead, QoS, ReasonCode};
 use foldhash::HashMap;
 use std::borrow::Cow;
@@ -42,6 +42,8 @@ struct Get {
     reply: Option<Reply>,
     /// Where the filter lies, if in one group.
     group: Option<GroupId>,
+    /// The object at the filter's stem lies in one group.
+    has_object: bool,
     /// Owners from this one up to `end` are still to be walked to their end.
     next: ShardId,
     end: ShardId,
@@ -124,6 +126,7 @@ impl Shard {
             qos: publish.qos,
             reply,
             group: self.roots.group_of_filter(&question.filter),
+            has_object: self.roots.group_of_object(stem(&question.filter)).is_some(),
             filter: question.filter.into_boxed_str(),
             next,
             end,
@@ -171,7 +174,7 @@ impl Shard {
             let form = get.form;
             self.home.write_words(key, kind, &part.frame);
             let mut wrapped = std::mem::take(&mut self.home.wrapped);
-            let body = worded(form, &self.home.words, body, &mut wrapped);
+            let body = worded(form, &self.home.words, (&part.frame, body), &mut wrapped);
             if is_published {
                 self.publish_part(now, key, body, out);
             } else {
@@ -328,6 +331,7 @@ impl Home {
             kind,
             n: get.n,
             ver: ver.map(|group| Cursor { epoch, group, version: frame.version }),
+            obj: get.has_object.then_some(frame.object),
             more: false,
             reset: false,
             lost: 0,

@@ -44,7 +44,7 @@ impl Shard {
                     reach.down_to(from).items.push(DownItem::Dropped { handle });
                 }
                 UpItem::Walk(start) => subtree.walk(from, start, text(start.filter), roots, &mut reach),
-                UpItem::More { walk } => subtree.continue_walk(from, walk, &mut reach),
+                UpItem::More { walk } => subtree.continue_walk(from, walk, roots, &mut reach),
                 UpItem::Cancel { walk } => subtree.cancel_walk(from, walk),
                 UpItem::Report { index } => self.sys.take(from, reports[index as usize]),
             }
@@ -186,7 +186,7 @@ impl Shard {
                 subtree.walk(me, start, &filter, roots, &mut reach);
             }
             Ask::WalkOf { filter, start } => subtree.walk(me, start, &filter, roots, &mut reach),
-            Ask::More { walk } => subtree.continue_walk(me, walk, &mut reach),
+            Ask::More { walk } => subtree.continue_walk(me, walk, roots, &mut reach),
             Ask::Cancel { walk } => subtree.cancel_walk(me, walk),
             Ask::Report(report) => self.sys.take(me, *report),
         }

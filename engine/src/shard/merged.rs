@@ -60,6 +60,8 @@ pub struct Merged {
     pub(super) pace: Option<Box<Pace>>,
     /// Where the filter lies, if in one group.
     pub(super) group: Option<GroupId>,
+    /// The object at the filter's stem lies in one group.
+    has_object: bool,
     /// Version of that group up to which the reader has everything.
     pub(super) version: u64,
     /// SUBACK has left: a snapshot follows it, never precedes it.
@@ -101,6 +103,8 @@ pub struct MergedAsked {
     pub options: ReaderOptions,
     /// Where the filter lies, if in one group.
     pub group: Option<GroupId>,
+    /// The object at the filter's stem lies in one group.
+    pub has_object: bool,
 }
 
 /// Slab of merged subscriptions.
@@ -178,6 +182,7 @@ impl Home {
             options: asked.options,
             pace: Pace::of(asked.options.interval_ms),
             group: asked.group,
+            has_object: asked.has_object,
             version: 0,
             is_announced: false,
             snapshot_left: 0,
@@ -503,7 +508,7 @@ impl Home {
         if session.version.is_v5() {
             describe(form.meta || is_wildcard(filter), &self.words, &mut self.properties);
         }
-        let body = worded(form, &self.words, sending.body, &mut self.wrapped);
+        let body = worded(form, &self.words, (sending.frame, sending.body), &mut self.wrapped);
         let topic = if merged.options.is_safe_topic { Cow::Owned(safe_topic(filter)) } else { Cow::Borrowed(filter) };
         let qos = wish.qos.min(sending.frame.qos);
         let retain = matches!(sending.kind, FrameKind::Part | FrameKind::Snap) && !form.classic;
@@ -595,6 +600,7 @@ impl Merged {
         FrameWords {
             kind: sending.kind,
             n: self.n,
+            obj: (self.has_object && sending.kind != FrameKind::Event).then_some(sending.frame.object),
             ver: self.group.map(|group| Cursor { epoch, group, version }),
             more: sending.more,
             reset: self.is_reset,
@@ -634,11 +640,19 @@ pub(super) fn send_at_once(
 }
 
 /// The payload of a frame: its body, in its wrapping where that is asked for.
-pub(super) fn worded<'a>(form: Form, words: &str, body: &'a [u8], wrapped: &'a mut Vec<u8>) -> &'a [u8] {
+pub(super) fn worded<'a>(
+    form: Form,
+    words: &str,
+    (frame, body): (&Frame, &'a [u8]),
+    wrapped: &'a mut Vec<u8>,
+) -> &'a [u8] {
     if !form.meta {
         return body;
     }
-    wrap(words, body, None, wrapped);
+    let (tree, versions) = body.split_at(body.len() - frame.versions_len as usize);
+    // Events have none.
+    let versions = if versions.is_empty() { b"{}" } else { versions };
+    wrap(words, tree, form.versions.then_some(versions), wrapped);
     wrapped
 }
 

@@ -264,8 +264,10 @@ pub struct Part {
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
     pub handle: FilterHandle,
-    /// JSON, or the raw payload for a filter without wildcards, in the `batch` of the parcel.
+    /// JSON, or the raw payload for a filter without wildcards, in the `batch` of the parcel; behind it the versions.
     pub body: Span,
+    /// Bytes of the tree of versions, where one is wanted.
+    pub versions_len: u32,
     /// Rows published with RETAIN 0.
     pub event: bool,
     /// Highest QoS among its rows.
@@ -283,4 +285,6 @@ pub struct Frame {
     /// A group and where its numbers stand, for the cursor; of use where the filter lies in one group.
     pub group: crate::key::GroupId,
     pub version: u64,
+    /// Version of the object at the filter's stem when the body was made; of use where it lies in one group.
+    pub object: u64,
 }

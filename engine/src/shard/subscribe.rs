@@ -17,7 +17,7 @@ use crate::limits::TOPIC_LEVELS_MAX;
 use crate::session::acks::OwedKind;
 use crate::session::lasting::Wanted;
 use crate::session::{SubscriptionRef, Wish};
-use crate::topic::{Kind, check_filter, parse_share};
+use crate::topic::{Kind, check_filter, parse_share, stem};
 use crate::wire::{ReasonCode, Subscribe, SubscriptionOptions, Unsubscribe};
 use foldhash::HashSet;
 use smallvec::SmallVec;
@@ -201,7 +201,8 @@ impl Shard {
             Kind::Plain | Kind::Shared => 0,
             Kind::Merged(_) => {
                 let group = self.roots.group_of_filter(asked.filter);
-                let asked = MergedAsked { sync: asked.sync, options: asked.options, group };
+                let has_object = self.roots.group_of_object(stem(asked.filter)).is_some();
+                let asked = MergedAsked { sync: asked.sync, options: asked.options, group, has_object };
                 self.home.add_merged(key, handle, asked, &owners)
             }
         };
@@ -402,7 +403,7 @@ fn judge_intent<'a>(intent: Intent<'_>, filter: &'a str) -> Result<Asked<'a>, Re
         Verb::Rows => return Ok(Asked { versions: true, ..Asked::plain(filter) }),
         Verb::Put | Verb::Set | Verb::Get => return Err(NOT_YET),
     };
-    let is_known = |name: &str| matches!(name, "topic" | "interval" | "state" | "values" | "meta");
+    let is_known = |name: &str| matches!(name, "topic" | "interval" | "state" | "values" | "meta" | "versions");
     if intent.options.iter().any(|(name, _)| !is_known(name)) {
         return Err(NOT_YET);
     }

@@ -12,10 +12,10 @@ use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
 use crate::limits::{GROUPS, MATCHED_ROWS_MAX, TOMBSTONES_TRIMMED_PER_CHANGE, VERSION_RESERVE, VERSION_RESERVE_LOW};
 use crate::row::batch::{Batch, Packet, Revision, Row, View};
 use crate::row::change::{Join, Kept, Restored};
-use crate::row::merge::Merge;
+use crate::row::merge::{Merge, Objects};
 use crate::row::numbers::Numbers;
 use crate::row::retained::{Lapse, Retained};
-use crate::topic::{FilterId, Interner, Kind, Roots, Subscriptions, is_wildcard};
+use crate::topic::{FilterId, Interner, Kind, Roots, Subscriptions, is_wildcard, stem};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -424,6 +424,7 @@ impl Subtree {
             let about = Frame {
                 handle: FilterHandle(0),
                 body: Span::EMPTY,
+                versions_len: 0,
                 event,
                 qos: view.packet.qos,
                 publisher: view.packet.publisher,
@@ -433,19 +434,23 @@ impl Subtree {
                 position: self.position,
                 group,
                 version,
+                object: self.retained.object_version(&self.interner, stem(&entry.text)),
             };
             // Once for each form that is wanted.
             for wanted in entry.merged.chunk_by(|a, b| a.0 == b.0) {
                 let form = wanted[0].0;
-                self.merge.begin(&entry.text, form);
+                // Events have no versions.
+                self.merge.begin(&entry.text, Form { versions: form.versions && !event, ..form });
                 for (_, index) in run {
                     let row = &view.rows[*index as usize];
                     let deleted = !event && row.payload.is_empty();
-                    self.merge.row(view.topic(row), view.payload(row), row.text, deleted);
+                    self.merge.row_at(view.topic(row), view.payload(row), row.text, deleted, version);
                 }
                 let is_of_one_group = form.meta && roots.group_of_filter(&entry.text).is_some();
                 let bytes_max = form.tree_bytes_max(self.frame_bytes_max, is_of_one_group);
-                self.touched_homes |= send_frames(&mut self.merge, &about, &entry.text, bytes_max, wanted, homes);
+                let objects = objects_of(&self.retained, &self.interner, roots);
+                let (merge, filter) = (&mut self.merge, &entry.text);
+                self.touched_homes |= send_frames(merge, &objects, &about, filter, bytes_max, wanted, homes);
             }
         }
         touched.clear();
@@ -551,9 +556,15 @@ impl Subtree {
     }
 }
 
+/// Says the version of an object that lies in one group.
+pub(super) fn objects_of(retained: &Retained, interner: &Interner, roots: &Roots) -> impl Fn(&str) -> Option<u64> {
+    |topic: &str| roots.group_of_object(topic).map(|_| retained.object_version(interner, topic))
+}
+
 /// Encodes what the merge gathered and sends it to the homes that want it in this form. Returns them, a bit each.
 fn send_frames(
     merge: &mut Merge,
+    objects: Objects<'_>,
     about: &Frame,
     filter: &str,
     bytes_max: usize,
@@ -561,22 +572,22 @@ fn send_frames(
     homes: &mut impl Homes,
 ) -> u64 {
     let mut touched = 0;
-    let mut bodies: Vec<(Vec<u8>, u32, bool)> = Vec::new();
-    let skipped = merge.finish_split(bytes_max, |body, rows, last| {
-        bodies.push((body.to_vec(), rows as u32, !last));
+    let mut bodies: Vec<(Vec<u8>, Frame)> = Vec::new();
+    let skipped = merge.finish_parts(bytes_max, objects, |made| {
+        let (rows, more, versions_len) = (made.rows as u32, !made.is_last, made.versions.len() as u32);
+        bodies.push(([made.tree, made.versions].concat(), Frame { rows, more, versions_len, ..*about }));
     });
     let is_wild = is_wildcard(filter);
     for (_, home, handle) in wanted {
         touched |= 1 << home.index();
         let down = homes.down_to(*home);
-        for (body, rows, more) in &bodies {
-            if *rows == 0 && !is_wild {
+        for (body, frame) in &bodies {
+            if frame.rows == 0 && !is_wild {
                 continue; // the one payload does not fit: an empty one would say that it is deleted
             }
             let body = down.batch.keep(body);
-            let skipped = if *more { 0 } else { skipped };
-            let frame = Frame { handle: *handle, body, rows: *rows, skipped, more: *more, ..*about };
-            down.items.push(DownItem::Frame(frame));
+            let skipped = if frame.more { 0 } else { skipped };
+            down.items.push(DownItem::Frame(Frame { handle: *handle, body, skipped, ..*frame }));
         }
     }
     touched

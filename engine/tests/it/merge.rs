@@ -199,6 +199,51 @@ fn the_classic_spelling_is_that_of_pythons_json_dumps() {
     assert_eq!(merged_as(Form::CLASSIC, "t/#", &[]), b"{}");
 }
 
+/// Tree and versions of rows with these versions, where each object has the highest number in it.
+fn versioned(filter: &str, rows: &[(&str, &[u8], u64)]) -> String {
+    let mut merge = Merge::new();
+    merge.begin(filter, Form { versions: true, ..META });
+    for (topic, payload, version) in rows {
+        merge.row_at(topic, payload, false, payload.is_empty(), *version);
+    }
+    let object = |object: &str| {
+        let is_in = |topic: &str| topic == object || topic.starts_with(&format!("{object}/"));
+        rows.iter().filter(|(topic, ..)| is_in(topic)).map(|(.., version)| *version).max()
+    };
+    let mut made = String::new();
+    merge.finish_parts(10_000, &object, |parts| {
+        made = format!("{} {}", String::from_utf8_lossy(parts.tree), String::from_utf8_lossy(parts.versions));
+    });
+    made
+}
+
+// [MOTE-2.60] [MOTE-2.61]
+#[test]
+fn versions_nest_as_their_tree_does() {
+    let rows: [(&str, &[u8], u64); 3] = [("l/a/on", b"1", 7), ("l/b/on", b"", 9), ("l/c/on", b"{}", 8)];
+    // The outermost nesting stands for the stem.
+    assert_eq!(versioned("l/+/on", &rows), r##"{"a":1,"b":null,"c":{}} {"#":9,"a":7,"b":9,"c":8}"##);
+    // One between two `+` stands for the topic up to the second.
+    let rows: [(&str, &[u8], u64); 3] = [("l/a/x/u", b"1", 7), ("l/a/x/v", b"2", 6), ("l/b/x/u", b"3", 9)];
+    let versions = r##"{"#":9,"a":{"#":7,"u":7,"v":6},"b":{"#":9,"u":9}}"##;
+    assert_eq!(versioned("l/+/x/+", &rows), format!(r#"{{"a":{{"u":1,"v":2}},"b":{{"u":3}}}} {versions}"#));
+    // A filter that begins with a wildcard has no object at its stem.
+    assert_eq!(versioned("+/+", &[("a/b", b"1", 7)]), r##"{"a":{"b":1}} {"a":{"#":7,"b":7}}"##);
+}
+
+// [MOTE-2.60] [MOTE-2.61]
+#[test]
+fn below_a_hash_a_node_has_its_version_and_that_of_its_object() {
+    let rows: [(&str, &[u8], u64); 4] = [("t/a", b"1", 3), ("t/a/b", b"2", 7), ("t/c", b"{}", 5), ("t/d", b"4", 6)];
+    let tree = r#"{"a":{"/":1,"b":2},"c":{"/":{}},"d":4}"#;
+    assert_eq!(versioned("t/#", &rows), format!(r##"{tree} {{"#":7,"a":{{"#":7,"/":3,"b":7}},"c":{{"/":5}},"d":6}}"##));
+    assert_eq!(versioned("t/#", &[("t", b"1", 3)]), r#"{"/":1} {"/":3}"#, "nothing below");
+    assert_eq!(versioned("t/#", &[]), "{} {}");
+    assert_eq!(versioned("t", &[("t", b"x", 3)]), r#""x" 3"#, "no wildcard");
+    assert_eq!(versioned("t", &[("t", b"", 4)]), "null 4");
+    assert_eq!(versioned("t", &[]), "null 0", "no row");
+}
+
 // [MOTE-2.59]
 #[test]
 fn in_a_wrapping_a_row_without_wildcard_is_a_value() {
@@ -459,17 +504,57 @@ fn history() -> impl Strategy<Value = Vec<Vec<Step>>> {
     prop::collection::vec(prop::collection::vec(step, 0..8), 1..8)
 }
 
-fn fold_history(filter: &str, topics: &[&str], history: &[Vec<Step>], bytes_max: usize) -> Result<(), TestCaseError> {
-    let (mut state, mut merge) = (State::new(filter), Merge::new());
-    let mut expected: BTreeMap<&str, (Vec<u8>, bool)> = BTreeMap::new();
-    for batch in history {
-        merge.begin(filter, Form::default());
+/// What a history leaves: payloads of rows, and the version of each row that there ever was.
+#[derive(Default)]
+struct Model<'a> {
+    rows: BTreeMap<&'a str, (Vec<u8>, bool)>,
+    versions: BTreeMap<&'a str, u64>,
+}
+
+impl Model<'_> {
+    fn object_version(&self, object: &str) -> u64 {
+        let is_in =
+            |topic: &str| topic == object || topic.strip_prefix(object).is_some_and(|rest| rest.starts_with('/'));
+        self.versions.iter().filter(|(topic, _)| is_in(topic)).map(|(_, version)| *version).max().unwrap_or(0)
+    }
+
+    /// Values as a state has them.
+    fn values(&self, filter: &str, form: Form) -> Vec<(&str, Value)> {
+        let is_value = form.meta || filter.contains(['+', '#']);
+        let value = |payload: &[u8], text: bool| match naive_value(payload, text || form.strings || !is_value) {
+            Value::Object(wrapper) if form.strings && is_value => Value::String(Value::Object(wrapper).to_string()),
+            value => value,
+        };
+        self.rows.iter().map(|(&topic, (payload, text))| (topic, value(payload, *text))).collect()
+    }
+}
+
+fn wrapped(tree: &[u8], versions: &[u8], form: Form) -> Vec<u8> {
+    if !form.meta {
+        return tree.to_vec();
+    }
+    let versions = if form.versions { [b",\"versions\":", versions].concat() } else { Vec::new() };
+    [b"{\"mote\":\"frame;live;n=0\",\"tree\":", tree, &versions, b"}"].concat()
+}
+
+fn fold_history(
+    form: Form,
+    (filter, topics): (&str, &[&str]),
+    history: &[Vec<Step>],
+    bytes_max: usize,
+) -> Result<(), TestCaseError> {
+    let mut state = if form.meta { State::of_wrapped(filter) } else { State::new(filter) };
+    let (mut merge, mut model) = (Merge::new(), Model::default());
+    for (number, batch) in history.iter().enumerate() {
+        let version = number as u64 + 1;
+        merge.begin(filter, form);
         for (topic, payload, text) in batch {
             let topic = topics[topic.index(topics.len())];
-            merge.row(topic, payload.as_deref().unwrap_or_default(), *text, payload.is_none());
+            merge.row_at(topic, payload.as_deref().unwrap_or_default(), *text, payload.is_none(), version);
+            model.versions.insert(topic, version);
             match payload {
-                Some(payload) => drop(expected.insert(topic, (payload.clone(), *text))),
-                None => drop(expected.remove(topic)),
+                Some(payload) => drop(model.rows.insert(topic, (payload.clone(), *text))),
+                None => drop(model.rows.remove(topic)),
             }
         }
         // A filter without wildcard has no frame that says that nothing happened.
@@ -477,20 +562,30 @@ fn fold_history(filter: &str, topics: &[&str], history: &[Vec<Step>], bytes_max:
             continue;
         }
         let mut faults = Vec::new();
-        let skipped = merge.finish_split(bytes_max, |body, _, _| faults.extend(state.fold(body).err()));
+        let skipped = merge.finish_parts(bytes_max, &|object| Some(model.object_version(object)), |made| {
+            assert!(made.tree.len() + made.versions.len() <= bytes_max);
+            faults.extend(state.fold(&wrapped(made.tree, made.versions, form)).err());
+        });
         prop_assert_eq!((skipped, faults), (0, vec![]));
     }
-    let wild = filter.contains(['+', '#']);
-    let value = |payload: &[u8], text| if wild { naive_value(payload, text) } else { naive_value(payload, true) };
-    let said = |value: &[u8]| if wild { serde_json::from_slice(value).unwrap() } else { naive_value(value, true) };
-    let expected: Vec<_> = expected.iter().map(|(&topic, (payload, text))| (topic, value(payload, *text))).collect();
+    let is_value = form.meta || filter.contains(['+', '#']);
+    let said = |value: &[u8]| if is_value { serde_json::from_slice(value).unwrap() } else { naive_value(value, true) };
     let folded: Vec<_> = state.rows().map(|(topic, value)| (topic, said(value))).collect();
-    prop_assert_eq!(folded, expected);
-
-    let (mut again, mut whole) = (State::new(filter), Vec::new());
-    state.to_json(&mut whole);
-    again.fold(&whole).unwrap();
-    prop_assert_eq!(again, state);
+    prop_assert_eq!(folded, model.values(filter, form));
+    if form.versions {
+        let live = model.versions.iter().filter(|(topic, _)| model.rows.contains_key(*topic));
+        let versions: Vec<_> = live.map(|(&topic, &version)| (topic, version)).collect();
+        prop_assert_eq!(state.versions().collect::<Vec<_>>(), versions);
+        for (object, version) in state.objects() {
+            prop_assert_eq!(version, model.object_version(object), "{}", object);
+        }
+    }
+    if !form.meta {
+        let (mut again, mut whole) = (State::new(filter), Vec::new());
+        state.to_json(&mut whole);
+        again.fold(&whole).unwrap();
+        prop_assert_eq!(again, state);
+    }
     Ok(())
 }
 
@@ -579,11 +674,16 @@ fn normal(value: &Value, single: usize, deep: bool, top: bool) -> Option<Value> 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
 
+    // [MOTE-2.21] [MOTE-2.60] [MOTE-2.62]
     #[test]
-    fn folding_frames_in_order_gives_the_retained_rows(which in 0..FILTERS.len(), history in history(), bytes_max in 80_usize..200) {
-        // [MOTE-2.21]
-        let (filter, topics) = FILTERS[which];
-        fold_history(filter, topics, &history, bytes_max)?;
+    fn folding_frames_in_order_gives_the_retained_rows_in_every_form(
+        which in 0..FILTERS.len(),
+        form in prop::sample::select(&Form::ALL[..]),
+        history in history(),
+        bytes_max in 80_usize..200,
+    ) {
+        let bytes_max = if form.versions { 3 * bytes_max } else { bytes_max };
+        fold_history(form, FILTERS[which], &history, bytes_max)?;
     }
 
     #[test]
