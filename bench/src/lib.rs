@@ -8,3 +8,4 @@ pub mod cpu;
 pub mod load;
 pub mod packets;
 pub mod report;
+pub mod trees;

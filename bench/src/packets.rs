@@ -38,6 +38,18 @@ pub fn subscribe(filter: &str, qos: u8) -> Vec<u8> {
     out
 }
 
+/// PUBLISH, with Packet Identifier 1 if it has one.
+pub fn publish(topic: &str, payload: &[u8], qos: u8, retain: bool) -> Vec<u8> {
+    let mut out = vec![0x30 | qos << 1 | u8::from(retain)];
+    remaining_length(&mut out, 2 + topic.len() + if qos > 0 { 2 } else { 0 } + payload.len());
+    string(&mut out, topic);
+    if qos > 0 {
+        out.extend([0, 1]);
+    }
+    out.extend(payload);
+    out
+}
+
 /// A PUBLISH that is written again and again with another stamp.
 #[derive(Clone, Debug)]
 pub struct Template {
@@ -106,7 +118,7 @@ pub fn scan(bytes: &[u8]) -> Result<Option<(Received, usize)>, &'static str> {
 
 fn received(first: u8, body: &[u8]) -> Result<Received, &'static str> {
     match first >> 4 {
-        3 => publish(first, body).ok_or("a PUBLISH that is too short for this generator's stamp"),
+        3 => stamped(first, body).ok_or("a PUBLISH that is too short for this generator's stamp"),
         2 => body.get(1).map(|&code| Received::Connack { code }).ok_or("a CONNACK that is too short"),
         4 => Ok(Received::Puback),
         9 => body.get(2).map(|&code| Received::Suback { code }).ok_or("a SUBACK that is too short"),
@@ -114,7 +126,7 @@ fn received(first: u8, body: &[u8]) -> Result<Received, &'static str> {
     }
 }
 
-fn publish(first: u8, body: &[u8]) -> Option<Received> {
+fn stamped(first: u8, body: &[u8]) -> Option<Received> {
     let topic = usize::from(u16::from_be_bytes(body.first_chunk().copied()?));
     let mut rest = body.get(2 + topic..)?;
     let qos = first >> 1 & 3;

@@ -9,6 +9,7 @@ use bench::cpu;
 use bench::load::{Load, Plan, Scenario};
 use bench::packets::STAMP_BYTES;
 use bench::report::Report;
+use bench::trees;
 use clap::{Parser, ValueEnum};
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
@@ -16,6 +17,8 @@ enum ScenarioName {
     Pairs,
     FanIn,
     FanOut,
+    /// What trees cost beside plain messages, and what large ones cost others. Wants --broker-pid.
+    Trees,
 }
 
 /// Load for any MQTT 3.1.1 broker: a closed loop on one thread.
@@ -27,7 +30,7 @@ struct Args {
     host: String,
     #[arg(short = 'p', long, default_value_t = 1883)]
     port: u16,
-    /// Pairs, publishers of a fan-in, or subscribers of a fan-out.
+    /// Pairs, publishers of a fan-in, or subscribers of a fan-out and of trees.
     #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     clients: u32,
     #[arg(short = 'q', long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1))]
@@ -38,6 +41,12 @@ struct Args {
     /// Messages of one publisher that may be under way.
     #[arg(short = 'w', long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     in_flight: u32,
+    /// Rows of a tree; trees only.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    rows: u64,
+    /// Rows of the snapshot that live messages flow beside; trees only.
+    #[arg(long, default_value_t = 1_000_000)]
+    snapshot_rows: u64,
     /// Seconds that are measured.
     #[arg(short = 'd', long, default_value_t = 10.0)]
     seconds: f64,
@@ -68,15 +77,15 @@ fn seconds(value: f64) -> io::Result<Duration> {
     Duration::try_from_secs_f64(value).map_err(io::Error::other)
 }
 
-fn plan(args: &Args) -> io::Result<Plan> {
-    let broker: Option<SocketAddr> = (args.host.as_str(), args.port).to_socket_addrs()?.next();
+fn broker(args: &Args) -> io::Result<SocketAddr> {
+    let broker = (args.host.as_str(), args.port).to_socket_addrs()?.next();
+    broker.ok_or_else(|| io::Error::other(format!("{}: no address", args.host)))
+}
+
+fn plan(args: &Args, scenario: Scenario) -> io::Result<Plan> {
     Ok(Plan {
-        scenario: match args.scenario {
-            ScenarioName::Pairs => Scenario::Pairs,
-            ScenarioName::FanIn => Scenario::FanIn,
-            ScenarioName::FanOut => Scenario::FanOut,
-        },
-        broker: broker.ok_or_else(|| io::Error::other(format!("{}: no address", args.host)))?,
+        scenario,
+        broker: broker(args)?,
         clients: args.clients as usize,
         qos: args.qos,
         size: args.size as usize,
@@ -87,7 +96,24 @@ fn plan(args: &Args) -> io::Result<Plan> {
 }
 
 fn run(args: &Args) -> io::Result<()> {
-    let plan = plan(args)?;
+    match args.scenario {
+        ScenarioName::Pairs => load(args, Scenario::Pairs),
+        ScenarioName::FanIn => load(args, Scenario::FanIn),
+        ScenarioName::FanOut => load(args, Scenario::FanOut),
+        ScenarioName::Trees => trees::run(&trees::Plan {
+            broker: broker(args)?,
+            pid: args.broker_pid.ok_or_else(|| io::Error::other("trees wants --broker-pid"))?,
+            rows: args.rows,
+            size: args.size as usize,
+            subscribers: args.clients as usize,
+            snapshot_rows: args.snapshot_rows,
+            duration: seconds(args.seconds)?,
+        }),
+    }
+}
+
+fn load(args: &Args, scenario: Scenario) -> io::Result<()> {
+    let plan = plan(args, scenario)?;
     let mut load = Load::connect(plan.clone())?;
     let mut samples = Vec::new();
     let mark = || samples.push((args.broker_pid.map(cpu::sample), cpu::sample(0)));

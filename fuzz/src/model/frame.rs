@@ -88,8 +88,11 @@ impl Seen {
             Seen::Json(value) => value,
         };
         let Ok(text) = std::str::from_utf8(&row.payload) else {
-            let [(key, wrapped)] = value.object().unwrap_or_default() else { return false };
-            return key == "$b64" && wrapped.text() == Some(&base64(&row.payload));
+            let letters = base64(&row.payload);
+            let [(key, wrapped)] = value.object().unwrap_or_default() else {
+                return form.strings && value.text() == Some(&format!("{{\"$b64\":\"{letters}\"}}"));
+            };
+            return !form.strings && key == "$b64" && wrapped.text() == Some(&letters);
         };
         match parse(&row.payload) {
             Some(json) if json.what != What::Null && !row.text && !form.strings => value.raw == json.raw,

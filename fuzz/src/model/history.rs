@@ -7,10 +7,10 @@
 //! the broker begins again on its disk.
 
 use super::frame::Form;
-use super::reader::{Due, Reader};
+use super::reader::{Due, Reader, Wish};
 use super::storm::{Stored, Verdict, replay};
 use super::writer::{FILTERS, ROOTS, Writer};
-use super::{Effect, Model, Op, Verb, Written, stem};
+use super::{Effect, Model, Op, Row, Verb, Written, stem};
 use crate::client::{ConnectOptions, PublishOptions};
 use crate::packet::{Message, OwnedPacket};
 use crate::rng::Rng;
@@ -20,6 +20,7 @@ use engine::wire::{AckKind, Property, QoS, ReasonCode, SubscriptionOptions, Vers
 use std::collections::BTreeMap;
 
 const CHAPTERS: usize = 10;
+const INTERVAL_MS: u64 = 50;
 /// Nothing younger is lost by a crash.
 const SETTLED_MS: u64 = 1_000;
 
@@ -30,6 +31,7 @@ pub struct Looked {
     pub changes: usize,
     pub storms: usize,
     pub frames: usize,
+    pub events: usize,
     pub snapshots: usize,
     pub returns: usize,
     pub restarts: usize,
@@ -41,6 +43,7 @@ impl std::ops::AddAssign for Looked {
         self.changes += other.changes;
         self.storms += other.storms;
         self.frames += other.frames;
+        self.events += other.events;
         self.snapshots += other.snapshots;
         self.returns += other.returns;
         self.restarts += other.restarts;
@@ -72,6 +75,8 @@ struct History {
     receivers: Vec<Receiver>,
     /// Frames may be split: their number says nothing.
     is_tight: bool,
+    /// Storms have events.
+    has_events: bool,
     /// What happens is printed.
     is_told: bool,
     looked: Looked,
@@ -85,9 +90,9 @@ pub fn run(seed: u64, is_told: bool) -> Looked {
     plan.lane_parcels = *rng.pick(&[1, 2, 64]);
     plan.piece_bytes_max = *rng.pick(&[3, 100, 65_536]);
     plan.has_store = rng.once_in(3);
-    let is_tight = rng.once_in(4);
+    let (is_tight, has_events) = (rng.once_in(4), rng.once_in(2));
     if is_tight {
-        plan.broker.limits.frame_bytes = 80;
+        plan.broker.limits.frame_bytes = 200;
     }
     let mut world = World::new(plan);
     world.twin.is_watched = true;
@@ -110,6 +115,7 @@ pub fn run(seed: u64, is_told: bool) -> Looked {
         writers: Vec::new(),
         receivers,
         is_tight,
+        has_events,
         is_told,
         looked: Looked::default(),
     };
@@ -155,7 +161,7 @@ impl History {
 
     fn op(&mut self) -> Op {
         let writer = self.rng.below(self.writers.len());
-        let verbs = [Verb::Plain, Verb::Tree];
+        let verbs = [Verb::Plain, Verb::Put, Verb::Tree];
         let model = &self.model;
         self.writer.op(writer, &verbs, |object| model.group(object).now().object_version(object))
     }
@@ -210,7 +216,7 @@ impl History {
             false => Vec::new(),
         };
         self.publish(&op);
-        self.world.run_until_quiet();
+        self.rest();
         let stored = self.stored();
         let changes = effects.iter().filter_map(|(id, effect)| match effect {
             Effect::Change(written) => Some((*id, written)),
@@ -222,18 +228,19 @@ impl History {
         for change in &stored {
             self.change(change);
         }
-        self.check_answer(&op);
+        self.check_answer(&op, &stored);
         for index in 0..self.receivers.len() {
             let due: Vec<Vec<Due>> =
                 self.receivers[index].readers.iter().map(|reader| reader.due(&op, &effects, &self.model)).collect();
             self.take(index, !op.retain);
             let Receiver { readers, conn, name, .. } = &mut self.receivers[index];
             for (reader, due) in readers.iter_mut().zip(due).filter(|_| conn.is_some()) {
-                let is_exact = !self.is_tight && (due.len() <= 2 || due.iter().all(|due| due.qos == 0));
+                let has_room = due.len() <= 2 || due.iter().all(|due| due.qos == 0);
+                let is_exact = !self.is_tight && has_room && reader.wish.interval_ms == 0;
                 if is_exact {
                     reader.check_due(due, name);
                 }
-                reader.frames.clear();
+                reader.forget();
                 reader.check_now(&self.model, name);
             }
         }
@@ -265,7 +272,7 @@ impl History {
         changes
     }
 
-    fn check_answer(&mut self, op: &Op) {
+    fn check_answer(&mut self, op: &Op, stored: &[Stored]) {
         let packets = self.world.received(self.writers[op.writer].1);
         let kind = |packet: &OwnedPacket| match packet {
             OwnedPacket::Ack { kind, reason, .. } if !reason.is_error() => *kind,
@@ -278,6 +285,19 @@ impl History {
             _ => &[AckKind::Pubrec, AckKind::Pubcomp],
         };
         assert_eq!(kinds, want, "{op:?}");
+        let mote = |packet: &OwnedPacket| match packet {
+            OwnedPacket::Ack { properties, .. } => properties.mote().map(str::to_string),
+            _ => None,
+        };
+        let told = packets.first().and_then(mote);
+        let is_told = op.qos > 0 && self.writers[op.writer].0.is_v5() && op.verb != Verb::Plain;
+        match stored {
+            [change] if is_told && self.model.groups_of(op).len() == 1 => {
+                assert_eq!(told, Some(format!("ok;ver={}", change.version)), "{op:?}");
+            }
+            [] if is_told && op.retain => {}
+            _ => assert_eq!(told, None, "{op:?}"),
+        }
     }
 
     /// A receiver reads what has come.
@@ -306,7 +326,7 @@ impl History {
     fn check_now(&mut self) {
         for receiver in self.receivers.iter_mut().filter(|receiver| receiver.conn.is_some()) {
             for reader in &mut receiver.readers {
-                reader.frames.clear();
+                reader.forget();
                 reader.check_now(&self.model, &receiver.name);
             }
         }
@@ -342,19 +362,28 @@ impl History {
             FILTERS.into_iter().filter(|filter| !self.is_tight || !stem(filter).is_empty()).collect();
         let filter = self.rng.pick(&filters).to_string();
         let is_sync = self.rng.below(4) > 0;
-        let form = Form { safe: self.rng.once_in(4), ..Form::default() };
-        let granted = self.rng.below(3);
+        let wish = self.wish(index);
         let mut intent = if is_sync { "sync" } else { "tree" }.to_string();
-        if form.safe {
-            intent += ";topic=safe";
-        }
-        let qos = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce][granted];
+        let Wish { form, state, interval_ms, .. } = wish;
+        let words = [(form.safe, "topic=safe"), (form.meta, "meta"), (form.strings, "values=string"), (state, "state")];
+        let interval = format!("interval={interval_ms}");
+        let mut words: Vec<&str> = words
+            .into_iter()
+            .chain([(interval_ms > 0, &*interval)])
+            .filter_map(|(is_wanted, word)| is_wanted.then_some(word))
+            .collect();
+        self.rng.shuffle(&mut words);
+        words.iter().for_each(|word| intent += &format!(";{word}"));
+        let qos = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce][usize::from(wish.qos)];
         let options = SubscriptionOptions { qos, ..Default::default() };
+        if self.is_told {
+            println!("r{index} subscribes to ${intent}/{filter}");
+        }
         self.world.subscribe_with(client, &[(&format!("${intent}/{filter}"), options)], &[]);
         self.world.run_until_quiet();
         let got = self.world.peek(client);
         assert!(matches!(got.first(), Some(OwnedPacket::Suback { .. })), "{intent}: {got:?}");
-        let reader = Reader::new(&filter, form, granted as u8, false, is_sync, &self.model);
+        let reader = Reader::new(&filter, wish, is_sync, &self.model);
         let readers = &mut self.receivers[index].readers;
         readers.retain(|reader| reader.filter != filter);
         readers.push(reader);
@@ -365,7 +394,26 @@ impl History {
         assert!(reader.frames.iter().all(|frame| frame.is_retain), "{name}: {filter}: {:?}", reader.frames);
         self.looked.snapshots += usize::from(is_sync);
         reader.check_now(&self.model, name);
-        reader.frames.clear();
+        reader.forget();
+    }
+
+    /// Options of a new subscription.
+    fn wish(&mut self, index: usize) -> Wish {
+        let rng = &mut self.rng;
+        let mut form = Form { safe: rng.once_in(4), meta: rng.once_in(3), strings: rng.once_in(5), ..Form::default() };
+        // Without a mark an event cannot be told from a change.
+        form.meta |= self.has_events && !self.receivers[index].version.is_v5();
+        let interval_ms = if rng.once_in(6) { INTERVAL_MS } else { 0 };
+        Wish { form, qos: rng.below(3) as u8, state: rng.once_in(4), interval_ms }
+    }
+
+    /// Everything comes to rest, also what waits for an interval.
+    fn rest(&mut self) {
+        self.world.run_until_quiet();
+        let mut readers = self.receivers.iter().flat_map(|receiver| &receiver.readers);
+        if readers.any(|reader| reader.wish.interval_ms > 0) {
+            self.world.advance_ms(2 * INTERVAL_MS);
+        }
     }
 
     /// Lasting sessions lose their connections, miss things, and come back.
@@ -393,10 +441,11 @@ impl History {
                 self.world.received(client);
             }
             self.looked.returns += 1;
+            self.rest();
             self.take(index, false);
             let Receiver { readers, name, .. } = &mut self.receivers[index];
             for reader in readers {
-                reader.frames.clear();
+                reader.forget();
                 reader.check_now(&self.model, name);
             }
         }
@@ -410,8 +459,7 @@ impl History {
         for _ in 0..self.rng.below(40) {
             let mut op = self.op();
             op.text &= self.writers[op.writer].0.is_v5();
-            // Without a mark an event cannot be told from a change.
-            op.retain = true;
+            op.retain |= !self.has_events;
             ids.insert((op.writer, self.publish(&op)), ops.len());
             ops.push((op, Verdict::Unknown));
             if self.rng.once_in(3) {
@@ -442,9 +490,23 @@ impl History {
         for client in self.receivers.iter().filter_map(|receiver| receiver.conn) {
             self.world.read_again(client);
         }
-        self.world.run_until_quiet();
+        self.rest();
         self.take_all();
+        self.check_events(&ops);
         self.check_now();
+    }
+
+    fn check_events(&mut self, ops: &[(Op, Verdict)]) {
+        let events = ops.iter().filter(|(op, _)| !op.retain).flat_map(|(op, _)| {
+            let rows = Model::spread(op).into_iter().flatten();
+            rows.map(|(topic, (payload, text))| (op.writer, topic, Row { payload, text, version: 0 }))
+        });
+        let events: Vec<(usize, String, Row)> = events.collect();
+        for Receiver { name, readers, .. } in self.receivers.iter_mut().filter(|receiver| receiver.conn.is_some()) {
+            for reader in readers {
+                self.looked.events += reader.check_events(&events, name);
+            }
+        }
     }
 
     /// The process ends, or is killed, and begins again on its disk.

@@ -14,13 +14,23 @@ enum Shown {
     Seen(Seen),
 }
 
+/// How a subscription was asked for.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Wish {
+    pub form: Form,
+    /// The QoS that was granted.
+    pub qos: u8,
+    /// No events.
+    pub state: bool,
+    /// 0: none.
+    pub interval_ms: u64,
+}
+
 /// See the module.
 #[derive(Clone)]
 pub struct Reader {
     pub filter: String,
-    pub form: Form,
-    pub granted: u8,
-    pub has_state: bool,
+    pub wish: Wish,
     /// Number of the next frame.
     next: u64,
     shown: BTreeMap<String, Shown>,
@@ -47,12 +57,10 @@ pub struct Due {
 
 impl Reader {
     /// Right after the subscription was granted, with what is retained now: `sync` is told it, `tree` never.
-    pub fn new(filter: &str, form: Form, granted: u8, has_state: bool, is_sync: bool, model: &Model) -> Reader {
+    pub fn new(filter: &str, wish: Wish, is_sync: bool, model: &Model) -> Reader {
         let mut reader = Reader {
             filter: filter.to_string(),
-            form,
-            granted,
-            has_state,
+            wish,
             next: 0,
             shown: BTreeMap::new(),
             at: BTreeMap::new(),
@@ -84,7 +92,7 @@ impl Reader {
 
     /// Takes one frame. Returns it as read.
     pub fn take(&mut self, message: &Message, model: &Model, is_event: bool) {
-        let frame = Frame::read(&self.filter, self.form, message);
+        let frame = Frame::read(&self.filter, self.wish.form, message);
         let kind = match &frame.mark {
             Some(mark) => mark.kind.clone(),
             // What MQTT 3.1.1 does not say.
@@ -93,6 +101,7 @@ impl Reader {
         };
         self.check_mark(&frame, message);
         if kind == "event" {
+            assert!(!self.wish.state, "{}: no event was wanted: {}", self.filter, message.line());
             self.events.extend(frame.rows.iter().cloned());
             return self.frames.push(frame);
         }
@@ -163,7 +172,7 @@ impl Reader {
             topic == want
                 && match shown {
                     Shown::Known(known) => known.payload == row.payload,
-                    Shown::Seen(seen) => seen.shows(row, self.form),
+                    Shown::Seen(seen) => seen.shows(row, self.wish.form),
                 }
         };
         shown.len() == rows.len() && shown.iter().zip(&rows).all(is_row)
@@ -180,6 +189,59 @@ impl Reader {
         self.in_series = false;
     }
 
+    /// What came was looked at.
+    pub fn forget(&mut self) {
+        self.frames.clear();
+        self.events.clear();
+        self.lost = 0;
+    }
+
+    /// The events of a storm: of each row that came, one that was published and no older than the one before of its
+    /// publisher; of each topic the last is the last of some publisher, unless it was lost. Returns how many came.
+    pub fn check_events(&mut self, published: &[(usize, String, Row)], who: &str) -> usize {
+        let own = published.iter().filter(|(_, topic, _)| matches(&self.filter, topic) && !self.wish.state);
+        let mut own: BTreeMap<&String, Vec<(usize, &Row)>> =
+            own.fold(BTreeMap::new(), |mut all, (writer, topic, row)| {
+                let of: &mut Vec<(usize, &Row)> = all.entry(topic).or_default();
+                of.push((*writer, row));
+                all
+            });
+        let came = std::mem::take(&mut self.events);
+        let mut last: BTreeMap<&String, usize> = BTreeMap::new();
+        for (topic, seen) in &came {
+            let is_it = |row: &Row| match seen {
+                Some(seen) => seen.shows(row, self.wish.form),
+                None => row.payload.is_empty(),
+            };
+            let published = own.get_mut(topic).unwrap_or_else(|| panic!("{who}: {topic} out of nothing: {seen:?}"));
+            let Some(at) = published.iter().position(|(_, row)| is_it(row)) else {
+                panic!("{who}: {} got {seen:?} of {topic}, waiting were {published:?}", self.filter);
+            };
+            // What the same publisher said before can no longer come.
+            let (writer, _) = published[at];
+            let mut index = 0;
+            published.retain(|(other, _)| {
+                index += 1;
+                *other != writer || index - 1 > at
+            });
+            last.insert(topic, writer);
+        }
+        // Empty ones look alike.
+        let alike: BTreeSet<&String> =
+            published.iter().filter(|(_, _, row)| row.payload.is_empty()).map(|(_, topic, _)| topic).collect();
+        let missed = |(topic, rest): (&&String, &Vec<(usize, &Row)>)| match last.get(topic) {
+            Some(writer) => rest.iter().any(|(other, _)| other == writer),
+            None => !rest.is_empty(),
+        };
+        let missed = own.iter().filter(|(topic, rest)| !alike.contains(*topic) && missed((topic, rest))).count() as u64;
+        assert!(
+            missed <= std::mem::take(&mut self.lost),
+            "{who}: {} never got events of {missed} topics: {own:?}",
+            self.filter
+        );
+        came.len()
+    }
+
     /// The frames that one publish, alone and with everybody at rest, makes.
     pub fn due(&self, op: &Op, effects: &[(GroupId, Effect)], model: &Model) -> Vec<Due> {
         let mut due = Vec::new();
@@ -190,8 +252,8 @@ impl Reader {
                 let row = Row { payload, text, version: 0 };
                 groups.entry(model.group_of(&topic)).or_default().insert(topic, Some(row));
             }
-            let qos = op.qos.min(self.granted);
-            let groups = groups.into_values().filter(|_| !self.has_state);
+            let qos = op.qos.min(self.wish.qos);
+            let groups = groups.into_values().filter(|_| !self.wish.state);
             due.extend(groups.map(|rows| Due { kind: "event", qos, rows }));
             return due;
         }
@@ -202,7 +264,7 @@ impl Reader {
             let rows = topics.into_iter().map(|topic| (topic.clone(), group.rows().get(topic).cloned()));
             let rows: BTreeMap<String, Option<Row>> = rows.collect();
             if !rows.is_empty() {
-                due.push(Due { kind: "live", qos: op.qos.min(self.granted), rows });
+                due.push(Due { kind: "live", qos: op.qos.min(self.wish.qos), rows });
             }
         }
         due
@@ -221,7 +283,7 @@ impl Reader {
 
     fn is_due(&self, frame: &Frame, due: &Due) -> bool {
         let looks = |seen: &Option<Seen>, row: &Option<Row>| match (seen, row) {
-            (Some(seen), Some(row)) => seen.shows(row, self.form),
+            (Some(seen), Some(row)) => seen.shows(row, self.wish.form),
             (None, Some(row)) => row.payload.is_empty() && !self.filter.contains(['+', '#']),
             (None, None) => true,
             (Some(_), None) => false,

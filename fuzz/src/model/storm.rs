@@ -112,7 +112,11 @@ impl Search<'_> {
     /// At some moment the publish changed nothing, in the way that its publisher was told.
     fn changes_nothing(&self, op: &Op, verdict: Verdict, from: usize, to: usize) -> bool {
         (from..=to).any(|moment| match verdict {
-            Verdict::Applied(_) => false,
+            // Where nothing changed the number is the last of the group.
+            Verdict::Applied(version) => {
+                version == self.model.groups[&self.id].past[moment].version
+                    && self.effect(op, moment) == Effect::Nothing
+            }
             Verdict::Conflict(version) => self.effect(op, moment) == Effect::Conflict(version),
             Verdict::Unknown => !matches!(self.effect(op, moment), Effect::Change(_)),
         })
