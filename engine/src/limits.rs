@@ -55,6 +55,11 @@ pub const EVENTS_WAITING_DEFAULT: usize = 10_000;
 /// Their topics and values.
 pub const EVENTS_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// A client that takes no packet as large is not told a cursor of many groups: it would leave no place for rows.
+pub const CURSOR_PACKET_BYTES_MIN: usize = 4 * CURSOR_BYTES_MAX;
+/// A cursor of many groups is said on a live frame no sooner than so many milliseconds after the last.
+pub const CURSOR_SAID_EVERY_MS: u64 = 1_000;
+
 /// An open parcel is closed when its arena has grown beyond this.
 pub const PARCEL_BYTES_MAX: usize = 256 * 1024;
 /// Items of an open parcel.

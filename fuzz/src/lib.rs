@@ -19,4 +19,4 @@ pub mod world;
 
 pub use client::{ConnectOptions, PublishOptions, WillOptions};
 pub use packet::{Message, OwnedPacket};
-pub use world::{ClientId, Plan, World};
+pub use world::{ClientId, EPOCH, Plan, World};

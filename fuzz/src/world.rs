@@ -28,7 +28,7 @@ use std::collections::VecDeque;
 /// Hash seed of the groups in every world: owners and homes are the same in each.
 pub const GROUPS_SEED: [u64; 2] = [1, 2];
 /// Epoch of the store of every world.
-const EPOCH: u64 = 7;
+pub const EPOCH: u64 = 7;
 /// Wall clock at the start of a world.
 pub const WALL_MS: u64 = 1_700_000_000_000;
 /// Turns after which a world that is not quiet never will be.

@@ -1,8 +1,6 @@
 //! What a merged frame says about itself: the user property `mote` (PROTOCOL: merged subscriptions).
 
-use crate::key::GroupId;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use super::cursor::{Versions, write_cursor};
 use std::fmt::Write as _;
 
 /// Kind of a frame.
@@ -18,36 +16,14 @@ pub enum FrameKind {
     Event,
 }
 
-/// Up to where a reader has everything: an opaque token for it, 24 letters of base64url. Of one group.
-///
-/// ```text
-/// [epoch of the store: 8 bytes][group: 2][version: 8], all big-endian
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Cursor {
-    pub epoch: u64,
-    pub group: GroupId,
-    pub version: u64,
-}
-
-impl Cursor {
-    fn write(self, out: &mut String) {
-        let mut bytes = [0; 18];
-        bytes[..8].copy_from_slice(&self.epoch.to_be_bytes());
-        bytes[8..10].copy_from_slice(&self.group.0.to_be_bytes());
-        bytes[10..].copy_from_slice(&self.version.to_be_bytes());
-        BASE64.encode_string(bytes, out);
-    }
-}
-
 /// Fields of the property; `n` is always there.
 #[derive(Clone, Copy, Debug)]
-pub struct FrameWords {
+pub struct FrameWords<'a> {
     pub kind: FrameKind,
     /// Frames of this subscription before this one.
     pub n: u64,
-    /// Cursor, where the filter lies in one group.
-    pub ver: Option<Cursor>,
+    /// Cursor: the epoch of the store, and up to where the reader has everything.
+    pub ver: Option<(u64, &'a Versions)>,
     /// Version of the object at the filter's stem, where that lies in one group.
     pub obj: Option<u64>,
     pub more: bool,
@@ -58,7 +34,7 @@ pub struct FrameWords {
     pub skipped: u32,
 }
 
-impl FrameWords {
+impl FrameWords<'_> {
     /// Writes the property's value over `out`.
     pub fn write(&self, out: &mut String) {
         let kind = match self.kind {
@@ -71,9 +47,9 @@ impl FrameWords {
         let n = self.n;
         // Writing to a String cannot fail.
         let _ = write!(out, "frame;{kind};n={n}");
-        if let Some(ver) = self.ver {
+        if let Some((epoch, versions)) = self.ver {
             out.push_str(";ver=");
-            ver.write(out);
+            write_cursor(epoch, versions, out);
         }
         if let Some(obj) = self.obj {
             let _ = write!(out, ";obj={obj}");
@@ -111,6 +87,7 @@ pub fn wrap(words: &str, tree: &[u8], versions: Option<&[u8]>, out: &mut Vec<u8>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::GroupId;
 
     #[test]
     fn the_fields_stand_in_order() {
@@ -127,8 +104,12 @@ mod tests {
         };
         words.write(&mut out);
         assert_eq!(out, "frame;live;n=4;more;lost=3;skipped=1");
-        let ver = Some(Cursor { epoch: 0, group: GroupId(0), version: 0xFFFF });
+        let mut versions = Versions::default();
+        versions.raise(GroupId(1), 0xFF);
+        let ver = Some((0, &versions));
         FrameWords { ver, obj: Some(70), more: false, lost: 0, skipped: 0, ..words }.write(&mut out);
-        assert_eq!(out, "frame;live;n=4;ver=AAAAAAAAAAAAAAAAAAAAAP__;obj=70");
+        let mut cursor = String::new();
+        write_cursor(0, &versions, &mut cursor);
+        assert_eq!(out, format!("frame;live;n=4;ver={cursor};obj=70"));
     }
 }

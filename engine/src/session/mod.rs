@@ -6,6 +6,7 @@
 pub mod acks;
 pub mod alias;
 pub mod connect;
+pub mod cursor;
 pub mod deliver;
 pub mod frame;
 pub mod inflight;

@@ -3,8 +3,9 @@
 //! asks for one at a time.
 //!
 //! ```text
-//! since > 0     newer(since) ─▶ newer(reached) ─▶ … until one pass begins and ends in the same turn: that is E
-//! since = 0     walk(until E0) ─▶ newer(E0) ─▶ …
+//! after     newer(since) ─▶ newer(reached) ─▶ … until one pass begins and ends in the same turn: that is E
+//! nothing   walk(until E0) ─▶ newer(E0) ─▶ …
+//! cursor    missed(versions) ─▶ newer(reached) ─▶ …
 //! ```
 
 use super::parcel::{DownItem, Frame, Part, Stand, WalkStart};
@@ -14,7 +15,8 @@ use crate::limits::{WALK_BYTES_PER_TURN_MAX, WALK_ROWS_PER_TURN_MAX};
 use crate::row::batch::{Batch, Packet, Row};
 use crate::row::change::Kept;
 use crate::row::merge::Merge;
-use crate::row::retained::{Catchup, Newer, Retained, Scope, Walk};
+use crate::row::retained::{Catchup, Missed, Newer, Retained, Scope, Walk};
+use crate::session::cursor::Versions;
 use crate::topic::{Interner, Kind, Roots, is_wildcard, stem};
 use crate::wire::QoS;
 use foldhash::HashMap;
@@ -26,6 +28,9 @@ use std::ops::ControlFlow;
 pub struct Walks {
     open: HashMap<(ShardId, u32), Open>,
 }
+
+/// Along the lists of changes rather than through the tree, where no more records are newer.
+const LISTED_MAX: usize = 4 * WALK_ROWS_PER_TURN_MAX;
 
 struct Open {
     filter: Box<str>,
@@ -55,6 +60,7 @@ struct Body {
 enum Phase {
     Walking { walk: Box<Walk>, began: u64 },
     Newer { since: u64, catchup: Box<Catchup> },
+    Missed { since: Versions, missed: Box<Missed> },
 }
 
 /// Rows of one slice.
@@ -85,17 +91,31 @@ impl Slice {
 
 impl Subtree {
     /// Begins a walk and sends its first slice.
-    pub fn walk(&mut self, home: ShardId, start: WalkStart, filter: &str, roots: &Roots, homes: &mut impl Homes) {
-        // A reader that stands before tombstones that are gone would miss deletions: it starts anew.
+    pub fn walk(
+        &mut self,
+        home: ShardId,
+        start: WalkStart,
+        (filter, versions): (&str, &Versions),
+        roots: &Roots,
+        homes: &mut impl Homes,
+    ) {
+        let group = roots.group_of_filter(filter);
         let Stand { since, whole } = start.stand;
-        let is_lost = since > 0 && since < self.retained.forgotten();
-        let phase = if whole || is_lost {
-            let began = if since == 0 || is_lost { self.position } else { since };
+        let is_cursor = start.stand == Stand::CURSOR;
+        // A reader that stands before tombstones that are gone would miss deletions: it starts anew.
+        let is_lost = match is_cursor {
+            true => self.own_groups(group, roots).any(|group| !self.can_resume(group, versions)),
+            false => since > 0 && since < self.retained.forgotten(),
+        };
+        // The frame of a filter without wildcard is the row as it is: an empty one would say that it is gone.
+        let phase = if whole || is_lost || is_cursor && !is_wildcard(filter) {
+            let began = if since == 0 || is_lost || is_cursor { self.position } else { since };
             Phase::Walking { walk: Box::new(Walk::until(self.position)), began }
+        } else if is_cursor {
+            Phase::Missed { since: versions.clone(), missed: Box::new(Missed::new(LISTED_MAX)) }
         } else {
             Phase::Newer { since, catchup: Box::default() }
         };
-        let group = roots.group_of_filter(filter);
         let tree_bytes_max = start.kind.form().tree_bytes_max(self.frame_bytes_max, group.is_some());
         let body_bytes_max = (start.body_bytes_max as usize).min(tree_bytes_max);
         let open = Open {
@@ -114,6 +134,12 @@ impl Subtree {
         if !start.waits {
             self.continue_walk(home, start.walk, roots, homes);
         }
+    }
+
+    /// Whether a reader can be told what it missed of a group.
+    fn can_resume(&self, group: GroupId, has: &Versions) -> bool {
+        let version = has.get(group);
+        version == 0 || self.groups[group.index()].can_resume(version) // who has nothing misses no deletion
     }
 
     pub fn cancel_walk(&mut self, home: ShardId, walk: u32) {
@@ -177,11 +203,12 @@ impl Subtree {
             more: !done,
             position: self.position,
             group: open.group.unwrap_or_default(),
-            version: open.group.map_or(0, |group| self.groups[group.index()].last),
+            version: open.group.map_or(0, |group| self.groups[group.index()].stand()),
             object: open.object,
         };
         let reset = std::mem::take(&mut open.reset);
-        down.items.push(DownItem::Part(Part { walk, frame, reset, done }));
+        let stands = if done { self.keep_stands(open.group, roots, &mut down.batch) } else { Span::EMPTY };
+        down.items.push(DownItem::Part(Part { walk, frame, reset, done, stands }));
         done
     }
 
@@ -234,21 +261,19 @@ fn gather(
         }
         open.phase = Phase::Newer { since: *began, catchup: Box::default() };
     }
+    let nodes = WALK_ROWS_PER_TURN_MAX;
+    let scope = Scope { filter: &open.filter, group: open.group };
+    if let Phase::Missed { since, missed } = &mut open.phase {
+        let since = |group| since.get(group);
+        let complete = retained.missed(interner, scope, &since, missed, nodes, |newer| add(newer, merge, slice));
+        if !complete {
+            return false;
+        }
+        open.phase = Phase::Newer { since: missed.reached(), catchup: Box::default() };
+    }
     let Phase::Newer { since, catchup } = &mut open.phase else { return true };
     while !slice.is_full() {
-        let nodes = WALK_ROWS_PER_TURN_MAX;
-        let scope = Scope { filter: &open.filter, group: open.group };
-        let complete = retained.newer(interner, scope, *since, catchup, nodes, |newer| match newer {
-            Newer::Row(kept) => {
-                merge.row_at(kept.topic, kept.payload, kept.text, false, kept.version);
-                slice.add(kept.payload.len() + kept.topic.len(), kept.qos)
-            }
-            Newer::Deleted { topic, version } => {
-                merge.row_at(topic, &[], false, true, version);
-                // A tombstone has no QoS of its own: what the reader was granted decides.
-                slice.add(topic.len(), QoS::ExactlyOnce)
-            }
-        });
+        let complete = retained.newer(interner, scope, *since, catchup, nodes, |newer| add(newer, merge, slice));
         if !complete {
             return false;
         }
@@ -258,6 +283,20 @@ fn gather(
         }
     }
     false
+}
+
+fn add(newer: Newer<'_>, merge: &mut Merge, slice: &mut Slice) -> ControlFlow<()> {
+    match newer {
+        Newer::Row(kept) => {
+            merge.row_at(kept.topic, kept.payload, kept.text, false, kept.version);
+            slice.add(kept.payload.len() + kept.topic.len(), kept.qos)
+        }
+        Newer::Deleted { topic, version } => {
+            merge.row_at(topic, &[], false, true, version);
+            // A tombstone has no QoS of its own: what the reader was granted decides.
+            slice.add(topic.len(), QoS::ExactlyOnce)
+        }
+    }
 }
 
 /// One packet of one row in the arena of a parcel.

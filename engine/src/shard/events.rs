@@ -72,7 +72,7 @@ impl Home {
         let is_behind = merged.snapshot_left > 0 || !merged.standing.is_empty();
         let mut keeping = Keeping::Yes;
         if !is_behind && self.is_ready(index, out) && !self.is_early(index, Paced::Events) {
-            let sending = Sending { kind: FrameKind::Event, frame, body, more: frame.more };
+            let sending = Sending { kind: FrameKind::Event, frame, body, more: frame.more, stands: None };
             keeping = match self.send_frame(now, index, wish, sending, out) {
                 Sent::Yes => Keeping::No,
                 Sent::TooLarge => Keeping::InParts,
@@ -141,7 +141,7 @@ impl Home {
     /// One frame of what waits. False: it could not be sent.
     fn send_waiting(&mut self, index: u32, stand: u64, session: SessionKey, out: &mut Outbox) -> bool {
         let Some(merged) = self.merged.get(index) else { return false };
-        let (handle, group, version) = (merged.handle, merged.group.unwrap_or_default(), merged.version);
+        let (handle, group) = (merged.handle, merged.group.unwrap_or_default());
         let Some(wish) = self.wish_of(session, handle) else { return false };
         let client = Client { home: self.me, session };
         let not_of = wish.no_local.then_some(client);
@@ -170,10 +170,11 @@ impl Home {
             more: made.more,
             position: 0,
             group,
-            version,
+            version: 0, // it raises nothing
             object: 0,
         };
-        let sending = Sending { kind: FrameKind::Event, frame: &frame, body: &made.body, more: made.more };
+        let sending =
+            Sending { kind: FrameKind::Event, frame: &frame, body: &made.body, more: made.more, stands: None };
         let can_be_said = made.rows > 0 || is_tree;
         let sent = if can_be_said { self.send_frame(self.now, index, wish, sending, out) } else { Sent::TooLarge };
         match sent {

@@ -3,12 +3,14 @@
 use super::backlog::Backlog;
 use super::members::{ABSENT, Members};
 use crate::key::{FilterHandle, SessionKey};
+use crate::session::cursor::Versions;
 use crate::session::{Standing, SubscriptionRef, Wish};
 use crate::topic::{Kind, Owners};
 use crate::wire::QoS;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 /// One subscriber of one filter.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,8 @@ pub struct Slot {
     /// Stands for it in the store, `Roots::number_of_filter`.
     pub number: u64,
     pub subscribers: Vec<Subscriber>,
+    /// Merged: up to where those have everything that are behind with nothing.
+    pub versions: Option<Arc<Versions>>,
     /// Merged: events that wait for subscribers that are behind.
     pub backlog: Option<Box<Backlog>>,
     /// Of a share group: who of the subscribers is connected.
@@ -87,6 +91,7 @@ impl Filters {
             owners,
             number,
             subscribers: Vec::new(),
+            versions: None,
             backlog: None,
             members,
             dropping: 0,
@@ -108,6 +113,11 @@ impl Filters {
             hasher.hash_one((&*slot.text, slot.kind))
         });
         FilterHandle(index)
+    }
+
+    /// Who is behind with nothing has everything up to `versions`.
+    pub fn raise(&mut self, handle: FilterHandle, versions: &Versions) {
+        Arc::make_mut(self.slot_mut(handle).versions.get_or_insert_default()).raise_all(versions);
     }
 
     /// The last subscriber is gone: the text is free for a new handle, this one when `owners` have confirmed.

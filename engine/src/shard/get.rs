@@ -11,18 +11,20 @@
 use super::Shard;
 use super::asked::Question;
 use super::home::{Ask, Home, Reader, takes_more, with_way};
+use super::links::versions_in;
 use super::merged::{describe, send_at_once, worded};
 use super::outbox::Outbox;
 use super::parcel::{Frame, Part, Stand, WalkStart};
 use crate::clock::Now;
 use crate::dialect::{Form, safe_topic};
 use crate::key::{Client, GroupId, SessionKey, ShardId, Span};
-use crate::limits::{GETS_PER_SESSION_MAX, REPLIES_DUE_MAX};
+use crate::limits::{CURSOR_PACKET_BYTES_MIN, GETS_PER_SESSION_MAX, REPLIES_DUE_MAX};
 use crate::row::batch::{Packet, Row, View};
 use crate::row::graft::Fault;
 use crate::session::Session;
+use crate::session::cursor::Versions;
 use crate::session::deliver::{Way, deliver};
-use crate::session::frame::{Cursor, FrameKind, FrameWords};
+use crate::session::frame::{FrameKind, FrameWords};
 use crate::session::inflight::{Delivered, FrameOf, Ids};
 use crate::session::lasting::Place;
 use crate::session::message::Message;
@@ -47,6 +49,8 @@ struct Get {
     /// Owners from this one up to `end` are still to be walked to their end.
     next: ShardId,
     end: ShardId,
+    /// Where the groups stood when the walks of their owners ended.
+    stands: Versions,
     /// The walk of `next`, while there is one.
     walk: Option<u32>,
     /// Parts sent.
@@ -130,6 +134,7 @@ impl Shard {
             filter: question.filter.into_boxed_str(),
             next,
             end,
+            stands: Versions::default(),
             walk: None,
             n: 0,
             unacked: 0,
@@ -160,12 +165,16 @@ impl Shard {
     }
 
     /// A slice of a walk that a get asked for.
-    pub(super) fn take_get_part(&mut self, now: Now, part: &Part, body: &[u8], out: &mut Outbox) {
+    pub(super) fn take_get_part(&mut self, now: Now, part: &Part, bytes: &[u8], out: &mut Outbox) {
         let Some(reader) = self.home.readers.get_mut(&part.walk) else { return };
         reader.is_waiting = true; // until the next slice is asked for
         let key = reader.session;
         self.home.gets.is_no_longer_due(key);
         let Some(get) = self.home.gets.first(key) else { return };
+        if part.done {
+            get.stands.raise_all(&versions_in(part.stands, bytes));
+        }
+        let body = part.frame.body.of(bytes);
         let is_last = part.done && get.next.0 + 1 == get.end.0;
         let kind = if is_last { FrameKind::Snap } else { FrameKind::Part };
         let says_something = part.frame.rows > 0 || part.frame.skipped > 0 && is_wildcard(&get.filter);
@@ -306,7 +315,7 @@ impl Home {
         let (owner, filter, form) = (get.next, get.filter.clone(), get.form);
         self.readers.insert(walk, Reader { is_get: true, ..Reader::of(key, owner) });
         let (kind, stand, waits) = (Kind::Merged(form), Stand::NOTHING, false);
-        let start = WalkStart { walk, filter: Span::EMPTY, kind, stand, waits, body_bytes_max };
+        let start = WalkStart { walk, filter: Span::EMPTY, kind, stand, waits, body_bytes_max, since: Span::EMPTY };
         self.ask(owner, Ask::WalkOf { filter, start });
     }
 
@@ -324,13 +333,13 @@ impl Home {
 
     /// Writes the properties of the next part of the first get, for whoever gets it, over `properties`.
     fn write_words(&mut self, key: SessionKey, kind: FrameKind, frame: &Frame) {
-        let epoch = self.epoch;
+        let packet_bytes_max = self.sessions.get(key).map_or(usize::MAX, |session| session.packet_bytes_max);
         let Some(get) = self.gets.first(key) else { return };
-        let ver = get.group.filter(|_| kind == FrameKind::Snap);
+        let takes_cursor = get.group.is_some() || get.reply.is_some() || packet_bytes_max >= CURSOR_PACKET_BYTES_MIN;
         let words = FrameWords {
             kind,
             n: get.n,
-            ver: ver.map(|group| Cursor { epoch, group, version: frame.version }),
+            ver: (takes_cursor && kind == FrameKind::Snap).then_some((self.epoch, &get.stands)),
             obj: get.has_object.then_some(frame.object),
             more: false,
             reset: false,

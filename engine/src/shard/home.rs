@@ -17,8 +17,10 @@ use crate::config::Config;
 use crate::dialect::{Form, safe_topic};
 use crate::key::{ConnId, FilterHandle, SessionKey, ShardId};
 use crate::limits::{ASKS_WAITING_MAX, PLAIN_WALKS_MAX, SEND_HIGH_BYTES};
+use crate::limits::{CURSOR_BYTES_MAX, CURSOR_PACKET_BYTES_MIN};
 use crate::row::merge::Merge;
 use crate::session::Session;
+use crate::session::cursor::Versions;
 use crate::session::deliver::{Way, pump};
 use crate::session::message::Messages;
 use crate::session::queue::Bounds;
@@ -49,6 +51,8 @@ pub enum Ask {
     Walk {
         handle: FilterHandle,
         start: WalkStart,
+        /// With `Stand::CURSOR`: what the reader has.
+        since: Option<Versions>,
     },
     /// The walk of a filter that nobody is subscribed to.
     WalkOf {
@@ -234,8 +238,11 @@ impl Home {
         let body_bytes_max = self.body_bytes_max(reader.session, reader.handle, reader.merged);
         self.readers.insert(walk, reader);
         let waits = reader.is_waiting;
-        let start = WalkStart { walk, filter: Default::default(), kind, stand, waits, body_bytes_max };
-        self.ask(reader.owner, Ask::Walk { handle: reader.handle, start });
+        let (filter, since) = Default::default();
+        let start = WalkStart { walk, filter, kind, stand, waits, body_bytes_max, since };
+        let merged = reader.merged.filter(|_| stand == Stand::CURSOR).and_then(|index| self.merged.get(index));
+        let since = merged.and_then(|merged| merged.stood.as_deref().cloned());
+        self.ask(reader.owner, Ask::Walk { handle: reader.handle, start, since });
         walk
     }
 
@@ -302,7 +309,8 @@ impl Home {
     pub fn tree_bytes_max(&self, packet_bytes_max: usize, topic_len: usize, form: Form, is_of_one_group: bool) -> u32 {
         /// Fixed header, packet identifier, the frame's properties and words at their longest.
         const AROUND_BODY_BYTES_MAX: usize = 256;
-        let around = topic_len + AROUND_BODY_BYTES_MAX;
+        let is_said = !is_of_one_group && packet_bytes_max >= CURSOR_PACKET_BYTES_MIN;
+        let around = topic_len + AROUND_BODY_BYTES_MAX + if is_said { CURSOR_BYTES_MAX } else { 0 };
         let payload = packet_bytes_max.saturating_sub(around).min(self.config.limits.frame_bytes);
         form.tree_bytes_max(payload, is_of_one_group).max(1) as u32
     }

@@ -8,6 +8,7 @@ use super::{Shard, owner_side};
 use crate::clock::Now;
 use crate::key::{ShardId, Span};
 use crate::row::batch::{Packet, View};
+use crate::session::cursor::Versions;
 use std::sync::Arc;
 
 impl Shard {
@@ -36,14 +37,17 @@ impl Shard {
                     subtree.take_back(batch.view(index), text(share), returns, &mut reach);
                 }
                 UpItem::Want { filter, kind, handle, session, ticket, .. } => {
-                    subtree.want(from, text(filter), kind, handle);
+                    subtree.want(from, text(filter), kind, handle, roots, &mut reach);
                     reach.down_to(from).items.push(DownItem::Applied { to: session, ticket });
                 }
                 UpItem::Drop { filter, kind, handle } => {
                     subtree.unwant(from, text(filter), kind);
                     reach.down_to(from).items.push(DownItem::Dropped { handle });
                 }
-                UpItem::Walk(start) => subtree.walk(from, start, text(start.filter), roots, &mut reach),
+                UpItem::Walk(start) => {
+                    let since = Versions::read(start.since.of(&batch.bytes)).unwrap_or_default();
+                    subtree.walk(from, start, (text(start.filter), &since), roots, &mut reach);
+                }
                 UpItem::More { walk } => subtree.continue_walk(from, walk, roots, &mut reach),
                 UpItem::Cancel { walk } => subtree.cancel_walk(from, walk),
                 UpItem::Report { index } => self.sys.take(from, reports[index as usize]),
@@ -76,12 +80,15 @@ impl Shard {
                     self.retained_slice(now, walk, parcel, (first..first + count, first_version), done, out);
                 }
                 DownItem::Part(part) => {
-                    let body = part.frame.body.of(&parcel.batch.bytes);
+                    let bytes = &parcel.batch.bytes;
                     if self.home.readers.get(&part.walk).is_some_and(|reader| reader.is_get) {
-                        self.take_get_part(now, &part, body, out);
+                        self.take_get_part(now, &part, bytes, out);
                     } else {
-                        self.home.on_part(now, &part, body, out);
+                        self.home.on_part(now, &part, bytes, out);
                     }
+                }
+                DownItem::Stands { handle, versions } => {
+                    self.home.filters.raise(handle, &versions_in(versions, &parcel.batch.bytes));
                 }
                 DownItem::Applied { to, ticket } => {
                     if let Some(session) = self.home.sessions.get_mut(to) {
@@ -173,7 +180,8 @@ impl Shard {
             }
             Ask::Want { handle, session, ticket } => {
                 let slot = reach.home.filters.slot(handle);
-                subtree.want(me, &slot.text, slot.kind, handle);
+                let (text, kind) = (slot.text.clone(), slot.kind);
+                subtree.want(me, &text, kind, handle, roots, &mut reach);
                 reach.local.items.push(DownItem::Applied { to: session, ticket });
             }
             Ask::Drop { handle } => {
@@ -181,11 +189,13 @@ impl Shard {
                 subtree.unwant(me, &slot.text, slot.kind);
                 reach.local.items.push(DownItem::Dropped { handle });
             }
-            Ask::Walk { handle, start } => {
+            Ask::Walk { handle, start, since } => {
                 let filter = reach.home.filters.slot(handle).text.clone();
-                subtree.walk(me, start, &filter, roots, &mut reach);
+                subtree.walk(me, start, (&filter, &since.unwrap_or_default()), roots, &mut reach);
             }
-            Ask::WalkOf { filter, start } => subtree.walk(me, start, &filter, roots, &mut reach),
+            Ask::WalkOf { filter, start } => {
+                subtree.walk(me, start, (&filter, &Versions::default()), roots, &mut reach);
+            }
             Ask::More { walk } => subtree.continue_walk(me, walk, roots, &mut reach),
             Ask::Cancel { walk } => subtree.cancel_walk(me, walk),
             Ask::Report(report) => self.sys.take(me, *report),
@@ -230,9 +240,11 @@ fn send_ask(home: &mut Home, owner: ShardId, ask: Ask, out: &mut Outbox) {
             let filter = up.batch.keep(slot.text.as_bytes());
             UpItem::Drop { filter, kind: slot.kind, handle }
         }
-        Ask::Walk { handle, start } => {
+        Ask::Walk { handle, start, since } => {
             let filter = up.batch.keep(home.filters.slot(handle).text.as_bytes());
-            UpItem::Walk(WalkStart { filter, ..start })
+            let mut bytes = Vec::new();
+            since.unwrap_or_default().write(&mut bytes);
+            UpItem::Walk(WalkStart { filter, since: up.batch.keep(&bytes), ..start })
         }
         Ask::WalkOf { filter, start } => {
             let filter = up.batch.keep(filter.as_bytes());
@@ -246,4 +258,9 @@ fn send_ask(home: &mut Home, owner: ShardId, ask: Ask, out: &mut Outbox) {
         }
     };
     up.items.push(item);
+}
+
+/// Versions as an owner wrote them.
+pub(super) fn versions_in(span: Span, bytes: &[u8]) -> Versions {
+    Versions::read(span.of(bytes)).unwrap_or_default()
 }

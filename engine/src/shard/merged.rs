@@ -10,15 +10,18 @@
 
 use super::filters::Subscriber;
 use super::home::{Home, Reader, takes_more, with_way};
+use super::links::versions_in;
 use super::outbox::Outbox;
 use super::pace::{Pace, Paced};
 use super::parcel::{Frame, Part, Stand};
 use crate::clock::Now;
 use crate::dialect::{Form, Options, safe_topic};
 use crate::key::{Client, ConnId, FilterHandle, GroupId, SessionKey, ShardId};
+use crate::limits::CURSOR_SAID_EVERY_MS;
 use crate::session::alias::{AliasProperty, Named, name_topic, teach};
+use crate::session::cursor::Versions;
 use crate::session::deliver::{Way, deliver};
-use crate::session::frame::{Cursor, FrameKind, FrameWords, wrap};
+use crate::session::frame::{FrameKind, FrameWords, wrap};
 use crate::session::inflight::{Delivered, FrameOf, Ids};
 use crate::session::lasting::Place;
 use crate::session::message::Message;
@@ -27,6 +30,7 @@ use crate::topic::is_wildcard;
 use crate::wire::{Property, PublishHead, QoS};
 use smallvec::SmallVec;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Where a reader stands with one owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,8 +39,8 @@ pub enum Standing {
     Behind(Stand),
     /// A walk brings what it misses beyond `stand`.
     Catching { walk: u32, stand: Stand },
-    /// Its part of a snapshot is complete up to `position`, other owners' are not; it began at `began`.
-    Held { position: u64, began: u64 },
+    /// Its part of a snapshot is complete up to `position`, other owners' are not; `again`: if it must begin again.
+    Held { position: u64, again: Stand },
 }
 
 /// One merged subscription.
@@ -62,8 +66,12 @@ pub struct Merged {
     pub(super) group: Option<GroupId>,
     /// The object at the filter's stem lies in one group.
     has_object: bool,
-    /// Version of that group up to which the reader has everything.
-    pub(super) version: u64,
+    /// While it is behind or in a snapshot: up to where it had everything before.
+    pub stood: Option<Arc<Versions>>,
+    /// In a snapshot: up to where it has everything of the owners that are done.
+    pub(super) gathered: Option<Box<Versions>>,
+    /// Of a filter that lies in many groups: when a live frame may say a cursor again; milliseconds, monotonic.
+    pub(super) next_cursor_ms: u64,
     /// SUBACK has left: a snapshot follows it, never precedes it.
     pub(super) is_announced: bool,
     /// Owners whose part of the snapshot is not complete; 0: no snapshot under way.
@@ -96,15 +104,25 @@ impl ReaderOptions {
 }
 
 /// What a merged subscription asks for.
-#[derive(Clone, Copy)]
 pub struct MergedAsked {
-    /// A snapshot first.
-    pub sync: bool,
+    pub first: First,
     pub options: ReaderOptions,
     /// Where the filter lies, if in one group.
     pub group: Option<GroupId>,
     /// The object at the filter's stem lies in one group.
     pub has_object: bool,
+}
+
+/// What a reader gets before what is live.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum First {
+    Nothing,
+    /// A snapshot.
+    All,
+    /// A snapshot that says that what it has is void.
+    Reset,
+    /// What changed after a cursor.
+    Since(Versions),
 }
 
 /// Slab of merged subscriptions.
@@ -159,10 +177,12 @@ pub(super) struct Sending<'a> {
     pub frame: &'a Frame,
     pub body: &'a [u8],
     pub more: bool,
+    /// It completes a walk: where the owner's groups stand.
+    pub stands: Option<&'a Versions>,
 }
 
 impl Home {
-    /// A new merged subscription; with `sync` it awaits a snapshot of each of `owners`.
+    /// A new merged subscription; what it is to get first it awaits from each of `owners`.
     pub fn add_merged(
         &mut self,
         session: SessionKey,
@@ -183,15 +203,23 @@ impl Home {
             pace: Pace::of(asked.options.interval_ms),
             group: asked.group,
             has_object: asked.has_object,
-            version: 0,
+            stood: None,
+            gathered: None,
+            next_cursor_ms: 0,
             is_announced: false,
             snapshot_left: 0,
             is_reset: false,
             owes_more: false,
             standing: SmallVec::new(),
         };
-        if asked.sync {
-            begin_snapshot(&mut merged, owners);
+        merged.is_reset = asked.first == First::Reset;
+        match asked.first {
+            First::Nothing => {}
+            First::All | First::Reset => merged.begin_snapshot(owners, Stand::NOTHING),
+            First::Since(versions) => {
+                merged.begin_snapshot(owners, Stand::CURSOR);
+                merged.stood = Some(Arc::new(versions));
+            }
         }
         self.merged.insert(merged)
     }
@@ -224,6 +252,9 @@ impl Home {
             in_parts
         };
         self.filters.slot_mut(frame.handle).subscribers = subscribers;
+        if !frame.more {
+            self.filters.raise(frame.handle, &Versions::of(frame.group, frame.version));
+        }
         for index in in_parts {
             self.catch_up_one(index, out);
         }
@@ -247,21 +278,23 @@ impl Home {
         let is_held = merged.pace.is_some() && !walks_of(merged).is_empty();
         let goes_on = merged.owes_more;
         let is_ready = !is_held && self.is_ready(index, out) && (goes_on || !self.is_early(index, Paced::Live));
-        let sending = Sending { kind: FrameKind::Live, frame, body, more: frame.more };
+        let sending = Sending { kind: FrameKind::Live, frame, body, more: frame.more, stands: None };
         if is_ready && self.send_frame(now, index, wish, sending, out) == Sent::Yes {
             if !goes_on {
                 self.begin_interval(index, Paced::Live);
             }
             return false;
         }
+        let stood = self.merged.get(index).map(|merged| self.stand_of(merged));
         if let Some(merged) = self.merged.get_mut(index) {
             merged.standing.push((from, Standing::Behind(Stand::after(frame.position - 1))));
+            merged.stood = stood;
         }
         is_ready
     }
 
     /// A part of a walk that this reader asked for.
-    pub fn on_part(&mut self, now: Now, part: &Part, body: &[u8], out: &mut Outbox) {
+    pub fn on_part(&mut self, now: Now, part: &Part, bytes: &[u8], out: &mut Outbox) {
         let walk = part.walk;
         let Some(reader) = self.readers.get_mut(&walk) else { return };
         reader.is_waiting = true; // until the next slice is asked for
@@ -270,7 +303,11 @@ impl Home {
         if part.reset {
             return self.start_over(index, out);
         }
-        let (frame, done) = (&part.frame, part.done);
+        let (frame, done, body) = (&part.frame, part.done, part.frame.body.of(bytes));
+        let stands = done.then(|| versions_in(part.stands, bytes));
+        if let Some(stands) = &stands {
+            self.filters.raise(reader.handle, stands); // all before it was sent to those who are live
+        }
         let Some(wish) = self.wish_of(reader.session, reader.handle) else { return };
         let is_tree = is_wildcard(&self.filters.slot(reader.handle).text);
         let Some(merged) = self.merged.get_mut(index) else { return };
@@ -288,21 +325,21 @@ impl Home {
         // Without wildcard an empty live frame would say that the row is gone.
         let says_something = frame.rows > 0 || is_tree && (frame.skipped > 0 || !more && done && merged.owes_more);
         if says_something || is_last {
-            let sending = Sending { kind, frame, body, more };
+            let sending = Sending { kind, frame, body, more, stands: stands.as_ref() };
             if self.send_frame(now, index, wish, sending, out) == Sent::NoPlace {
                 return self.step_back(index, walk, stand);
             }
         }
-        if !done {
-            return self.ask_for_next_slice(walk, out);
-        }
+        let Some(stands) = stands else { return self.ask_for_next_slice(walk, out) };
         self.readers.remove(&walk);
         let Some(merged) = self.merged.get_mut(index) else { return };
         merged.standing.retain(|(owner, _)| *owner != reader.owner);
         if in_snapshot {
             merged.snapshot_left -= 1;
-            let held = Standing::Held { position: frame.position, began: stand.since };
-            merged.standing.push((reader.owner, held));
+            merged.standing.push((reader.owner, Standing::Held { position: frame.position, again: stand }));
+            merged.gathered.get_or_insert_default().raise_all(&stands);
+        } else if merged.standing.is_empty() {
+            merged.stood = None;
         }
         merged.is_turn_of_events = !in_snapshot;
         if is_last {
@@ -329,10 +366,13 @@ impl Home {
     /// The series is complete: what changed at owners that were done before the last is caught up with.
     fn end_snapshot(&mut self, index: u32, out: &mut Outbox) {
         let Some(merged) = self.merged.get_mut(index) else { return };
+        let gathered = merged.gathered.take();
         if let [_] = merged.standing[..] {
             merged.standing.clear(); // one owner: its end is the end
+            merged.stood = None;
             return self.send_waiting_events(index, out);
         }
+        merged.stood = gathered.map(|versions| Arc::new(*versions));
         for (_, standing) in &mut merged.standing {
             if let Standing::Held { position, .. } = *standing {
                 *standing = Standing::Behind(Stand::after(position));
@@ -351,8 +391,8 @@ impl Home {
             self.cancel_walk(walk);
         }
         if let Some(merged) = self.merged.get_mut(index) {
-            begin_snapshot(merged, &owners);
-            (merged.is_reset, merged.version) = (true, 0);
+            merged.begin_snapshot(&owners, Stand::NOTHING);
+            merged.is_reset = true;
         }
         self.catch_up_one(index, out);
     }
@@ -457,12 +497,13 @@ impl Home {
             match *standing {
                 Standing::Catching { stand, .. } => *standing = Standing::Behind(stand),
                 // Parts with QoS 0 may be lost with the connection, so all of it comes again.
-                Standing::Held { began, .. } => *standing = Standing::Behind(Stand { since: began, whole: true }),
+                Standing::Held { again, .. } => *standing = Standing::Behind(again),
                 Standing::Behind(_) => {}
             }
         }
         if merged.snapshot_left > 0 {
             merged.snapshot_left = merged.standing.len() as u16;
+            merged.gathered = None;
         }
         for walk in walks {
             self.cancel_walk(walk);
@@ -496,6 +537,7 @@ impl Home {
         sending: Sending<'_>,
         out: &mut Outbox,
     ) -> Sent {
+        let cursor = self.cursor_on(index, &sending);
         let Some(merged) = self.merged.slots[index as usize].as_mut() else { return Sent::Yes };
         let key = merged.session;
         let Some(session) = self.sessions.get_mut(key) else { return Sent::Yes };
@@ -503,7 +545,8 @@ impl Home {
         let (filter, form) = (&*slot.text, slot.kind.form());
         self.properties.clear();
         if session.version.is_v5() || form.meta {
-            merged.words(&sending, self.epoch).write(&mut self.words);
+            let ver = cursor.as_ref().map(|versions| (self.epoch, versions));
+            merged.words(&sending, ver).write(&mut self.words);
         }
         if session.version.is_v5() {
             describe(form.meta || is_wildcard(filter), &self.words, &mut self.properties);
@@ -549,7 +592,7 @@ impl Home {
             }
             merged.unacked += 1;
         }
-        merged.sent(&sending);
+        merged.sent(&sending, cursor.map(|_| now));
         self.stats.frames_sent += 1;
         self.stats.frame_rows_sent += u64::from(sending.frame.rows);
         self.stats.oversize_dropped += u64::from(sending.frame.skipped);
@@ -558,6 +601,12 @@ impl Home {
 }
 
 impl Merged {
+    fn begin_snapshot(&mut self, owners: &[ShardId], stand: Stand) {
+        self.snapshot_left = owners.len() as u16;
+        self.standing = owners.iter().map(|owner| (*owner, Standing::Behind(stand))).collect();
+        (self.stood, self.gathered) = (Some(Arc::default()), None);
+    }
+
     /// A slice from this owner arrived: the first of a snapshot says where its walk began. What is deleted from
     /// there on is told if the walk must begin again.
     fn has_begun(&mut self, from: ShardId, position: u64) -> Stand {
@@ -574,34 +623,26 @@ impl Merged {
         Stand::NOTHING
     }
 
-    fn sent(&mut self, sending: &Sending<'_>) {
+    /// A frame left, with a cursor at this moment.
+    fn sent(&mut self, sending: &Sending<'_>, said: Option<Now>) {
         self.n += 1;
+        if let Some(now) = said {
+            self.next_cursor_ms = now.mono_ms + CURSOR_SAID_EVERY_MS;
+        }
         self.is_reset = false;
         if sending.kind == FrameKind::Event {
             self.lost = 0;
         } else {
             self.owes_more = sending.more;
-            self.version = self.version_with(sending);
         }
     }
 
-    /// The version up to which the reader has everything when it has this frame: a part completes nothing.
-    fn version_with(&self, sending: &Sending<'_>) -> u64 {
-        let completes = match sending.kind {
-            FrameKind::Part => false,
-            FrameKind::Snap | FrameKind::Live => !sending.more,
-            FrameKind::Event => self.standing.is_empty(),
-        };
-        if completes { sending.frame.version } else { self.version }
-    }
-
-    fn words(&self, sending: &Sending<'_>, epoch: u64) -> FrameWords {
-        let version = self.version_with(sending);
+    fn words<'a>(&self, sending: &Sending<'_>, ver: Option<(u64, &'a Versions)>) -> FrameWords<'a> {
         FrameWords {
             kind: sending.kind,
             n: self.n,
             obj: (self.has_object && sending.kind != FrameKind::Event).then_some(sending.frame.object),
-            ver: self.group.map(|group| Cursor { epoch, group, version }),
+            ver,
             more: sending.more,
             reset: self.is_reset,
             lost: if sending.kind == FrameKind::Event { self.lost } else { 0 },
@@ -654,11 +695,6 @@ pub(super) fn worded<'a>(
     let versions = if versions.is_empty() { b"{}" } else { versions };
     wrap(words, tree, form.versions.then_some(versions), wrapped);
     wrapped
-}
-
-fn begin_snapshot(merged: &mut Merged, owners: &[ShardId]) {
-    merged.snapshot_left = owners.len() as u16;
-    merged.standing = owners.iter().map(|owner| (*owner, Standing::Behind(Stand::NOTHING))).collect();
 }
 
 fn walks_of(merged: &Merged) -> SmallVec<[u32; 4]> {

@@ -13,7 +13,7 @@
 //! subscribe  filters of clients, wishes to owners      catchup    snapshots and retained messages (owner)
 //! fanout     a row to its plain subscribers            merged     frames to merged subscribers
 //! events     events to merged subscribers              backlog    those that wait
-//! pace       frames that wait for their interval
+//! pace       frames that wait for their interval       stands     up to where readers have everything
 //! get        snapshots that are asked for once
 //! share      share groups (owner)                      members    the members of share groups at their home
 //! links      parcels from and to other shards          writing    sessions to the store, what waits for it
@@ -48,6 +48,7 @@ mod retain;
 mod sessions;
 mod share;
 mod spread;
+mod stands;
 mod subscribe;
 pub mod subtree;
 pub mod sys;

@@ -79,6 +79,8 @@ pub struct WalkStart {
     pub waits: bool,
     /// Largest frame body that the reader takes.
     pub body_bytes_max: u32,
+    /// With `Stand::CURSOR`: the versions that it has.
+    pub since: Span,
 }
 
 /// What the reader of a walk has.
@@ -93,6 +95,9 @@ pub struct Stand {
 impl Stand {
     /// It has nothing.
     pub const NOTHING: Stand = Stand { since: 0, whole: true };
+
+    /// It has what a cursor says.
+    pub const CURSOR: Stand = Stand { since: u64::MAX, whole: false };
 
     /// It has everything up to a position.
     pub fn after(position: u64) -> Stand {
@@ -185,6 +190,12 @@ pub enum DownItem {
         done: bool,
     },
     Part(Part),
+    /// Where the owner's groups stand in which the filter lies, when it begins to be wanted: `Versions`, in the `batch`
+    /// of the parcel. Everything after that comes.
+    Stands {
+        handle: FilterHandle,
+        versions: Span,
+    },
     /// The `Want` of `ticket` is applied.
     Applied {
         to: SessionKey,
@@ -258,6 +269,8 @@ pub struct Part {
     pub reset: bool,
     /// The walk is complete.
     pub done: bool,
+    /// If so: where the owner's groups stand in which the filter lies, as `DownItem::Stands`.
+    pub stands: Span,
 }
 
 /// A merged frame: a body that is encoded once.
@@ -282,7 +295,7 @@ pub struct Frame {
     pub more: bool,
     /// Where the owner stood after it: position in the owner's order of changes.
     pub position: u64,
-    /// A group and where its numbers stand, for the cursor; of use where the filter lies in one group.
+    /// The group of its rows and where its numbers stand after it.
     pub group: crate::key::GroupId,
     pub version: u64,
     /// Version of the object at the filter's stem when the body was made; of use where it lies in one group.

@@ -3,7 +3,7 @@
 use super::Shard;
 use super::filters::Subscriber;
 use super::home::{Ask, Reader};
-use super::merged::{MergedAsked, ReaderOptions};
+use super::merged::{First, MergedAsked, ReaderOptions};
 use super::outbox::Outbox;
 use super::parcel::Stand;
 use super::receive::Flow;
@@ -15,6 +15,7 @@ use crate::dialect::{
 use crate::key::{FilterHandle, SessionKey};
 use crate::limits::TOPIC_LEVELS_MAX;
 use crate::session::acks::OwedKind;
+use crate::session::cursor::read_cursor;
 use crate::session::lasting::Wanted;
 use crate::session::{SubscriptionRef, Wish};
 use crate::topic::{Kind, check_filter, parse_share, stem};
@@ -28,6 +29,8 @@ struct Asked<'a> {
     kind: Kind,
     /// A snapshot first.
     sync: bool,
+    /// The cursor after which that begins.
+    since: Option<&'a str>,
     options: ReaderOptions,
     /// Plain: deliveries say which version the row has.
     versions: bool,
@@ -38,7 +41,7 @@ struct Asked<'a> {
 impl<'a> Asked<'a> {
     fn plain(filter: &'a str) -> Asked<'a> {
         let options = ReaderOptions::default();
-        Asked { filter, kind: Kind::Plain, sync: false, options, versions: false, matches: filter }
+        Asked { filter, kind: Kind::Plain, sync: false, since: None, options, versions: false, matches: filter }
     }
 }
 
@@ -69,6 +72,7 @@ impl Shard {
             return self.answer_at_once(key, owed, subscribe.packet_id, out);
         }
         let mote = find_property(subscribe.properties.user_properties());
+        let mote = mote.and_then(|mote| one_cursor_for_one_filter(mote, subscribe.filters.len()));
         let subscription_id = subscribe.properties.subscription_identifier().unwrap_or(0);
         let ticket = session.acks.next_ticket();
         let (mut codes, mut reading) = (Vec::new(), SmallVec::new());
@@ -161,6 +165,16 @@ impl Shard {
         }
     }
 
+    /// What a merged subscription gets before what is live.
+    fn first_of(&self, asked: &Asked<'_>) -> First {
+        match asked.since {
+            _ if !asked.sync => First::Nothing,
+            None => First::All,
+            // A cursor that is damaged is one that is too old.
+            Some(cursor) => read_cursor(cursor, self.home.epoch).map_or(First::Reset, First::Since),
+        }
+    }
+
     fn find_subscription(&self, key: SessionKey, filter: &str, kind: Kind) -> Option<SubscriptionRef> {
         let find = |kind: Kind| {
             let handle = self.home.filters.find(filter, kind)?;
@@ -202,7 +216,7 @@ impl Shard {
             Kind::Merged(_) => {
                 let group = self.roots.group_of_filter(asked.filter);
                 let has_object = self.roots.group_of_object(stem(asked.filter)).is_some();
-                let asked = MergedAsked { sync: asked.sync, options: asked.options, group, has_object };
+                let asked = MergedAsked { first: self.first_of(asked), options: asked.options, group, has_object };
                 self.home.add_merged(key, handle, asked, &owners)
             }
         };
@@ -332,6 +346,15 @@ impl Shard {
     }
 }
 
+/// A cursor is of one filter.
+fn one_cursor_for_one_filter(mote: Option<&str>, filters: usize) -> Result<Option<&str>, &'static str> {
+    let intent = mote.map_or(Ok(None), parse_property)?;
+    if filters > 1 && intent.is_some_and(|intent| intent.options.has("since")) {
+        return Err("a user property with since is for one filter");
+    }
+    Ok(mote)
+}
+
 /// Reads the intent off a filter and judges both.
 fn read_filter<'a>(
     text: &'a str,
@@ -376,7 +399,7 @@ impl Shard {
     pub(super) fn restore_subscription(&mut self, key: SessionKey, wanted: &Wanted) -> Result<(), String> {
         // Limits that are lower now are for what is new.
         let asked = read_filter(&wanted.filter, Ok(wanted.mote.as_deref()), TOPIC_LEVELS_MAX);
-        let asked = Asked { sync: true, ..asked.map_err(|(_, why)| why.to_owned())? };
+        let asked = Asked { sync: true, since: None, ..asked.map_err(|(_, why)| why.to_owned())? };
         let made = self.make_subscription(key, &asked, wanted.options, wanted.id, 0);
         let merged = self.home.filters.merged_in(made.handle, key);
         if let Some(index) = merged {
@@ -395,7 +418,7 @@ impl Shard {
     }
 }
 
-fn judge_intent<'a>(intent: Intent<'_>, filter: &'a str) -> Result<Asked<'a>, Refusal> {
+fn judge_intent<'a>(intent: Intent<'a>, filter: &'a str) -> Result<Asked<'a>, Refusal> {
     allowed_on_subscribe(intent).map_err(|what| (ReasonCode::TopicFilterInvalid, what))?;
     let sync = match intent.verb {
         Verb::Tree => false,
@@ -403,12 +426,14 @@ fn judge_intent<'a>(intent: Intent<'_>, filter: &'a str) -> Result<Asked<'a>, Re
         Verb::Rows => return Ok(Asked { versions: true, ..Asked::plain(filter) }),
         Verb::Put | Verb::Set | Verb::Get => return Err(NOT_YET),
     };
-    let is_known = |name: &str| matches!(name, "topic" | "interval" | "state" | "values" | "meta" | "versions");
+    let is_known =
+        |name: &str| matches!(name, "topic" | "interval" | "state" | "since" | "values" | "meta" | "versions");
     if intent.options.iter().any(|(name, _)| !is_known(name)) {
         return Err(NOT_YET);
     }
     let (kind, options) = (Kind::Merged(Form::of(intent.options)), ReaderOptions::of(intent.options));
-    Ok(Asked { kind, sync, options, ..Asked::plain(filter) })
+    let since = intent.options.value("since");
+    Ok(Asked { kind, sync, since, options, ..Asked::plain(filter) })
 }
 
 const NOT_YET: Refusal = (ReasonCode::ImplementationSpecificError, "this broker does not know that verb or option yet");

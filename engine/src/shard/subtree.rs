@@ -15,6 +15,7 @@ use crate::row::change::{Join, Kept, Restored};
 use crate::row::merge::{Merge, Objects};
 use crate::row::numbers::Numbers;
 use crate::row::retained::{Lapse, Retained};
+use crate::session::cursor::Versions;
 use crate::topic::{FilterId, Interner, Kind, Roots, Subscriptions, is_wildcard, stem};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -202,6 +203,23 @@ impl Subtree {
         }
     }
 
+    /// Where this owner's groups stand in which a filter lies: `Versions`, in the arena of a parcel.
+    pub(super) fn keep_stands(&self, group: Option<GroupId>, roots: &Roots, batch: &mut Batch) -> Span {
+        let mut versions = Versions::default();
+        for group in self.own_groups(group, roots) {
+            versions.raise(group, self.groups[group.index()].stand());
+        }
+        let mut bytes = Vec::new();
+        versions.write(&mut bytes);
+        batch.keep(&bytes)
+    }
+
+    /// The groups of this owner in which a filter lies that lies in one group, or in any.
+    pub(super) fn own_groups(&self, group: Option<GroupId>, roots: &Roots) -> impl Iterator<Item = GroupId> {
+        let groups = group.map_or(0..GROUPS, |group| group.index()..group.index() + 1).map(|at| GroupId(at as u16));
+        groups.filter(|group| roots.shard_of_group(*group) == self.me)
+    }
+
     /// Writes retained rows: one change of one group, all its rows with one version. `None`: nothing changed.
     /// Not called without RETAIN [MQTT-3.3.1-8] [3.1.1: MQTT-3.3.1-12].
     fn keep(&mut self, now: Now, view: &View<'_>, roots: &Roots, out: &mut Outbox) -> Option<(GroupId, u64)> {
@@ -324,7 +342,7 @@ impl Subtree {
         if !self.touched.is_empty() && (changed.is_some() || !view.packet.retain) {
             let at = changed.unwrap_or_else(|| {
                 let group = roots.group(view.topic(&view.rows[0]));
-                (group, self.groups[group.index()].last)
+                (group, self.groups[group.index()].stand())
             });
             self.merge_frames(view, at, roots, homes);
         }
@@ -475,8 +493,21 @@ impl Subtree {
         }
     }
 
-    pub fn want(&mut self, home: ShardId, filter: &str, kind: Kind, handle: FilterHandle) {
+    pub fn want(
+        &mut self,
+        home: ShardId,
+        filter: &str,
+        kind: Kind,
+        handle: FilterHandle,
+        roots: &Roots,
+        homes: &mut impl Homes,
+    ) {
         self.subscriptions.add(filter, kind, home, handle, &mut self.interner);
+        if kind.is_merged() {
+            let down = homes.down_to(home);
+            let versions = self.keep_stands(roots.group_of_filter(filter), roots, &mut down.batch);
+            down.items.push(DownItem::Stands { handle, versions });
+        }
     }
 
     pub fn unwant(&mut self, home: ShardId, filter: &str, kind: Kind) {

@@ -26,6 +26,7 @@ mod rows;
 mod session;
 mod set;
 mod share;
+mod since;
 mod snapshots;
 mod subscribe;
 mod swarm;
