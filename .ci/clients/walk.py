@@ -12,7 +12,7 @@ from broker import ROOT, binary
 from checks import eventually, same
 
 BLOCK = re.compile(r"<!-- walk: (\w+) -->\s*```console\n(.*?)```", re.S)
-PROGRAM = re.compile(r"^(mote (?:sub|pub)|mosquitto_(?:sub|pub)) ")
+PROGRAM = re.compile(r"^(mote (?:sub|pub|get|set)|mosquitto_(?:sub|pub)) ")
 SETTLE_S = 0.4
 
 
