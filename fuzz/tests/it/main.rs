@@ -16,6 +16,7 @@ mod lasting;
 mod law;
 mod merged;
 mod model;
+mod numbering;
 mod order;
 mod publish;
 mod readers;
