@@ -11,6 +11,7 @@ mod flow;
 mod forms;
 mod get;
 mod greetings;
+mod idempotent;
 mod inflight;
 mod lasting;
 mod law;
