@@ -118,6 +118,36 @@ impl<'a> Options<'a> {
     }
 }
 
+/// How the clients of a listener spell what they ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Profile {
+    #[default]
+    Mote,
+    /// As the clients of the first Mote broker do: by leading and trailing slashes.
+    Classic,
+}
+
+/// Stands in the place of an intent where there is none and the classic profile is spoken. No client can write it there:
+/// it is no verb.
+pub const CLASSIC: &str = "classic";
+
+/// The filter of a classic SUBSCRIBE or UNSUBSCRIBE without its leading slash, and whether it had one: then a snapshot
+/// comes first.
+pub fn classic_filter(text: &str) -> (&str, bool) {
+    match text.strip_prefix('/') {
+        Some(filter) => (filter, true),
+        None => (text, false),
+    }
+}
+
+/// What a classic retained PUBLISH with this topic is, and its topic without trailing slash. `None`: an ordinary one.
+pub fn classic_verb(topic: &str) -> Option<(Verb, &str)> {
+    match topic.strip_suffix('/') {
+        Some(pattern) => Some((Verb::Tree, pattern)),
+        None => topic.contains(['+', '#']).then_some((Verb::Set, topic)),
+    }
+}
+
 /// How the frames of a merged subscription are written. A filter has a handle and bodies of its own in each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Form {
@@ -183,7 +213,7 @@ pub enum Parsed<'a> {
 }
 
 /// What CONNACK says to a client that has a `mote` user property in CONNECT: the version and the verbs that work.
-pub const ADVERTISED: &str = "1;tree;sync;rows;put;set;get";
+pub const ADVERTISED: &str = "1;tree;sync";
 
 /// Whether the broker takes a user property out of what it passes on: `mote` with a verb as its first word.
 pub fn is_consumed(name: &str, value: &str) -> bool {

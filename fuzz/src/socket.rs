@@ -1,5 +1,6 @@
 //! Sockets: two streams of bytes that arrive late and in any pieces, and where the broker's end is.
 
+use engine::dialect::Profile;
 use engine::key::{ConnId, ShardId};
 use std::collections::VecDeque;
 
@@ -21,6 +22,8 @@ pub enum Place {
 /// One socket, both ends.
 pub struct Socket {
     pub place: Place,
+    /// Of the listener that accepted it.
+    pub profile: Profile,
     /// Written by the client, not received by the broker.
     pub to_broker: VecDeque<u8>,
     /// Bytes of a handover.
@@ -50,6 +53,7 @@ impl Socket {
     pub fn new(accepts: ShardId) -> Socket {
         Socket {
             place: Place::Backlog(accepts),
+            profile: Profile::Mote,
             to_broker: VecDeque::new(),
             carried: Vec::new(),
             sending: Vec::new(),

@@ -55,6 +55,7 @@ impl World {
             assert!(!moving.is_established, "a socket that is established moves no more");
             assert!(handover.home.index() != shard, "a socket that is at home moves");
             moving.place = Place::Moving(handover.home);
+            assert_eq!(moving.profile, handover.profile);
             moving.carried = handover.bytes;
             moving.is_paused = false;
             self.nodes[shard].free(handover.conn);
@@ -125,7 +126,8 @@ impl World {
             self.sockets[index].place = Place::At { shard: here, conn };
             let carried = std::mem::take(&mut self.sockets[index].carried);
             let peer = format!("127.0.0.1:{index}");
-            self.step(shard, Input::Opened { conn, peer: &peer });
+            let profile = self.sockets[index].profile;
+            self.step(shard, Input::Opened { conn, peer: &peer, profile });
             if !carried.is_empty() {
                 self.step(shard, Input::Bytes { conn, bytes: &carried });
             }

@@ -17,6 +17,7 @@ use crate::socket::{Place, Socket};
 use crate::twin::Twin;
 use engine::clock::Now;
 use engine::config::{Config, Sys};
+use engine::dialect::Profile;
 use engine::key::ShardId;
 use engine::limits::STORE_PENDING_BYTES_DEFAULT;
 use engine::shard::parcel::{Down, Up};
@@ -120,6 +121,11 @@ impl World {
         socket.to_broker.extend(bytes);
         self.sockets.push(socket);
         ClientId(self.sockets.len() - 1)
+    }
+
+    /// The new socket comes to a listener of the classic profile. Before anything moves.
+    pub fn at_classic_listener(&mut self, client: ClientId) {
+        self.sockets[client.0].profile = Profile::Classic;
     }
 
     /// As `connect`, and waits for the answer. The CONNACK and whatever followed stay received.

@@ -5,6 +5,7 @@
 mod keys;
 mod reading;
 
+use engine::dialect::Profile;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,14 @@ pub struct Settings {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listener {
     pub address: SocketAddr,
+    pub profile: Profile,
+}
+
+impl Listener {
+    /// One that speaks what listeners speak unless they are told otherwise.
+    pub fn at(address: SocketAddr) -> Listener {
+        Listener { address, profile: Profile::default() }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,7 +69,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             engine: engine::config::Config::default(),
-            listeners: vec![Listener { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)) }],
+            listeners: vec![Listener::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)))],
             shards: Shards {
                 count: None,
                 pin_cores: true,
@@ -88,6 +97,7 @@ impl Settings {
     pub fn plan(&self) -> net::plan::Plan {
         net::plan::Plan {
             listeners: self.listeners.iter().map(|listener| listener.address).collect(),
+            profiles: self.listeners.iter().map(|listener| listener.profile).collect(),
             shards: self.shards.count.map_or_else(net::plan::default_shards, usize::from),
             pin_cores: self.shards.pin_cores,
             link_parcels: self.shards.link_parcels,
@@ -112,7 +122,12 @@ impl Settings {
 
     /// The line that says that the broker is up; scripts wait for it.
     pub fn ready_line(&self, ready: &net::boot::Ready) -> String {
-        let listeners: Vec<String> = ready.listeners.iter().map(|address| format!("mqtt {address}")).collect();
+        let profiles = self.listeners.iter().map(|listener| match listener.profile {
+            Profile::Mote => "",
+            Profile::Classic => " classic",
+        });
+        let listeners: Vec<String> =
+            ready.listeners.iter().zip(profiles).map(|(address, profile)| format!("mqtt {address}{profile}")).collect();
         let shards = if ready.shards == 1 { "1 shard".to_owned() } else { format!("{} shards", ready.shards) };
         let data = if self.store.memory {
             "no data folder".to_owned()
@@ -169,7 +184,7 @@ fn read_file(settings: &mut Settings, file: &Path) -> Result<(), Faults> {
 
 fn apply_flags(settings: &mut Settings, serve: &Serve) {
     if !serve.listen.is_empty() {
-        settings.listeners = serve.listen.iter().map(|&address| Listener { address }).collect();
+        settings.listeners = serve.listen.iter().map(|&address| Listener::at(address)).collect();
     }
     if let Some(data) = &serve.data {
         settings.store.folder = data.clone();

@@ -5,6 +5,7 @@
 
 use crate::wake::Waker;
 use crossbeam::queue::ArrayQueue;
+use engine::dialect::Profile;
 use engine::key::ShardId;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -21,6 +22,8 @@ pub(crate) const RETRY_MS: u64 = 2;
 pub(crate) struct Moving {
     pub(crate) fd: OwnedFd,
     pub(crate) peer: SocketAddr,
+    /// Of the listener that accepted it.
+    pub(crate) profile: Profile,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -94,7 +97,7 @@ mod tests {
         for _ in 0..=SOCKETS_MAX {
             let fd = TcpStream::connect(peer).unwrap().into();
             drop(listener.accept().unwrap());
-            handoff.give(ShardId(1), Moving { fd, peer, bytes: Vec::new() }, 10);
+            handoff.give(ShardId(1), Moving { fd, peer, profile: Profile::Mote, bytes: Vec::new() }, 10);
         }
         handoff.carry(0, &waker);
         assert_eq!(handoff.waiting.len(), 1);
@@ -102,7 +105,7 @@ mod tests {
         handoff.carry(0, &waker);
         assert!(handoff.is_empty());
         let fd = TcpStream::connect(peer).unwrap().into();
-        handoff.give(ShardId(1), Moving { fd, peer, bytes: Vec::new() }, 10);
+        handoff.give(ShardId(1), Moving { fd, peer, profile: Profile::Mote, bytes: Vec::new() }, 10);
         handoff.carry(9, &waker);
         assert!(!handoff.is_empty());
         handoff.carry(10, &waker);

@@ -1,5 +1,6 @@
 //! What the process is made of, decided before anything starts: shards, cores, listeners, sizes.
 
+use engine::dialect::Profile;
 use engine::limits::{LINK_PARCELS_DEFAULT, SHARDS_MAX};
 use std::net::SocketAddr;
 
@@ -7,6 +8,8 @@ use std::net::SocketAddr;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
     pub listeners: Vec<SocketAddr>,
+    /// What is spoken at each, in their order; at those that have none here, the default.
+    pub profiles: Vec<Profile>,
     /// 1 to `SHARDS_MAX`; more than cores is allowed.
     pub shards: usize,
     /// Each shard stays on a core of its own, as long as there are as many.
@@ -47,6 +50,7 @@ impl Default for Plan {
     fn default() -> Plan {
         Plan {
             listeners: vec![SocketAddr::from(([127, 0, 0, 1], 1883))],
+            profiles: Vec::new(),
             shards: default_shards(),
             pin_cores: true,
             link_parcels: LINK_PARCELS_DEFAULT,

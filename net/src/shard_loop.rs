@@ -19,6 +19,7 @@ use crate::signal::{Stop, Stopping};
 use crate::uring::{self, Completion, Event, Received, Ring, SendEnd, Sleeper};
 use crate::wake::Waker;
 use engine::clock::Now;
+use engine::dialect::Profile;
 use engine::key::{ConnId, ShardId};
 use engine::mesh::Ports;
 use engine::row::change::Changes;
@@ -237,7 +238,11 @@ impl<S: Step, K: Keep> Loop<S, K> {
             // Who has no peer any more has nothing to be handed over for.
             let Ok(Some(peer)) = socket2::SockRef::from(&fd).peer_addr().map(|peer| peer.as_socket()) else { continue };
             let by_ms = self.now.mono_ms + self.parts.plan.handoff_ms;
-            self.handoff.give(handover.home, Moving { fd, peer, bytes: handover.bytes }, by_ms);
+            self.handoff.give(
+                handover.home,
+                Moving { fd, peer, profile: handover.profile, bytes: handover.bytes },
+                by_ms,
+            );
         }
         self.is_busy = true;
     }
@@ -338,7 +343,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
         for _ in 0..SOCKET_BURST_MAX {
             let Some(moving) = self.parts.doors.take(self.parts.id) else { return };
             self.is_busy = true;
-            if let Some(conn) = self.open(moving.fd, moving.peer)
+            if let Some(conn) = self.open(moving.fd, moving.peer, moving.profile)
                 && !moving.bytes.is_empty()
             {
                 self.step(Input::Bytes { conn, bytes: &moving.bytes });
@@ -347,7 +352,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
     }
 
     /// Tells the engine of a new socket, unless everything is about to end.
-    fn open(&mut self, fd: OwnedFd, peer: SocketAddr) -> Option<ConnId> {
+    fn open(&mut self, fd: OwnedFd, peer: SocketAddr, profile: Profile) -> Option<ConnId> {
         use std::fmt::Write;
         if self.stage != Stage::Running {
             return None;
@@ -356,7 +361,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
         text.clear();
         let _ = write!(text, "{peer}");
         let conn = self.conns.open(fd);
-        self.step(Input::Opened { conn, peer: &text });
+        self.step(Input::Opened { conn, peer: &text, profile });
         self.peer = text;
         Some(conn)
     }
@@ -394,7 +399,10 @@ impl<S: Step, K: Keep> Loop<S, K> {
         }
         match outcome {
             Ok(fd) => match socket2::SockRef::from(&fd).peer_addr().map(|peer| peer.as_socket()) {
-                Ok(Some(peer)) => drop(self.open(fd, peer)),
+                Ok(Some(peer)) => {
+                    let profile = self.parts.plan.profiles.get(listener).copied().unwrap_or_default();
+                    self.open(fd, peer, profile);
+                }
                 // It is gone again.
                 _ => drop(fd),
             },

@@ -49,6 +49,10 @@ pub struct Bounds {
 /// Appends the rows that `payload` spreads into: the index of the first in `into.rows`, and how many.
 /// A topic that comes twice is two rows, in the order of the text. If it fails, `into` is as it was.
 pub fn graft(pattern: &str, payload: &[u8], bounds: &Bounds, into: &mut Batch) -> Result<(u32, u32), Fault> {
+    graft_to((pattern, false), payload, bounds, into)
+}
+
+fn graft_to(pattern: (&str, bool), payload: &[u8], bounds: &Bounds, into: &mut Batch) -> Result<(u32, u32), Fault> {
     let (rows, bytes) = (into.rows.len(), into.bytes.len());
     if let Err(fault) = spread(pattern, payload, bounds, into) {
         into.rows.truncate(rows);
@@ -58,8 +62,73 @@ pub fn graft(pattern: &str, payload: &[u8], bounds: &Bounds, into: &mut Batch) -
     Ok((rows as u32, (into.rows.len() - rows) as u32))
 }
 
-fn spread(pattern: &str, payload: &[u8], bounds: &Bounds, into: &mut Batch) -> Result<(), Fault> {
-    let pattern = Pattern::parse(pattern, bounds)?;
+/// The same where the wildcards are those that the pattern has: none is implied, and `*` is a level. Without any the
+/// payload is the value of one row.
+pub fn graft_as_written(pattern: &str, payload: &[u8], bounds: &Bounds, into: &mut Batch) -> Result<(u32, u32), Fault> {
+    let parsed = Pattern::parse(pattern, bounds, true)?;
+    if parsed.deep || !parsed.before.is_empty() {
+        return graft_to((pattern, true), payload, bounds, into);
+    }
+    let mut scanner = Scanner::new(utf8(payload)?);
+    scanner.white();
+    let at = scanner.at;
+    let kind = scanner.value(JSON_DEPTH_MAX)?;
+    let raw = scanner.since(at);
+    scanner.end()?;
+    let leaf = match kind {
+        Kind::String => Leaf { kind, raw: Text { at, raw: &raw[1..raw.len() - 1], escaped: raw.contains(&b'\\') } },
+        _ => Leaf { kind, raw: Text { at, raw, escaped: false } },
+    };
+    let first = into.rows.len() as u32;
+    let topic = into.keep(pattern.as_bytes());
+    let start = into.bytes.len();
+    let text = write_payload(leaf, &mut into.bytes);
+    into.rows.push(Row { topic, payload: Span::new(start, into.bytes.len() - start), text });
+    Ok((first, 1))
+}
+
+/// The object without its outermost member `"/": "+"`, which in the classic profile asks for `replace`, and whether it
+/// had it. Offsets stay: blanks take its place.
+pub fn without_replace(object: &[u8]) -> (Vec<u8>, bool) {
+    let mut out = object.to_vec();
+    let found = find_replace(object);
+    if let Some((from, to)) = found {
+        out[from..to].fill(b' ');
+    }
+    (out, found.is_some())
+}
+
+/// Where that member is, with one of the commas beside it. What is wrong with the object is found by others.
+fn find_replace(object: &[u8]) -> Option<(usize, usize)> {
+    let mut scanner = Scanner::new(utf8(object).ok()?);
+    scanner.white();
+    if scanner.peek() != b'{' {
+        return None;
+    }
+    loop {
+        let before = scanner.at; // the brace or a comma
+        scanner.at += 1;
+        scanner.white();
+        let start = scanner.at;
+        let key = scanner.key().ok()?;
+        let value = scanner.at;
+        scanner.skip().ok()?;
+        let is_it = key.is(b"/") && scanner.since(value) == b"\"+\"";
+        scanner.white();
+        let has_next = scanner.peek() == b',';
+        match (is_it, has_next) {
+            (true, true) => return Some((start, scanner.at + 1)),
+            (true, false) if before > 0 && object[before] == b',' => return Some((before, scanner.at)),
+            (true, false) => return Some((start, scanner.at)),
+            (false, true) => {}
+            (false, false) => return None,
+        }
+    }
+}
+
+/// `is_exact`: wildcards are those that are written.
+fn spread((pattern, is_exact): (&str, bool), payload: &[u8], bounds: &Bounds, into: &mut Batch) -> Result<(), Fault> {
+    let pattern = Pattern::parse(pattern, bounds, is_exact)?;
     let nesting =
         Nesting { single: pattern.before.len(), deep: pattern.deep, is_marked: false, depth_max: JSON_DEPTH_MAX };
     let text = utf8(payload)?;
@@ -94,7 +163,8 @@ struct Pattern<'p> {
 }
 
 impl<'p> Pattern<'p> {
-    fn parse(text: &'p str, bounds: &Bounds) -> Result<Pattern<'p>, Fault> {
+    /// `is_exact`: wildcards are those that are written.
+    fn parse(text: &'p str, bounds: &Bounds, is_exact: bool) -> Result<Pattern<'p>, Fault> {
         let mut pattern = Pattern { before: SmallVec::new(), tail: text, deep: false, bare: false, levels: 0 };
         if text.is_empty() || text.starts_with('$') {
             return Err(bad_pattern("a tree's pattern is not empty and does not begin with $"));
@@ -104,12 +174,13 @@ impl<'p> Pattern<'p> {
             if pattern.deep {
                 return Err(bad_pattern("# must be the last level of a pattern"));
             }
+            let is_wild = matches!(level, "+" | "#") || !is_exact;
             match level {
-                "+" | "*" => {
+                "+" | "*" if is_wild => {
                     pattern.before.push(&text[from..at]);
                     from = at + 1;
                 }
-                "#" | "**" => {
+                "#" | "**" if is_wild => {
                     pattern.deep = true;
                     pattern.bare = at == 0;
                     pattern.tail = &text[from..at.saturating_sub(1).max(from)];
@@ -124,7 +195,7 @@ impl<'p> Pattern<'p> {
         }
         if !pattern.deep {
             pattern.tail = &text[from..];
-            pattern.deep = pattern.before.is_empty();
+            pattern.deep = pattern.before.is_empty() && !is_exact;
         }
         if pattern.levels > bounds.levels {
             return Err(bad_pattern("the pattern has too many levels"));

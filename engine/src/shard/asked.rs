@@ -1,9 +1,11 @@
 //! What a message asks for: its intent, read off topic and user property, and judged.
 
 use super::Shard;
-use crate::dialect::{Condition, Intent, Options, Parsed, Verb, allowed_on_will, combine, find_property, parse_prefix};
-use crate::dialect::{filter_of_pattern, parse_property};
-use crate::row::graft::Fault;
+use crate::dialect::{
+    CLASSIC, Condition, Intent, Options, Parsed, Verb, allowed_on_will, combine, find_property, parse_prefix,
+};
+use crate::dialect::{classic_verb, filter_of_pattern, parse_property};
+use crate::row::graft::{Fault, without_replace};
 use crate::topic::{Owners, check_filter, check_name, stem};
 use crate::wire::{self, Properties, Publish, ReasonCode};
 
@@ -18,6 +20,14 @@ pub(super) struct Message<'a> {
     /// Value of the user property `mote` that holds an intent; or what is wrong with several.
     pub mote: Result<Option<&'a str>, &'static str>,
     pub is_text: bool,
+}
+
+impl Message<'_> {
+    /// As it is to be read on a listener of the classic profile: only retained messages differ.
+    pub fn in_classic(self) -> Self {
+        let is_bare = self.mote == Ok(None) && matches!(parse_prefix(self.topic), Parsed::Plain(_));
+        if self.retain && is_bare { Message { mote: Ok(Some(CLASSIC)), ..self } } else { self }
+    }
 }
 
 /// What a publish is, its intent taken off.
@@ -47,6 +57,9 @@ pub(super) struct Asked<'a> {
     pub replace: bool,
     /// Key of the option `id`.
     pub id: Option<&'a str>,
+    /// A tree in the classic profile: wildcards are those that are written, and this is the object, which may differ from
+    /// what was published.
+    pub classic: Option<Vec<u8>>,
 }
 
 impl<'a> Target<'a> {
@@ -79,6 +92,9 @@ impl Shard {
         is_allowed: fn(Intent<'_>) -> Result<(), &'static str>,
     ) -> Result<Target<'a>, Fault> {
         let levels_max = self.home.config.limits.topic_levels;
+        if message.mote == Ok(Some(CLASSIC)) {
+            return self.classic_target(message, is_allowed);
+        }
         let may_carry_intent = message.mote != Ok(None) || message.topic.starts_with('$');
         if !may_carry_intent {
             return check_name(message.topic, levels_max).map(|()| Target::Plain(message.topic)).map_err(bad);
@@ -105,10 +121,37 @@ impl Shard {
         self.asked(message, intent, topic).map(Target::Asked)
     }
 
+    /// The same in the classic profile, of a message with RETAIN 1 that carries no intent.
+    fn classic_target<'a>(
+        &self,
+        message: &Message<'a>,
+        is_allowed: fn(Intent<'_>) -> Result<(), &'static str>,
+    ) -> Result<Target<'a>, Fault> {
+        let Some((verb, topic)) = classic_verb(message.topic) else {
+            return self.target(&Message { mote: Ok(None), ..*message }, is_allowed);
+        };
+        check_filter(topic, self.home.config.limits.topic_levels).map_err(bad)?;
+        if topic.starts_with('$') {
+            return Err(Fault { code: ReasonCode::NotAuthorized, ..bad("only the broker publishes there") });
+        }
+        let object = (verb == Verb::Tree).then(|| without_replace(message.payload));
+        let replace = object.as_ref().is_some_and(|(_, replace)| *replace);
+        let (filter, condition, id) = (topic.to_owned(), Condition::Always, None);
+        let asked = Asked { verb, topic, filter, condition, replace, id, classic: object.map(|(object, _)| object) };
+        if asked.needs_one_group() && !self.is_one_object(&asked) {
+            return Err(bad("spans groups"));
+        }
+        Ok(Target::Asked(asked))
+    }
+
     /// A publish with a verb, judged but for its payload.
     fn asked<'a>(&self, message: &Message<'a>, intent: Intent<'a>, topic: &'a str) -> Result<Asked<'a>, Fault> {
         let Intent { verb, options } = intent;
         let levels_max = self.home.config.limits.topic_levels;
+        if options.has("id") {
+            let code = ReasonCode::ImplementationSpecificError;
+            return Err(Fault { code, ..bad("this broker does not know that verb or option yet") });
+        }
         let filter = match verb {
             Verb::Put => {
                 check_name(topic, levels_max).map_err(bad)?;
@@ -121,7 +164,7 @@ impl Shard {
         }
         let condition = options.condition();
         let (replace, id) = (options.has("replace"), options.value("id"));
-        let asked = Asked { verb, topic, filter, condition, replace, id };
+        let asked = Asked { verb, topic, filter, condition, replace, id, classic: None };
         if verb == Verb::Set && !message.retain {
             return Err(bad("a set needs RETAIN 1"));
         }
@@ -153,12 +196,12 @@ impl Shard {
     }
 
     /// The syntax of a will's intent and topic, judged at CONNECT.
-    pub(super) fn judge_will(&self, will: &wire::Will<'_>) -> Result<(), (ReasonCode, &'static str)> {
+    pub(super) fn judge_will(&self, will: &wire::Will<'_>, is_classic: bool) -> Result<(), (ReasonCode, &'static str)> {
         if will.retain && !self.home.config.retain_available {
             return Err((ReasonCode::RetainNotSupported, "a retained Will, but Retain Available is 0")); // [MQTT-3.2.2-13]
         }
         let bad_topic = |_| (ReasonCode::TopicNameInvalid, "the Will has a bad topic or intent");
-        if let Target::Plain(_) = self.target(&message_of_will(will), allowed_on_will).map_err(bad_topic)? {
+        if let Target::Plain(_) = self.target(&message_of_will(will, is_classic), allowed_on_will).map_err(bad_topic)? {
             let bad_format = |_| (ReasonCode::PayloadFormatInvalid, "the Will is said to be UTF-8 and is not");
             judge_format(will.properties, will.payload).map_err(bad_format)?;
         }
@@ -166,21 +209,22 @@ impl Shard {
     }
 
     /// Whether the topic of a will is no Topic Name and asks for none of the extras either.
-    pub(super) fn has_no_topic(will: &wire::Will<'_>) -> bool {
-        will.has_wildcard() && !carries_intent(&message_of_will(will))
+    pub(super) fn has_no_topic(will: &wire::Will<'_>, is_classic: bool) -> bool {
+        will.has_wildcard() && !carries_intent(&message_of_will(will, is_classic))
     }
 }
 
-fn message_of_will<'a>(will: &wire::Will<'a>) -> Message<'a> {
+pub(super) fn message_of_will<'a>(will: &wire::Will<'a>, is_classic: bool) -> Message<'a> {
     let mote = find_property(will.properties.user_properties());
-    Message {
+    let message = Message {
         topic: will.topic,
         payload: will.payload,
         properties: will.properties,
         retain: will.retain,
         mote,
         is_text: false,
-    }
+    };
+    if is_classic { message.in_classic() } else { message }
 }
 
 /// A Response Topic is taken literally, [MOTE-4.12], and leads to nothing that is the broker's, [MOTE-4.13].

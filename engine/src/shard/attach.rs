@@ -4,8 +4,10 @@ use super::conns::State;
 use super::outbox::{Handover, Outbox};
 use super::receive::{Flow, say_disconnect};
 use super::wheel::Timer;
+use super::wills::kept_will;
 use super::{Shard, home::Note};
 use crate::clock::Now;
+use crate::dialect::Profile;
 use crate::key::{Client, ConnId, SessionKey};
 use crate::session::acks::Acks;
 use crate::session::connect::{Granted, REFUSAL_BYTES, accept, judge, refuse, takes_connack};
@@ -30,8 +32,8 @@ struct Begun {
 }
 
 impl Shard {
-    pub(super) fn opened(&mut self, now: Now, conn: ConnId, out: &mut Outbox) {
-        self.home.conns.open(conn, now);
+    pub(super) fn opened(&mut self, now: Now, conn: ConnId, profile: Profile, out: &mut Outbox) {
+        self.home.conns.open(conn, profile, now);
         out.sends.open(conn);
         self.home.stats.connections += 1;
         self.home.stats.sockets += 1;
@@ -75,12 +77,13 @@ impl Shard {
             self.refuse_connect(conn, connect.version, ReasonCode::PacketTooLarge, what, out);
             return Flow::Gone;
         }
-        if !connect.version.is_v5() && connect.will.is_some_and(|will| Shard::has_no_topic(&will)) {
+        let is_classic = self.home.conns.is_classic(conn);
+        if !connect.version.is_v5() && connect.will.is_some_and(|will| Shard::has_no_topic(&will, is_classic)) {
             // [3.1.1: MQTT-3.1.4-1] [3.1.1: MQTT-4.7.1-1]
             self.end(now, conn, ReasonCode::TopicNameInvalid, "a wildcard in a Will Topic", out);
             return Flow::Gone;
         }
-        if let Err((reason, what)) = connect.will.map_or(Ok(()), |will| self.judge_will(&will)) {
+        if let Err((reason, what)) = connect.will.map_or(Ok(()), |will| self.judge_will(&will, is_classic)) {
             self.refuse_connect(conn, connect.version, reason, what, out);
             return Flow::Gone;
         }
@@ -91,7 +94,8 @@ impl Shard {
 
     /// The socket goes to its home with every byte from CONNECT on.
     fn hand_over(&mut self, conn: ConnId, home: crate::key::ShardId, bytes: &[u8], out: &mut Outbox) -> Flow {
-        out.handovers.push(Handover { conn, home, bytes: bytes.to_vec() });
+        let profile = self.home.conns.get(conn).map_or(Profile::Mote, |this| this.profile);
+        out.handovers.push(Handover { conn, home, profile, bytes: bytes.to_vec() });
         self.home.conns.free(conn);
         self.home.stats.connections -= 1;
         // Its home counts the socket and the bytes again.
@@ -186,7 +190,7 @@ impl Shard {
             session.delivery.window = granted.window;
             session.delivery.alias_max = granted.alias_max;
             // [MQTT-3.1.2-7] [3.1.1: MQTT-3.1.2-8]; without one there is none [3.1.1: MQTT-3.1.2-12].
-            session.will = connect.will.map(|will| Box::new(Will::new(&will)));
+            session.will = connect.will.map(|will| kept_will(&will, self.home.conns.is_classic(conn)));
             for frame in begin_again(session, &mut self.home.messages, now) {
                 self.home.frame_acked(key, frame, out);
             }

@@ -1,6 +1,7 @@
 //! Connections of one shard: what was received and not yet understood, and who speaks.
 
 use crate::clock::Now;
+use crate::dialect::Profile;
 use crate::key::{ConnId, SessionKey};
 use crate::session::alias::FromClient;
 use crate::wire::Version;
@@ -20,6 +21,7 @@ pub struct Conn {
     generation: u32,
     pub state: State,
     pub version: Version,
+    pub profile: Profile,
     /// Bytes of an incomplete packet; while `is_blocked`, everything that arrived since.
     pub carry: Vec<u8>,
     /// Not read: something that its next packet needs has no room.
@@ -45,11 +47,12 @@ pub struct Conns {
 }
 
 impl Conns {
-    pub fn open(&mut self, conn: ConnId, now: Now) {
+    pub fn open(&mut self, conn: ConnId, profile: Profile, now: Now) {
         let fresh = |generation| Conn {
             generation,
             state: State::Free,
             version: Version::V311,
+            profile,
             carry: Vec::new(),
             is_blocked: false,
             waits_to_drain: false,
@@ -87,6 +90,11 @@ impl Conns {
     /// Whether it speaks MQTT 5.
     pub fn is_v5(&mut self, conn: ConnId) -> bool {
         self.get(conn).is_some_and(|this| this.version.is_v5())
+    }
+
+    /// Whether its listener speaks the classic profile.
+    pub fn is_classic(&mut self, conn: ConnId) -> bool {
+        self.get(conn).is_some_and(|this| this.profile == Profile::Classic)
     }
 
     /// CONNACK has left: only then there may be a DISCONNECT, [MQTT-3.14.0-1].

@@ -8,9 +8,8 @@
 //! aliases    what a PUBLISH without topic is of
 //! publish    a PUBLISH received                        subtree    versions, retained rows, matching (owner)
 //! asked      what it asks for                          spread     its rows to their owners
-//! answers    what its publisher is answered            verbs      conditions, `replace`, `set` (owner)
-//! replies    messages to Response Topics               once       publishes with an `id` (owner)
-//! wills      wills that are due
+//! answers    what its publisher is answered            verbs      conditions, `replace` and `set` (owner)
+//! replies    messages to Response Topics               wills      wills that are due
 //! subscribe  filters of clients, wishes to owners      catchup    snapshots and retained messages (owner)
 //! fanout     a row to its plain subscribers            merged     frames to merged subscribers
 //! events     events to merged subscribers              backlog    those that wait
@@ -38,7 +37,6 @@ pub mod input;
 mod links;
 mod members;
 mod merged;
-mod once;
 pub mod outbox;
 mod pace;
 pub mod parcel;
@@ -194,7 +192,7 @@ impl Shard {
         self.now = now;
         self.home.now = now;
         match input {
-            Input::Opened { conn, .. } => self.opened(now, conn, out),
+            Input::Opened { conn, profile, .. } => self.opened(now, conn, profile, out),
             Input::Bytes { conn, bytes } => self.receive(now, conn, bytes, out),
             Input::Closed { conn } => self.lost(now, conn),
             Input::Drained { conn } => self.drained(now, conn, out),

@@ -2,6 +2,7 @@
 //! end of a turn and empties them.
 
 use super::parcel::{Down, Up};
+use crate::dialect::Profile;
 use crate::key::{ConnId, ShardId};
 use crate::limits::{PARCEL_BYTES_MAX, PARCEL_ITEMS_MAX, SEND_LOW_BYTES};
 use crate::row::change::Changes;
@@ -24,6 +25,8 @@ pub enum Order {
 pub struct Handover {
     pub conn: ConnId,
     pub home: ShardId,
+    /// Of the listener that accepted it.
+    pub profile: Profile,
     pub bytes: Vec<u8>,
 }
 

@@ -27,7 +27,10 @@ impl Shard {
             self.end(now, conn, code, what, out);
             return Flow::Gone;
         }
-        let message = message_of(publish);
+        let mut message = message_of(publish);
+        if publish.retain && self.home.conns.is_classic(conn) {
+            message = message.in_classic();
+        }
         let target = self.takes_id(key, publish).and_then(|()| self.target(&message, allowed_on_publish));
         let target = target.and_then(|target| self.judge(publish, target));
         if publish.has_wildcard() && !carries_intent(&message) {

@@ -9,8 +9,8 @@ use super::parcel::Stand;
 use super::receive::Flow;
 use crate::clock::Now;
 use crate::dialect::{
-    Form, Intent, Parsed, Verb, allowed_on_subscribe, combine, find_property, is_shared_intent, parse_prefix,
-    parse_property, parse_unsubscribe,
+    CLASSIC, Form, Intent, Parsed, Verb, allowed_on_subscribe, classic_filter, combine, find_property,
+    is_shared_intent, parse_prefix, parse_property, parse_unsubscribe,
 };
 use crate::key::{FilterHandle, SessionKey};
 use crate::limits::TOPIC_LEVELS_MAX;
@@ -73,6 +73,8 @@ impl Shard {
         }
         let mote = find_property(subscribe.properties.user_properties());
         let mote = mote.and_then(|mote| one_cursor_for_one_filter(mote, subscribe.filters.len()));
+        let is_classic = session.conn.is_some_and(|conn| self.home.conns.is_classic(conn));
+        let mote = spelled(mote, is_classic);
         let subscription_id = subscribe.properties.subscription_identifier().unwrap_or(0);
         let ticket = session.acks.next_ticket();
         let (mut codes, mut reading) = (Vec::new(), SmallVec::new());
@@ -284,6 +286,7 @@ impl Shard {
             return self.answer_at_once(key, OwedKind::Unsuback(codes.into_boxed_slice()), packet_id, out);
         }
         let mote = find_property(unsubscribe.properties.user_properties()).unwrap_or_default();
+        let is_classic = session.conn.is_some_and(|conn| self.home.conns.is_classic(conn));
         let intent = mote.and_then(|mote| parse_property(mote).ok().flatten());
         let is_merged = intent.is_some_and(|intent| matches!(intent.verb, Verb::Tree | Verb::Sync));
         let levels_max = self.home.config.limits.topic_levels;
@@ -296,6 +299,7 @@ impl Shard {
                 Some((Verb::Tree | Verb::Sync, filter)) => (MERGED, filter),
                 Some((Verb::Rows, filter)) => (Kind::Plain, filter),
                 _ if is_merged => (MERGED, text),
+                _ if is_classic => (MERGED, classic_filter(text).0),
                 _ => (Kind::Plain, text),
             };
             let found = self.find_subscription(key, filter, kind);
@@ -355,6 +359,23 @@ fn one_cursor_for_one_filter(mote: Option<&str>, filters: usize) -> Result<Optio
     Ok(mote)
 }
 
+/// What is said of filters that carry no intent themselves.
+fn spelled<'a>(mote: Result<Option<&'a str>, &'static str>, is_classic: bool) -> Result<Option<&'a str>, &'static str> {
+    if is_classic && mote == Ok(None) { Ok(Some(CLASSIC)) } else { mote }
+}
+
+/// A filter on a listener of the classic profile. `None`: it carries an intent, and is as elsewhere.
+fn read_classic(text: &str) -> Option<Result<Asked<'_>, Refusal>> {
+    if parse_share(text).is_some() {
+        let what = "on this listener all subscriptions are merged";
+        return Some(Err((ReasonCode::SharedSubscriptionsNotSupported, what)));
+    }
+    matches!(parse_prefix(text), Parsed::Plain(_)).then(|| {
+        let (filter, sync) = classic_filter(text);
+        Ok(Asked { kind: Kind::Merged(Form::CLASSIC), sync, ..Asked::plain(filter) })
+    })
+}
+
 /// Reads the intent off a filter and judges both.
 fn read_filter<'a>(
     text: &'a str,
@@ -362,6 +383,14 @@ fn read_filter<'a>(
     levels_max: usize,
 ) -> Result<Asked<'a>, Refusal> {
     let invalid = |what| (ReasonCode::TopicFilterInvalid, what);
+    let (mote, classic) = match mote {
+        Ok(Some(CLASSIC)) => (Ok(None), read_classic(text)),
+        mote => (mote, None),
+    };
+    if let Some(asked) = classic {
+        let asked = asked?;
+        return check_filter(asked.matches, levels_max).map_err(invalid).map(|()| asked);
+    }
     let asked = match parse_share(text) {
         Some(parsed) => judge_share(text, parsed.map_err(invalid)?.1, mote)?,
         None => {

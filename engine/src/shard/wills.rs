@@ -1,7 +1,7 @@
 //! Wills that are due: published as their clients asked, with nobody left to be told.
 
 use super::Shard;
-use super::asked::Message;
+use super::asked::{Message, message_of_will};
 use super::outbox::Outbox;
 use super::publish::expires_at_ms;
 use crate::clock::Now;
@@ -9,7 +9,7 @@ use crate::dialect::allowed_on_will;
 use crate::key::{Client, Span};
 use crate::row::batch::Packet;
 use crate::session::will::Will;
-use crate::wire::Properties;
+use crate::wire::{self, Properties};
 
 impl Shard {
     /// Publishes the wills that are due, as far as their owners have room.
@@ -40,6 +40,13 @@ impl Shard {
             }
         }
     }
+}
+
+/// A will as it is kept until it is due.
+pub(super) fn kept_will(will: &wire::Will<'_>, is_classic: bool) -> Box<Will> {
+    // Two intents that differ were refused at CONNECT.
+    let intent = message_of_will(will, is_classic).mote.unwrap_or_default().map(Into::into);
+    Box::new(Will { intent, ..Will::new(will) })
 }
 
 fn will_packet(publisher: Client, will: &Will, now: Now) -> Packet {

@@ -3,6 +3,7 @@
 
 mod alias;
 mod answers;
+mod classic;
 mod conditional;
 mod connect;
 mod endings;
@@ -11,13 +12,11 @@ mod flow;
 mod forms;
 mod get;
 mod greetings;
-mod idempotent;
 mod inflight;
 mod lasting;
 mod law;
 mod merged;
 mod model;
-mod numbering;
 mod order;
 mod publish;
 mod readers;

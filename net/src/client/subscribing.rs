@@ -1,17 +1,15 @@
 //! `mote sub`: subscribes, prints a message a line, acknowledges.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io::{ErrorKind, Write};
 use std::time::{Duration, Instant};
 
 use engine::wire::{
     Ack, AckKind, FilterBuffer, Packet, Properties, Property, PropertyBuffer, Publish, QoS, ReasonCode, Subscribe,
-    SubscriptionOptions, Version,
+    SubscriptionOptions,
 };
 
 use super::connection::{ANSWER_WAIT, Connection, Waited, checked, qos};
-use super::intent::Intent;
-use super::showing::{Shown, Words, has_colour};
 use super::{EXIT_TIMEOUT, Failure, Outcome, reason};
 use crate::args::Sub;
 
@@ -20,15 +18,10 @@ const PRINT_BYTES_MAX: usize = 256 * 1024;
 const SUBSCRIBE_ID: u16 = 1;
 
 pub(super) fn run(arguments: &Sub) -> Outcome<()> {
-    if arguments.since.is_some() && arguments.topics.len() > 1 {
-        return Err(Failure::with_exit(2, "--since belongs to one filter"));
-    }
     let deadline = arguments.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut connection = Connection::open(&arguments.connection)?;
     subscribe(&mut connection, arguments)?;
     let mut reader = Reader {
-        shown: shown(connection.version, arguments),
-        colour: has_colour(),
         connection,
         arguments,
         printed: Vec::new(),
@@ -45,37 +38,23 @@ pub(super) fn run(arguments: &Sub) -> Outcome<()> {
     }
 }
 
-/// Where frames are folded, and no property says what kind one is, the payload must.
-fn is_wrapped(version: Version, arguments: &Sub) -> bool {
-    arguments.versions || !version.is_v5() && !arguments.verbose
-}
-
-fn intent(version: Version, arguments: &Sub) -> Intent {
-    let verb = match (arguments.tree, arguments.sync, arguments.rows) {
-        (_, true, _) => "sync",
-        (_, _, true) => return Intent::of("rows"),
-        // Options of frames ask for frames.
-        (true, ..) => "tree",
-        _ if arguments.versions || arguments.interval.is_some() => "tree",
-        _ => return Intent::none(),
-    };
-    let interval = arguments.interval.map(|ms| ms.to_string());
-    Intent::of(verb)
-        .option("versions", arguments.versions)
-        .option("meta", is_wrapped(version, arguments) && !arguments.versions)
-        .value("interval", interval.as_deref())
-        .value("since", arguments.since.as_deref())
-}
-
+/// The intent goes into the user property where there are any, else before the filter.
 fn subscribe(connection: &mut Connection, arguments: &Sub) -> Outcome<()> {
-    let intent = intent(connection.version, arguments);
+    let verb = match (arguments.tree, arguments.sync) {
+        (true, _) => Some("tree"),
+        (_, true) => Some("sync"),
+        _ => None,
+    };
     let mut properties = PropertyBuffer::new();
-    if let Some(intent) = intent.property(connection.version) {
-        properties.push(&Property::UserProperty("mote", intent));
+    let mut prefix = String::new();
+    match verb {
+        Some(verb) if connection.version.is_v5() => properties.push(&Property::UserProperty("mote", verb)),
+        Some(verb) => prefix = format!("${verb}/"),
+        None => {}
     }
     let mut filters = FilterBuffer::new();
     for topic in &arguments.topics {
-        let filter = intent.topic(connection.version, topic);
+        let filter = format!("{prefix}{topic}");
         let options = SubscriptionOptions { qos: qos(arguments.qos), ..Default::default() };
         filters.push(checked("filter", &filter)?, options);
     }
@@ -85,15 +64,6 @@ fn subscribe(connection: &mut Connection, arguments: &Sub) -> Outcome<()> {
         filters: filters.as_filters(),
     }));
     Ok(())
-}
-
-/// What the frames of each filter are folded into, where they are.
-fn shown(version: Version, arguments: &Sub) -> BTreeMap<&str, Shown> {
-    if arguments.verbose || arguments.rows || !arguments.asks_for_more() {
-        return BTreeMap::new();
-    }
-    let shown = |filter| Shown::new(filter, is_wrapped(version, arguments), arguments.versions);
-    arguments.topics.iter().map(|filter| (filter.as_str(), shown(filter))).collect()
 }
 
 /// Whether somebody still reads what is printed.
@@ -106,9 +76,6 @@ enum Printed {
 struct Reader<'a> {
     connection: Connection,
     arguments: &'a Sub,
-    /// Of each filter whose frames are folded.
-    shown: BTreeMap<&'a str, Shown>,
-    colour: bool,
     printed: Vec<u8>,
     /// Messages still to be printed, if they are counted.
     left: Option<u64>,
@@ -160,11 +127,10 @@ impl Reader<'_> {
     }
 
     fn take(&mut self, at: &std::ops::Range<usize>) -> Outcome<Next> {
-        let Reader { connection, arguments, shown, colour, printed, left, unreleased, .. } = self;
-        let answer = match connection.packet(at)? {
+        let answer = match self.connection.packet(at)? {
             Packet::Publish(publish) => {
-                let mut printer = Printer { arguments, shown, colour: *colour, printed, left };
-                let (next, answer) = message(&mut printer, &publish, unreleased)?;
+                let (next, answer) =
+                    Self::message(self.arguments, &publish, &mut self.printed, &mut self.left, &mut self.unreleased);
                 if let Some((kind, packet_id)) = answer {
                     self.acknowledge(kind, packet_id);
                 }
@@ -202,75 +168,40 @@ impl Reader<'_> {
         let reason = ReasonCode::Success;
         self.connection.send(&Packet::Ack(Ack { kind, packet_id, reason, properties: Properties::default() }));
     }
-}
 
-/// What a message is printed with.
-struct Printer<'a, 'b> {
-    arguments: &'a Sub,
-    shown: &'b mut BTreeMap<&'a str, Shown>,
-    colour: bool,
-    printed: &'b mut Vec<u8>,
-    left: &'b mut Option<u64>,
-}
-
-/// Prints one message, if it is to be printed, and says how it is acknowledged.
-fn message(
-    printer: &mut Printer<'_, '_>,
-    publish: &Publish<'_>,
-    unreleased: &mut HashSet<u16>,
-) -> Outcome<(Next, Option<(AckKind, u16)>)> {
-    let answer = match publish.qos {
-        QoS::AtMostOnce => None,
-        QoS::AtLeastOnce => Some((AckKind::Puback, publish.packet_id)),
-        QoS::ExactlyOnce => Some((AckKind::Pubrec, publish.packet_id)),
-    };
-    if publish.qos == QoS::ExactlyOnce && !unreleased.insert(publish.packet_id) {
-        return Ok((Next::GoOn, answer));
-    }
-    if printer.arguments.retained_only && !publish.retain {
-        return Ok((Next::End, answer));
-    }
-    let is_left_out = printer.arguments.no_retained && publish.retain;
-    let was_printed = printer.print(publish, is_left_out)?;
-    if let Some(left) = printer.left.as_mut().filter(|_| was_printed) {
-        *left -= 1;
-    }
-    Ok((if *printer.left == Some(0) { Next::End } else { Next::GoOn }, answer))
-}
-
-impl Printer<'_, '_> {
-    /// Whether something was printed.
-    fn print(&mut self, publish: &Publish<'_>, is_left_out: bool) -> Outcome<bool> {
-        let property = publish.properties.user_property("mote");
-        let has_many = self.shown.len() > 1;
-        if let Some(shown) = self.shown.get_mut(publish.topic) {
-            let words = Words::of(property, publish.payload);
-            let before = self.printed.len();
-            if has_many {
-                self.printed.extend_from_slice(publish.topic.as_bytes());
-                self.printed.push(b'\n');
-            }
-            let was_printed = shown.take(&words, publish.payload, self.colour, self.printed)?;
-            if is_left_out || !was_printed {
-                self.printed.truncate(before);
-            }
-            return Ok(was_printed && !is_left_out);
+    /// Prints one message, if it is to be printed, and says how it is acknowledged.
+    fn message(
+        arguments: &Sub,
+        publish: &Publish<'_>,
+        printed: &mut Vec<u8>,
+        left: &mut Option<u64>,
+        unreleased: &mut HashSet<u16>,
+    ) -> (Next, Option<(AckKind, u16)>) {
+        let answer = match publish.qos {
+            QoS::AtMostOnce => None,
+            QoS::AtLeastOnce => Some((AckKind::Puback, publish.packet_id)),
+            QoS::ExactlyOnce => Some((AckKind::Pubrec, publish.packet_id)),
+        };
+        if publish.qos == QoS::ExactlyOnce && !unreleased.insert(publish.packet_id) {
+            return (Next::GoOn, answer);
         }
-        if is_left_out {
-            return Ok(false);
+        if arguments.retained_only && !publish.retain {
+            return (Next::End, answer);
         }
-        if self.arguments.verbose {
-            self.printed.extend_from_slice(publish.topic.as_bytes());
-            self.printed.push(b' ');
-            if let Some(words) = property.filter(|_| self.arguments.asks_for_more()) {
-                self.printed.extend_from_slice(words.as_bytes());
-                self.printed.push(b' ');
-            }
+        if arguments.no_retained && publish.retain {
+            return (Next::GoOn, answer);
         }
-        self.printed.extend_from_slice(publish.payload);
-        if !self.arguments.no_eol {
-            self.printed.push(b'\n');
+        if arguments.verbose {
+            printed.extend_from_slice(publish.topic.as_bytes());
+            printed.push(b' ');
         }
-        Ok(true)
+        printed.extend_from_slice(publish.payload);
+        if !arguments.no_eol {
+            printed.push(b'\n');
+        }
+        if let Some(left) = left {
+            *left -= 1;
+        }
+        (if *left == Some(0) { Next::End } else { Next::GoOn }, answer)
     }
 }

@@ -1,5 +1,6 @@
 //! The one table of keys. A key that is not here does not exist, and a key that is here does something.
 
+use engine::dialect::Profile;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -57,8 +58,16 @@ pub struct Key {
 }
 
 /// Keys of one `[[listener]]`, with their text.
-pub const LISTENER_KEYS: [(&str, &str); 1] =
-    [("address", "Address and port, as \"127.0.0.1:1883\" or \"[::1]:1883\". Port 0 takes a free port.")];
+pub const LISTENER_KEYS: [(&str, &str); 2] = [
+    ("address", "Address and port, as \"127.0.0.1:1883\" or \"[::1]:1883\". Port 0 takes a free port."),
+    (
+        "profile",
+        "\"mote\", or \"classic\" for clients of the first Mote broker (by convention on port 1993): trees are asked for by\n# leading and trailing slashes, and all subscriptions are merged.",
+    ),
+];
+
+/// How a profile is written.
+pub const PROFILES: [(&str, Profile); 2] = [("mote", Profile::Mote), ("classic", Profile::Classic)];
 
 /// The integer of a value whose kind was an integer.
 fn integer(value: Value) -> u64 {
@@ -234,10 +243,6 @@ pub static KEYS: &[Key] = &[
         "Rows of one tree publish."),
     integer_key!("limits.set_rows", engine.limits.set_rows: usize, 1, 16_777_216,
         "Retained messages of one group (the topics below one first level) that one `set` may write, or one `replace` delete."),
-    integer_key!("limits.idempotency_s", engine.limits.idempotency_s: u32, 1, 31_536_000,
-        "Seconds that what became of a publish with option `id` is remembered: until then a repeat is not applied again."),
-    integer_key!("limits.idempotency_max", engine.limits.idempotency_max: usize, 1, 16_777_216,
-        "Publishes with option `id` that one group remembers; the oldest go first."),
     integer_key!("limits.subscriptions", engine.limits.subscriptions: usize, 1, 16_777_216,
         "Subscriptions of one session."),
     integer_key!("limits.client_id_bytes", engine.limits.client_id_bytes: usize, 23, limits::STRING_BYTES_MAX,
@@ -329,10 +334,15 @@ fn list_key(text: &mut String, key: &Key, defaults: &Settings) {
         Value::Listeners(listeners) => {
             for listener in listeners {
                 let _ = writeln!(text, "[[{}]]", key.name);
-                for (_, doc) in LISTENER_KEYS {
+                let profile = PROFILES.iter().find(|(_, profile)| *profile == listener.profile);
+                let profile = profile.map_or("", |(word, _)| word);
+                for (key, doc) in LISTENER_KEYS {
                     let _ = writeln!(text, "# {doc}");
+                    let _ = match key {
+                        "profile" => writeln!(text, "profile = \"{profile}\""),
+                        _ => writeln!(text, "address = \"{}\"", listener.address),
+                    };
                 }
-                let _ = writeln!(text, "address = \"{}\"", listener.address);
             }
         }
         value => {

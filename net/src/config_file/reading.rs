@@ -1,11 +1,12 @@
 //! From TOML to settings, by the table of keys; every fault with its place and, for an unknown key, the nearest name.
 
+use engine::dialect::Profile;
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, KEYS, Key, Kind, LISTENER_KEYS, Value};
+use super::keys::{self, KEYS, Key, Kind, LISTENER_KEYS, PROFILES, Value};
 use super::{Faults, Listener, Settings};
 
 /// Reads a whole file. Settings are changed only as far as they are valid; the caller drops them on a fault.
@@ -157,7 +158,7 @@ fn listener(item: &Spanned<DeValue<'_>>, place: Place<'_>) -> Result<Listener, V
         return Err(vec![wrong("listener", &Kind::Listeners, item, place)]);
     };
     let mut faults = Vec::new();
-    let mut address = None;
+    let (mut address, mut profile) = (None, Profile::default());
     for (name, value) in in_order(table) {
         match (name.get_ref().as_ref(), value.get_ref().as_str().map(str::parse)) {
             ("address", Some(Ok(parsed))) => address = Some(parsed),
@@ -167,11 +168,19 @@ fn listener(item: &Spanned<DeValue<'_>>, place: Place<'_>) -> Result<Listener, V
                     place(value.span())
                 ));
             }
+            ("profile", _) => {
+                let word = value.get_ref().as_str();
+                match PROFILES.iter().find(|(known, _)| word == Some(known)) {
+                    Some((_, known)) => profile = *known,
+                    None => faults
+                        .push(format!("{}: `listener.profile` must be \"mote\" or \"classic\"", place(value.span()))),
+                }
+            }
             (other, _) => faults.push(unknown(&format!("listener.{other}"), name.span(), place)),
         }
     }
     match address {
-        Some(address) if faults.is_empty() => Ok(Listener { address }),
+        Some(address) if faults.is_empty() => Ok(Listener { address, profile }),
         None if faults.is_empty() => Err(vec![format!("{}: a listener needs an `address`", place(item.span()))]),
         _ => Err(faults),
     }
@@ -276,7 +285,9 @@ mod tests {
                 Kind::Choice(words) => Value::Word(words[words.len() - 1].to_owned()),
                 Kind::Text | Kind::TextOrNone { .. } => Value::Word("elsewhere".to_owned()),
                 Kind::Counts { min, .. } => Value::Counts(vec![("a/b".to_owned(), *min)]),
-                Kind::Listeners => Value::Listeners(vec![Listener { address: "[::1]:0".parse().unwrap() }]),
+                Kind::Listeners => {
+                    Value::Listeners(vec![Listener { address: "[::1]:0".parse().unwrap(), profile: Profile::Classic }])
+                }
             };
             (key.set)(&mut settings, other.clone());
             assert_eq!((key.get)(&settings), other, "{}", key.name);
@@ -288,7 +299,7 @@ mod tests {
     fn a_file_sets_what_it_names_and_nothing_else() {
         let settings = read(
             "durability = \"disk\"\n[session]\nqueue_messages = 5\noverflow = \"drop-oldest\"\n[shards]\ncount = 3\n\
-             split = { \"v1/devices\" = 3 }\n[shards.pin]\n\"factory\" = 0\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
+             split = { \"v1/devices\" = 3 }\n[shards.pin]\n\"factory\" = 0\n[[listener]]\naddress = \"127.0.0.1:0\"\nprofile = \"classic\"\n\
              [[listener]]\naddress = \"[::1]:1884\"\n",
         )
         .unwrap();
@@ -298,7 +309,8 @@ mod tests {
         assert_eq!(settings.shards.count, Some(3));
         assert_eq!(settings.engine.shards.split[0].levels, 3);
         assert_eq!(settings.engine.shards.pin[0].root, "factory");
-        assert_eq!(settings.listeners.len(), 2);
+        let profiles: Vec<Profile> = settings.listeners.iter().map(|listener| listener.profile).collect();
+        assert_eq!(profiles, [Profile::Classic, Profile::Mote]);
         assert_eq!(settings.engine.limits, Settings::default().engine.limits);
     }
 
@@ -332,6 +344,8 @@ mod tests {
         assert!(fault("[shards]\npin = { a = 64 }\n").contains("`shards.pin.\"a\"` must be an integer from 0 to 63"));
         assert!(fault("[[listener]]\naddress = \"localhost\"\n").contains("mote.toml:2:11"));
         assert!(fault("[[listener]]\n").contains("needs an `address`"));
+        let classic = "[[listener]]\naddress = \"[::1]:1\"\nprofile = \"old\"\n";
+        assert!(fault(classic).contains("mote.toml:3:11: `listener.profile` must be \"mote\" or \"classic\""));
         assert!(fault("listener = 5\n").contains("[[listener]]"));
         assert!(fault("session = 5\n").contains("is a section"));
     }

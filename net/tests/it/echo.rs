@@ -25,7 +25,7 @@ struct Echo {
 impl Step for Echo {
     fn step(&mut self, _: Now, input: Input<'_>, out: &mut Outbox) {
         match input {
-            Input::Opened { conn, peer } => {
+            Input::Opened { conn, peer, .. } => {
                 assert!(peer.starts_with("127.0.0.1:"), "{peer}");
                 assert!(self.open.insert(conn), "opened twice");
                 self.counts.lock().unwrap().0 += 1;

@@ -53,7 +53,7 @@ impl Homing {
             buffer.extend_from_slice(&bytes);
         } else {
             self.carried.remove(&conn);
-            out.handovers.push(Handover { conn, home, bytes });
+            out.handovers.push(Handover { conn, home, profile: Default::default(), bytes });
         }
     }
 }

@@ -17,5 +17,4 @@ mod rumqttc;
 mod scripted;
 mod stop;
 mod sys;
-mod trees;
 mod whole;
