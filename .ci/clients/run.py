@@ -39,7 +39,10 @@ def with_own_broker(report, shards):
         report.check("SIGTERM ends it with 0", lambda: same(broker.stop(), 0, "exit code"))
     for tool, commands in walk.TOOLS.items():
         with Broker(shards=shards) as broker:
-            report.check(f"README walk with {tool}", walk.walk, commands, (broker.host, broker.port))
+            report.check(f"walk of the pages: {tool}", walk.walk, commands, (broker.host, broker.port), limit=120)
+    for name in walk.PROGRAMS:
+        with Broker(shards=shards) as broker:
+            report.check(f"program of the page: {name}", walk.program, name, (broker.host, broker.port), limit=60)
     report.check("retained rows survive SIGTERM", crash.survives_sigterm, shards)
 
 
@@ -65,7 +68,7 @@ def every(report, arguments):
         host, _, port = arguments.address.rpartition(":")
         return suites(report, (host, int(port)), arguments.plain, arguments.address)
     print(f"== {binary()}")
-    report.check("README has its walks", walk.has_walks)
+    report.check("the pages have their walks", walk.has_walks)
     for shards in arguments.shards or [1, 4]:
         with_own_broker(report, shards)
         if arguments.crash_rounds:

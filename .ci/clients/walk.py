@@ -1,10 +1,14 @@
-"""The README's walks, line by line: each command as it stands there (with the port of the broker under test), and
-what it prints. A block begins with `<!-- walk: NAME -->`. A command that ends in `&` runs on; lines of different
-programs may come in any order, as on a terminal."""
+"""The walks of README.md and engine/TREES.md, line by line: each command as it stands there (with the port of the broker
+under test), and what it prints. A block begins with `<!-- walk: NAME -->`; blocks of one name are one walk. A command that
+ends in `&` runs on, `# 1` behind one is an exit code that is not 0; lines of different programs may come in any order, as on
+a terminal, and `…` in a line is anything. `<!-- run: NAME -->` before a program: it folds `$sync/light/#` and prints."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
+import sys
 import threading
 import time
 
@@ -12,8 +16,10 @@ from broker import ROOT, binary
 from checks import eventually, same
 
 BLOCK = re.compile(r"<!-- walk: (\w+) -->\s*```console\n(.*?)```", re.S)
-PROGRAM = re.compile(r"^(mote (?:sub|pub)|mosquitto_(?:sub|pub)) ")
+RUN = re.compile(r"<!-- run: (\w+) -->\s*```\w+\n(.*?)```", re.S)
+PROGRAM = re.compile(r"^(mote (?:sub|pub|get|set)|mosquitto_(?:sub|pub)) ")
 SETTLE_S = 0.4
+ENV = ROOT / ".ci" / "env"
 
 
 def steps(block):
@@ -27,7 +33,16 @@ def steps(block):
     return found
 
 
-TOOLS = {name: steps(block) for name, block in BLOCK.findall((ROOT / "README.md").read_text())}
+def walks():
+    found = {}
+    for page in ["README.md", "engine/TREES.md"]:
+        for name, block in BLOCK.findall((ROOT / page).read_text()):
+            found.setdefault(name, []).extend(steps(block))
+    return found
+
+
+TOOLS = walks()
+PROGRAMS = dict(RUN.findall((ROOT / "engine/TREES.md").read_text()))
 
 
 class Shell:
@@ -40,6 +55,7 @@ class Shell:
     def start(self, command):
         if command.startswith("kill "):
             return self.end()
+        command, _, code = command.partition("  # ")
         background = command.endswith(" &")
         command = PROGRAM.sub(rf"\1 -p {self.port} ", command.removesuffix(" &"))
         # exec: the pid is the program's own
@@ -51,7 +67,7 @@ class Shell:
             self.running.append(process)
             time.sleep(SETTLE_S)  # as long as a reader needs for the next line
         else:
-            same(process.wait(20), 0, f"exit code of {command}")
+            same(process.wait(20), int(code or 0), f"exit code of {command}")
             reader.join(20)
 
     def _read(self, process):
@@ -66,6 +82,17 @@ class Shell:
         self.running.clear()
 
 
+def as_wanted(got, wanted):
+    """The lines, sorted, each as the wanted one that it is an example of."""
+    left, named = list(wanted), []
+    for line in got:
+        example = next((one for one in left if re.fullmatch(re.escape(one).replace("…", ".*"), line)), None)
+        if example is not None:
+            left.remove(example)
+        named.append(line if example is None else example)
+    return sorted(named)
+
+
 def walk(commands, address):
     shell = Shell(address)
     try:
@@ -74,10 +101,47 @@ def walk(commands, address):
             eventually(lambda: len(shell.lines) >= len(wanted), f"{command!r}: wanted {wanted}, got {shell.lines}", 10)
             time.sleep(SETTLE_S)
             got, shell.lines = shell.lines, []
-            same(sorted(got), sorted(wanted), f"what {command!r} printed")
+            same(as_wanted(got, wanted), sorted(wanted), f"what {command!r} printed")
     finally:
         shell.end()
 
 
 def has_walks():
-    same(sorted(TOOLS), ["mosquitto", "mote"], "walks in the README")
+    same(sorted(TOOLS), ["mosquitto", "mote", "trees"], "walks")
+    same(sorted(PROGRAMS), ["node", "python"], "programs")
+
+
+FOLDED = [
+    (["-r", "-t", "$tree/light", "-m", '{"a":{"on":1,"at":{"x":[1]}},"b":"text"}'],
+     {"a": {"on": {"/": 1}, "at": {"x": {"/": [1]}}}, "b": {"/": "text"}}),
+    (["-r", "-t", "light/a", "-m", '{"an":"object"}'],
+     {"a": {"/": {"an": "object"}, "on": {"/": 1}, "at": {"x": {"/": [1]}}}, "b": {"/": "text"}}),
+    (["-t", "light/a/event", "-m", "1"], None),
+    (["-r", "-t", "$tree;replace/light", "-m", '{"a":{"on":2}}'], {"a": {"on": {"/": 2}}}),
+    (["-r", "-n", "-t", "light/a/on"], {}),
+]
+
+
+def program(name, address):
+    """The program of the page prints what a client of three lines would know."""
+    suffix, command = {"python": (".py", [sys.executable]), "node": (".mjs", [shutil.which("node")])}[name]
+    folder = ENV / "node" if name == "node" else ENV
+    path = folder / f"fold{suffix}"  # where MQTT.js is found
+    path.write_text(PROGRAMS[name])
+    process = subprocess.Popen([*command, str(path), str(address[1])], text=True, stdout=subprocess.PIPE)
+    lines = []
+    reader = threading.Thread(target=lambda: lines.extend(map(json.loads, process.stdout)), daemon=True)
+    try:
+        reader.start()
+        eventually(lambda: lines == [{}], "the snapshot of nothing", 20)
+        for arguments, wanted in FOLDED:
+            count = len(lines)
+            subprocess.run(["mosquitto_pub", "-p", str(address[1]), *arguments], check=True, timeout=20)
+            if wanted is None:
+                time.sleep(SETTLE_S)
+                same(len(lines), count, "lines after an event")
+            else:
+                eventually(lambda: lines[-1] == wanted, f"after {arguments}: wanted {wanted}, got {lines[-1:]}", 20)
+    finally:
+        process.kill()
+        process.wait(20)

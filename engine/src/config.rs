@@ -95,6 +95,9 @@ pub struct Limits {
     pub tree_rows: usize,
     /// Rows of a group that a `set`, or the deletions of a `replace`, may change.
     pub set_rows: usize,
+    /// Seconds that the outcome of a publish with option `id` is remembered, and outcomes of one group.
+    pub idempotency_s: u32,
+    pub idempotency_max: usize,
     pub subscriptions: usize,
     pub client_id_bytes: usize,
     /// Retained rows, and the bytes of their topics, payloads and properties; of the whole process: each shard
@@ -127,6 +130,8 @@ impl Default for Config {
                 topic_levels: limits::TOPIC_LEVELS_DEFAULT,
                 tree_rows: limits::TREE_ROWS_DEFAULT,
                 set_rows: limits::SET_ROWS_DEFAULT,
+                idempotency_s: limits::IDEMPOTENCY_S_DEFAULT,
+                idempotency_max: limits::IDEMPOTENCY_MAX_DEFAULT,
                 subscriptions: limits::SUBSCRIPTIONS_DEFAULT,
                 client_id_bytes: limits::CLIENT_ID_BYTES_DEFAULT,
                 retained_rows: limits::RETAINED_ROWS_DEFAULT,

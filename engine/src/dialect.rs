@@ -213,7 +213,7 @@ pub enum Parsed<'a> {
 }
 
 /// What CONNACK says to a client that has a `mote` user property in CONNECT: the version and the verbs that work.
-pub const ADVERTISED: &str = "1;tree;sync";
+pub const ADVERTISED: &str = "1;tree;sync;rows;put;set;get";
 
 /// Whether the broker takes a user property out of what it passes on: `mote` with a verb as its first word.
 pub fn is_consumed(name: &str, value: &str) -> bool {

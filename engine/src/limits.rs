@@ -34,6 +34,12 @@ pub const TOPIC_CACHE_FILTERS_MAX: usize = 14;
 pub const TREE_ROWS_DEFAULT: usize = 65_536;
 /// Default of `limits.set_rows`: rows of one group that one `set` writes, or one `replace` deletes.
 pub const SET_ROWS_DEFAULT: usize = 65_536;
+/// Default of `limits.idempotency_s`: how long the outcome of a publish with option `id` is remembered.
+pub const IDEMPOTENCY_S_DEFAULT: u32 = 600;
+/// Default of `limits.idempotency_max`: outcomes that one group remembers, the oldest first to go. 150 bytes each.
+pub const IDEMPOTENCY_MAX_DEFAULT: usize = 16_384;
+/// Outcomes that each further one forgets at most, so that an excess shrinks.
+pub const OUTCOMES_TRIMMED_PER_CHANGE: usize = 4;
 /// Messages to Response Topics that wait for room at their owners, before no publish that may lead to one is taken.
 pub const REPLIES_WAITING_MAX: usize = 64;
 /// Nesting of JSON, in tree publishes and in embedded values.

@@ -20,10 +20,14 @@ pub enum Command {
     /// Show or check configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Subscribe and print what arrives, one message a line.
+    /// Subscribe and print what arrives: a message a line, or the state that frames add up to.
     Sub(Box<Sub>),
     /// Publish.
     Pub(Box<Pub>),
+    /// Print what is retained under a filter, as JSON, and end.
+    Get(Box<Get>),
+    /// Write a value into every retained row that matches a filter.
+    Set(Box<Set>),
 }
 
 #[derive(Subcommand, Debug)]
@@ -75,7 +79,7 @@ pub enum ClientVersion {
     V5,
 }
 
-/// What `sub` and `pub` share: how to connect. Letters are those of mosquitto_sub and mosquitto_pub.
+/// What the clients share: how to connect. Letters are those of mosquitto_sub and mosquitto_pub.
 #[derive(ClapArgs, Debug)]
 pub struct Connection {
     /// Broker to connect to.
@@ -86,7 +90,7 @@ pub struct Connection {
     pub port: u16,
     /// Client identifier; without it the client takes one of its own.
     #[arg(short = 'i', long, value_name = "ID")]
-    pub id: Option<String>,
+    pub client_id: Option<String>,
     /// Protocol version.
     #[arg(short = 'V', long, value_enum, default_value_t = ClientVersion::V5)]
     pub protocol_version: ClientVersion,
@@ -103,7 +107,7 @@ pub struct Connection {
     #[arg(short = 'x', long, value_name = "SECONDS")]
     pub session_expiry_interval: Option<u32>,
     /// Continue an earlier session and keep this one: no Clean Start.
-    #[arg(short = 'c', long, requires = "id")]
+    #[arg(short = 'c', long, requires = "client_id")]
     pub disable_clean_session: bool,
     /// Topic of the Will.
     #[arg(long, value_name = "TOPIC")]
@@ -132,19 +136,31 @@ pub struct Sub {
     /// QoS that is asked for.
     #[arg(short = 'q', long, value_name = "QOS", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
     pub qos: u8,
-    /// Merged subscription: messages that belong together arrive as one JSON tree.
+    /// Merged subscription: changes that belong together arrive as one JSON tree; the state is printed after each.
     #[arg(long, conflicts_with = "sync")]
     pub tree: bool,
     /// As --tree, and first what is retained.
     #[arg(long)]
     pub sync: bool,
+    /// Only what changed since: the `ver=` of a frame, which -v prints.
+    #[arg(long, value_name = "CURSOR", requires = "sync", value_parser = option_value)]
+    pub since: Option<String>,
+    /// Also the versions of the rows.
+    #[arg(long)]
+    pub versions: bool,
+    /// At most one frame in so many milliseconds.
+    #[arg(long, value_name = "MS")]
+    pub interval: Option<u32>,
+    /// Single messages that say which version their row has, and had before (MQTT 5; -v prints it).
+    #[arg(long, conflicts_with_all = ["tree", "sync", "versions", "interval"])]
+    pub rows: bool,
     /// End after so many messages.
     #[arg(short = 'C', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
     /// End after so many seconds (exit 27, as mosquitto_sub).
     #[arg(short = 'W', long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
-    /// Print the topic before the payload.
+    /// Print a line for each message or frame: the topic, what the broker says of it, the payload.
     #[arg(short = 'v', long)]
     pub verbose: bool,
     /// Leave out messages that come because they were retained.
@@ -159,6 +175,13 @@ pub struct Sub {
     /// Say on stderr when the subscription stands.
     #[arg(short = 'd', long)]
     pub debug: bool,
+}
+
+impl Sub {
+    /// For more than what MQTT has.
+    pub fn asks_for_more(&self) -> bool {
+        self.tree || self.sync || self.rows || self.versions || self.interval.is_some()
+    }
 }
 
 #[derive(ClapArgs, Debug)]
@@ -188,13 +211,72 @@ pub struct Pub {
     /// The message is retained.
     #[arg(short = 'r', long)]
     pub retain: bool,
-    /// QoS.
-    #[arg(short = 'q', long, value_name = "QOS", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
-    pub qos: u8,
+    /// QoS; without it 0, and 1 with --put, --if, --id and --replace, whose outcome the acknowledgement tells.
+    #[arg(short = 'q', long, value_name = "QOS", value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub qos: Option<u8>,
     /// Publish the message so many times.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub repeat: u64,
     /// Tree publish: the JSON object spreads into one row per leaf.
     #[arg(long)]
     pub tree: bool,
+    /// Retained rows that the pattern covers and the object does not have are deleted.
+    #[arg(long, requires = "tree")]
+    pub replace: bool,
+    /// An ordinary publish whose outcome is told; meant by --if and --id without --tree.
+    #[arg(long, conflicts_with = "tree")]
+    pub put: bool,
+    /// Only if the version of the object at the topic is this; 0: if there is none; any: if there is one. With -r.
+    #[arg(long = "if", value_name = "N|any", value_parser = condition)]
+    pub condition: Option<String>,
+    /// Applied once: the same key again within some minutes is acknowledged as the first time.
+    #[arg(long, value_name = "KEY", value_parser = option_value)]
+    pub id: Option<String>,
+    /// Print what the broker says of what it applied: `ok;ver=` and the version.
+    #[arg(short = 'v', long)]
+    pub verbose: bool,
+}
+
+#[derive(ClapArgs, Debug)]
+#[command(disable_help_flag = true)]
+pub struct Get {
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Topic Filter; `*` may be written for `+` and `**` for `#`.
+    pub filter: String,
+    /// Also the versions of the rows.
+    #[arg(long)]
+    pub versions: bool,
+}
+
+#[derive(ClapArgs, Debug)]
+#[command(disable_help_flag = true)]
+pub struct Set {
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Topic Filter; `*` may be written for `+` and `**` for `#`.
+    pub filter: String,
+    /// The new payload of each row; an empty one deletes them.
+    #[arg(allow_hyphen_values = true)]
+    pub value: String,
+    /// Applied once: the same key again within some minutes is acknowledged as the first time.
+    #[arg(long, value_name = "KEY", value_parser = option_value)]
+    pub id: Option<String>,
+    /// Print what the broker says of what it applied: `ok;ver=` and the version.
+    #[arg(short = 'v', long)]
+    pub verbose: bool,
+}
+
+/// A value that can stand in an intent.
+fn option_value(text: &str) -> Result<String, &'static str> {
+    let is_forbidden = |c: char| matches!(c, ';' | '/' | '+' | '#') || c.is_control();
+    if text.is_empty() || text.contains(is_forbidden) {
+        return Err("it may not be empty or contain ; / + # or control characters");
+    }
+    Ok(text.to_owned())
+}
+
+fn condition(text: &str) -> Result<String, &'static str> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u64>().is_ok();
+    if text == "any" || is_number { Ok(text.to_owned()) } else { Err("it is a version, 0 or any") }
 }

@@ -1,4 +1,4 @@
-//! The binary `mote`: the broker, its configuration, and two small clients.
+//! The binary `mote`: the broker, its configuration, and small clients.
 
 mod args;
 mod client;
@@ -25,6 +25,8 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Check { file }) => check(&file),
         Command::Sub(sub) => client::sub(&sub),
         Command::Pub(publish) => client::publish(&publish),
+        Command::Get(get) => client::get(&get),
+        Command::Set(set) => client::set(&set),
     }
 }
 

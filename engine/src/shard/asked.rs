@@ -148,10 +148,6 @@ impl Shard {
     fn asked<'a>(&self, message: &Message<'a>, intent: Intent<'a>, topic: &'a str) -> Result<Asked<'a>, Fault> {
         let Intent { verb, options } = intent;
         let levels_max = self.home.config.limits.topic_levels;
-        if options.has("id") {
-            let code = ReasonCode::ImplementationSpecificError;
-            return Err(Fault { code, ..bad("this broker does not know that verb or option yet") });
-        }
         let filter = match verb {
             Verb::Put => {
                 check_name(topic, levels_max).map_err(bad)?;

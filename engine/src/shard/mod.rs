@@ -8,8 +8,9 @@
 //! aliases    what a PUBLISH without topic is of
 //! publish    a PUBLISH received                        subtree    versions, retained rows, matching (owner)
 //! asked      what it asks for                          spread     its rows to their owners
-//! answers    what its publisher is answered            verbs      conditions, `replace` and `set` (owner)
-//! replies    messages to Response Topics               wills      wills that are due
+//! answers    what its publisher is answered            verbs      conditions, `replace`, `set` (owner)
+//! replies    messages to Response Topics               once       publishes with an `id` (owner)
+//! wills      wills that are due
 //! subscribe  filters of clients, wishes to owners      catchup    snapshots and retained messages (owner)
 //! fanout     a row to its plain subscribers            merged     frames to merged subscribers
 //! events     events to merged subscribers              backlog    those that wait
@@ -37,6 +38,7 @@ pub mod input;
 mod links;
 mod members;
 mod merged;
+mod once;
 pub mod outbox;
 mod pace;
 pub mod parcel;

@@ -9,7 +9,7 @@ use super::{Shard, owner_side};
 use crate::clock::Now;
 use crate::dialect::{Verb, is_consumed};
 use crate::key::{ShardId, Span};
-use crate::row::batch::{Ask, Packet, Row, View};
+use crate::row::batch::{Ask, Once, Packet, Row, View};
 use crate::row::graft::{Bounds, Fault, graft, graft_as_written};
 use crate::topic::Owners;
 
@@ -73,7 +73,11 @@ impl Shard {
                     }
                     _ => self.spread_row(&asked.filter, message),
                 }
-                packet.ask = self.keep_ask(asked, is_told_alone || message.properties.response_topic().is_some());
+                packet.ask = self.keep_ask(
+                    asked,
+                    message.payload,
+                    is_told_alone || message.properties.response_topic().is_some(),
+                );
             }
         }
         let start = self.scratch.bytes.len();
@@ -89,11 +93,16 @@ impl Shard {
         self.scratch.rows.push(Row { topic, payload, text: message.is_text });
     }
 
-    fn keep_ask(&mut self, asked: &Asked<'_>, tells_conflict: bool) -> u32 {
+    fn keep_ask(&mut self, asked: &Asked<'_>, payload: &[u8], tells_conflict: bool) -> u32 {
         let Asked { verb, topic, ref filter, condition, replace, .. } = *asked;
+        let once = asked.id.map(|id| Once {
+            // No text contains this byte, so no topic and key are another topic and key.
+            key: self.roots.digest(&[topic.as_bytes(), &[0xFF], id.as_bytes()]),
+            payload: self.roots.digest(&[payload]),
+        });
         let pattern = self.scratch.keep(topic.as_bytes());
         let filter = self.scratch.keep(filter.as_bytes());
-        self.scratch.asks.push(Ask { verb, condition, replace, tells_conflict, once: None, pattern, filter });
+        self.scratch.asks.push(Ask { verb, condition, replace, tells_conflict, once, pattern, filter });
         0
     }
 

@@ -2,6 +2,7 @@
 //! groups that this shard owns. Knows homes and their filter handles, never a session.
 
 use super::catchup::Walks;
+use super::once::Outcomes;
 use super::outbox::Outbox;
 use super::parcel::{Down, DownItem, Frame, Offer, Refusal, Source, Verdict};
 use super::retain::RetainBounds;
@@ -40,6 +41,7 @@ pub struct Subtree {
     pub frame_bytes_max: usize,
     /// Rows of one group that one publish may write or delete without naming them: `limits.set_rows`.
     pub(super) set_rows_max: usize,
+    pub(super) outcomes: Outcomes,
     tombstones: Tombstones,
     /// Retained rows that are never written: those of `$SYS`.
     pub unwritten: usize,
@@ -103,6 +105,7 @@ impl Subtree {
             waits_for_disk,
             frame_bytes_max: limits.frame_bytes,
             set_rows_max: limits.set_rows,
+            outcomes: Outcomes::new(limits),
             tombstones,
             unwritten: 0,
             unwritten_bytes: 0,
@@ -158,7 +161,13 @@ impl Subtree {
     }
 
     /// The publisher is to be told by everyone who keeps something of it, when that is durable.
-    fn ask_to_keep(&mut self, packet: &Packet, is_kept_here: bool, verdict: &mut Verdict, to: &mut impl Homes) {
+    pub(super) fn ask_to_keep(
+        &mut self,
+        packet: &Packet,
+        is_kept_here: bool,
+        verdict: &mut Verdict,
+        to: &mut impl Homes,
+    ) {
         let Packet { publisher, ticket, publish, .. } = *packet;
         let mut touched = self.touched_homes;
         verdict.keepers = touched.count_ones() + u32::from(is_kept_here);
@@ -529,7 +538,8 @@ impl Subtree {
                 retained.bury(interner, group, topic, version, *position, wall_ms);
             }
             Restored::Floor { topic, version, .. } => retained.restore_floor(interner, topic, version),
-            Restored::Outcome(..) | Restored::Past(..) => {}
+            Restored::Outcome(group, outcome) => self.restore_outcome(group, outcome),
+            Restored::Past(..) => {}
         }
     }
 

@@ -25,6 +25,27 @@ impl Subtree {
         roots: &Roots,
         homes: &mut impl Homes,
     ) -> Verdict {
+        let Some(once) = ask.once else { return self.apply_verb(now, (view, ask), origin, roots, homes) };
+        // Before the condition, which no longer holds once it was applied. [MOTE-5.27]
+        if let Some(verdict) = self.answer_again(now, (view, ask, once), roots, homes) {
+            return verdict;
+        }
+        self.touched_homes = 0;
+        let verdict = self.apply_verb(now, (view, ask), origin, roots, homes);
+        if verdict.refusal.is_none() {
+            self.remember(now, (view, ask, once), &verdict, roots, homes.outbox()); // [MOTE-5.28]
+        }
+        verdict
+    }
+
+    fn apply_verb(
+        &mut self,
+        now: Now,
+        (view, ask): (View<'_>, &Ask),
+        origin: Origin<'_>,
+        roots: &Roots,
+        homes: &mut impl Homes,
+    ) -> Verdict {
         if ask.verb == Verb::Set {
             return self.set(now, (view, ask), roots, homes);
         }

@@ -14,6 +14,8 @@ use crate::config::{Pin, Split};
 use crate::key::{GroupId, ShardId};
 use crate::limits::{GROUPS, SHARDS_MAX, TOPIC_LEVELS_MAX};
 use siphasher::sip::SipHasher13;
+use siphasher::sip128::{self, Hasher128};
+use std::hash::Hasher;
 
 /// The owners that a filter is registered at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,14 +30,16 @@ pub enum Owners {
 pub struct Roots {
     groups: SipHasher13,
     homes: SipHasher13,
+    digests: sip128::SipHasher13,
     /// The prefix with most levels first.
     splits: Vec<Split>,
     shards: u16,
     shard_of_group: [ShardId; GROUPS],
 }
 
-/// Keeps the hash of client ids apart from that of roots.
+/// Keeps the hash of client ids apart from that of roots, and both from digests.
 const HOMES_KEY: u64 = 0x686f_6d65_7320_2121;
+const DIGESTS_KEY: u64 = 0x6469_6765_7374_7321;
 const _: () = assert!(SHARDS_MAX <= GROUPS);
 
 impl Roots {
@@ -54,6 +58,7 @@ impl Roots {
         let mut roots = Roots {
             groups: SipHasher13::new_with_keys(seed[0], seed[1]),
             homes: SipHasher13::new_with_keys(seed[0] ^ HOMES_KEY, seed[1]),
+            digests: sip128::SipHasher13::new_with_keys(seed[0] ^ DIGESTS_KEY, seed[1]),
             splits: checked_splits(split)?,
             shards,
             shard_of_group: std::array::from_fn(|group| ShardId(group as u16 % shards)),
@@ -127,6 +132,13 @@ impl Roots {
             Kind::Shared => 2,
         };
         self.homes.hash(filter.as_bytes()) ^ kind
+    }
+
+    /// Stands for bytes that clients choose, in every process on one store.
+    pub fn digest(&self, parts: &[&[u8]]) -> u128 {
+        let mut hasher = self.digests;
+        parts.iter().for_each(|part| hasher.write(part));
+        hasher.finish128().as_u128()
     }
 
     fn root_levels(&self, topic: &str) -> usize {

@@ -202,13 +202,15 @@ fn a_stop_tells_every_client_and_closes() {
 
 #[test]
 fn a_client_that_knows_mote_is_told_what_the_broker_speaks() {
-    // PROTOCOL section 1
+    // [MOTE-1.26] [MOTE-1.27]
     worlds(|world| {
-        let properties = vec![Property::UserProperty("mote", "1")];
-        let knows = world.connected(ConnectOptions { properties, ..ConnectOptions::new(V5, "knows") });
-        let packets = world.received(knows);
-        let Some(OwnedPacket::Connack { properties, .. }) = packets.first() else { panic!("{packets:?}") };
-        assert!(properties.mote().is_some_and(|spoken| spoken.starts_with("1;tree;sync")), "{properties:?}");
+        for value in ["1", "", "tree", "frame;x"] {
+            let properties = vec![Property::UserProperty("mote", value)];
+            let knows = world.connected(ConnectOptions { properties, ..ConnectOptions::new(V5, "knows") });
+            let packets = world.received(knows);
+            let Some(OwnedPacket::Connack { properties, .. }) = packets.first() else { panic!("{packets:?}") };
+            assert_eq!(properties.mote(), Some("1;tree;sync;rows;put;set;get"));
+        }
         let other = world.connected(ConnectOptions::new(V5, "other"));
         let packets = world.received(other);
         assert!(

@@ -46,11 +46,7 @@ pub(super) enum Waited {
 impl Connection {
     /// Connects and waits for CONNACK.
     pub(super) fn open(arguments: &args::Connection) -> Outcome<Connection> {
-        let version = match arguments.protocol_version {
-            ClientVersion::V31 => Version::V31,
-            ClientVersion::V311 => Version::V311,
-            ClientVersion::V5 => Version::V5,
-        };
+        let version = version(arguments);
         let socket = dial(&arguments.host, arguments.port)?;
         let keep_alive = Some(arguments.keepalive).filter(|&seconds| seconds > 0);
         let mut connection = Connection {
@@ -82,7 +78,7 @@ impl Connection {
             clean_start: !arguments.disable_clean_session,
             keep_alive: arguments.keepalive,
             properties: properties.as_properties(),
-            client_id: checked("client identifier", arguments.id.as_deref().unwrap_or(unnamed))?,
+            client_id: checked("client identifier", arguments.client_id.as_deref().unwrap_or(unnamed))?,
             will: will(arguments)?,
             user_name: arguments.username.as_deref().map(|name| checked("user name", name)).transpose()?,
             password: arguments.pw.as_deref().map(|text| checked("password", text)).transpose()?.map(str::as_bytes),
@@ -229,6 +225,14 @@ impl Connection {
             }
             Err(error) => Err(Failure::new(format_args!("cannot receive: {error}"))),
         }
+    }
+}
+
+pub(super) fn version(arguments: &args::Connection) -> Version {
+    match arguments.protocol_version {
+        ClientVersion::V31 => Version::V31,
+        ClientVersion::V311 => Version::V311,
+        ClientVersion::V5 => Version::V5,
     }
 }
 

@@ -1,16 +1,20 @@
-//! `mote sub` and `mote pub`: small blocking clients over the engine's own packets.
+//! `mote sub`, `pub`, `get` and `set`: small blocking clients over the engine's own packets.
 //!
 //! Called by `main`, alone in their process. Every wait but the one for the next message has a bound; what a broker
-//! refuses ends in one line on stderr and an exit code. They never link to anything of the broker but `engine::wire`.
+//! refuses ends in one line on stderr and an exit code. They take nothing of the broker but its packets and
+//! the fold of frames.
 
 mod connection;
+mod getting;
+mod intent;
 mod publishing;
+mod showing;
 mod subscribing;
 
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::args::{Pub, Sub};
+use crate::args::{Get, Pub, Set, Sub};
 use crate::logs::Escaped;
 use engine::wire::{Fault, ReasonCode};
 
@@ -48,6 +52,14 @@ pub fn sub(arguments: &Sub) -> ExitCode {
 
 pub fn publish(arguments: &Pub) -> ExitCode {
     end("mote pub", publishing::run(arguments))
+}
+
+pub fn get(arguments: &Get) -> ExitCode {
+    end("mote get", getting::run(arguments))
+}
+
+pub fn set(arguments: &Set) -> ExitCode {
+    end("mote set", publishing::run_set(arguments))
 }
 
 fn end(program: &str, outcome: Outcome<()>) -> ExitCode {

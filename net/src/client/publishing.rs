@@ -1,4 +1,4 @@
-//! `mote pub`: publishes one message, a file, or the lines of the standard input, and waits until they are taken.
+//! `mote pub` and `mote set`: publishes one message, a file, or the lines of the standard input, and waits until they are taken.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
@@ -6,32 +6,63 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
 use engine::limits;
-use engine::wire::{Ack, AckKind, Packet, Properties, Property, PropertyBuffer, Publish, QoS, ReasonCode};
+use engine::wire::{Ack, AckKind, Packet, Properties, Property, PropertyBuffer, Publish, QoS, ReasonCode, Version};
 
-use super::connection::{ANSWER_WAIT, Connection, Waited, checked, qos};
+use super::connection::{ANSWER_WAIT, Connection, Waited, checked, qos, version};
+use super::intent::Intent;
 use super::{Failure, Outcome, reason};
-use crate::args::Pub;
+use crate::args::{self, Pub, Set};
 
 /// QoS 1 and 2 messages that wait for their acknowledgement; fewer if the broker asks.
 const IN_FLIGHT_MAX: usize = 100;
 /// Unsent bytes that are gathered before they are written.
 const UNSENT_BYTES_MAX: usize = 64 * 1024;
+/// The longest user property `mote` with what stands around it: the longest options are a version and a key.
+const PROPERTY_BYTES_MAX: usize = 256;
 /// Lines read and not yet published.
 const LINES_WAITING_MAX: usize = 64;
 /// How often the connection is looked after while no line comes, and how long one look waits.
 const IDLE_LOOK: Duration = Duration::from_millis(500);
 const LOOK_WAIT: Duration = Duration::from_millis(1);
 
+/// What all messages of one run have.
+struct Order {
+    topic: String,
+    /// The user property `mote`.
+    property: Option<String>,
+    qos: QoS,
+    retain: bool,
+    /// What the broker says of what it applied is printed.
+    is_verbose: bool,
+}
+
+impl Order {
+    fn new(version: Version, topic: &str, intent: &Intent) -> Outcome<Order> {
+        let topic = intent.topic(version, topic);
+        checked("topic", &topic)?;
+        let property = intent.property(version).map(str::to_owned);
+        Ok(Order { topic, property, qos: QoS::AtLeastOnce, retain: true, is_verbose: false })
+    }
+}
+
 pub(super) fn run(arguments: &Pub) -> Outcome<()> {
-    let topic = if arguments.tree && arguments.connection.protocol_version != crate::args::ClientVersion::V5 {
-        format!("$tree/{}", arguments.topic)
-    } else {
-        arguments.topic.clone()
+    let version = version(&arguments.connection);
+    let Pub { tree, put, condition, id, replace, .. } = arguments;
+    let intent = match (tree, *put || condition.is_some() || id.is_some()) {
+        (true, _) => Intent::of("tree"),
+        (_, true) => Intent::of("put"),
+        _ => Intent::none(),
     };
-    checked("topic", &topic)?;
+    let intent = intent.option("replace", *replace).value("if", condition.as_deref()).value("id", id.as_deref());
+    let is_told = *put || condition.is_some() || id.is_some() || *replace;
+    let order = Order {
+        qos: qos(arguments.qos.unwrap_or(u8::from(is_told))),
+        retain: arguments.retain,
+        is_verbose: arguments.verbose,
+        ..Order::new(version, &arguments.topic, &intent)?
+    };
     let payload = payload(arguments)?;
-    let connection = Connection::open(&arguments.connection)?;
-    let mut writer = Writer { connection, arguments, topic, waiting: BTreeMap::new(), last_id: 0, refused: None };
+    let mut writer = Writer::open(&arguments.connection, order)?;
     match payload {
         Some(payload) => {
             for _ in 0..arguments.repeat {
@@ -40,6 +71,16 @@ pub(super) fn run(arguments: &Pub) -> Outcome<()> {
         }
         None => writer.publish_lines()?,
     }
+    writer.finish()
+}
+
+/// `mote set`: one message that is written into many rows.
+pub(super) fn run_set(arguments: &Set) -> Outcome<()> {
+    let version = version(&arguments.connection);
+    let intent = Intent::of("set").value("id", arguments.id.as_deref());
+    let order = Order { is_verbose: arguments.verbose, ..Order::new(version, &arguments.filter, &intent)? };
+    let mut writer = Writer::open(&arguments.connection, order)?;
+    writer.publish(arguments.value.as_bytes())?;
     writer.finish()
 }
 
@@ -81,10 +122,9 @@ fn read_lines(lines: &SyncSender<std::io::Result<Vec<u8>>>) {
     }
 }
 
-struct Writer<'a> {
+struct Writer {
     connection: Connection,
-    arguments: &'a Pub,
-    topic: String,
+    order: Order,
     /// Packet Identifiers in use, with the acknowledgement that each waits for.
     waiting: BTreeMap<u16, AckKind>,
     last_id: u16,
@@ -92,7 +132,12 @@ struct Writer<'a> {
     refused: Option<String>,
 }
 
-impl Writer<'_> {
+impl Writer {
+    fn open(connection: &args::Connection, order: Order) -> Outcome<Writer> {
+        let connection = Connection::open(connection)?;
+        Ok(Writer { connection, order, waiting: BTreeMap::new(), last_id: 0, refused: None })
+    }
+
     /// Lines come from a thread of their own, so that the connection is kept alive while nobody types.
     fn publish_lines(&mut self) -> Outcome<()> {
         let (sender, lines) = sync_channel(LINES_WAITING_MAX);
@@ -128,14 +173,14 @@ impl Writer<'_> {
 
     fn publish(&mut self, payload: &[u8]) -> Outcome<()> {
         // the fixed header is not part of the Remaining Length; what else stands before the payload is small
-        if payload.len() + self.topic.len() + 64 > limits::REMAINING_LENGTH_MAX {
+        if payload.len() + self.order.topic.len() + PROPERTY_BYTES_MAX + 64 > limits::REMAINING_LENGTH_MAX {
             return Err(Failure::with_exit(2, format_args!("{} bytes are more than a packet holds", payload.len())));
         }
         let mut properties = PropertyBuffer::new();
-        if self.arguments.tree && self.connection.version.is_v5() {
-            properties.push(&Property::UserProperty("mote", "tree"));
+        if let Some(intent) = &self.order.property {
+            properties.push(&Property::UserProperty("mote", intent));
         }
-        let qos = qos(self.arguments.qos);
+        let qos = self.order.qos;
         let packet_id = match qos {
             QoS::AtMostOnce => 0,
             _ => self.take_id()?,
@@ -148,8 +193,8 @@ impl Writer<'_> {
         self.connection.send(&Packet::Publish(Publish {
             dup: false,
             qos,
-            retain: self.arguments.retain,
-            topic: &self.topic,
+            retain: self.order.retain,
+            topic: &self.order.topic,
             packet_id,
             properties: properties.as_properties(),
             payload,
@@ -184,14 +229,17 @@ impl Writer<'_> {
         let release = match self.connection.packet(at)? {
             Packet::Ack(ack) if self.waiting.get(&ack.packet_id) == Some(&ack.kind) => {
                 self.waiting.remove(&ack.packet_id);
+                let said = ack.properties.user_property("mote");
                 if ack.reason.is_error() {
                     let why = reason(ack.reason as u8, ack.properties.reason_string());
-                    self.refused.get_or_insert(why);
+                    self.refused.get_or_insert(with_words(why, said));
+                } else if let Some(said) = said.filter(|_| self.order.is_verbose) {
+                    println!("{said}");
                 }
                 (ack.kind == AckKind::Pubrec && !ack.reason.is_error()).then_some(ack.packet_id)
             }
-            // What is wrong with a publish that no acknowledgement can carry comes back on `$error/<topic>`.
-            Packet::Publish(publish) if publish.topic.starts_with("$error") => {
+            // What is wrong with a publish that no acknowledgement can carry comes back on `$error/<topic>` or `$conflict/<topic>`.
+            Packet::Publish(publish) if is_told_so(publish.topic) => {
                 let why = String::from_utf8_lossy(publish.payload).into_owned();
                 self.refused.get_or_insert(why);
                 None
@@ -211,7 +259,7 @@ impl Writer<'_> {
         while !self.waiting.is_empty() {
             self.answer("the broker did not acknowledge a message")?;
         }
-        if self.arguments.qos == 0 {
+        if self.order.qos == QoS::AtMostOnce {
             self.connection.ping();
             while self.connection.is_pinging() {
                 self.answer("the broker does not answer PINGREQ")?;
@@ -222,5 +270,19 @@ impl Writer<'_> {
             None => Ok(()),
             Some(why) => Err(Failure::new(format_args!("publish refused: {why}"))),
         }
+    }
+}
+
+fn is_told_so(topic: &str) -> bool {
+    matches!(topic.split('/').next(), Some("$error" | "$conflict"))
+}
+
+/// A refusal, with what the broker says of it for programs.
+fn with_words(why: String, said: Option<&str>) -> String {
+    match said.map(|said| (said, said.strip_prefix("conflict;ver="))) {
+        None => why,
+        Some((_, Some("0"))) => format!("{why}; there is no such object"),
+        Some((_, Some(version))) => format!("{why}; the version is {version}"),
+        Some((said, None)) => format!("{why}; {said}"),
     }
 }

@@ -1,15 +1,17 @@
 //! `mote sub`: subscribes, prints a message a line, acknowledges.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{ErrorKind, Write};
 use std::time::{Duration, Instant};
 
 use engine::wire::{
     Ack, AckKind, FilterBuffer, Packet, Properties, Property, PropertyBuffer, Publish, QoS, ReasonCode, Subscribe,
-    SubscriptionOptions,
+    SubscriptionOptions, Version,
 };
 
 use super::connection::{ANSWER_WAIT, Connection, Waited, checked, qos};
+use super::intent::Intent;
+use super::showing::{Shown, Words, has_colour};
 use super::{EXIT_TIMEOUT, Failure, Outcome, reason};
 use crate::args::Sub;
 
@@ -18,10 +20,15 @@ const PRINT_BYTES_MAX: usize = 256 * 1024;
 const SUBSCRIBE_ID: u16 = 1;
 
 pub(super) fn run(arguments: &Sub) -> Outcome<()> {
+    if arguments.since.is_some() && arguments.topics.len() > 1 {
+        return Err(Failure::with_exit(2, "--since belongs to one filter"));
+    }
     let deadline = arguments.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut connection = Connection::open(&arguments.connection)?;
     subscribe(&mut connection, arguments)?;
     let mut reader = Reader {
+        shown: shown(connection.version, arguments),
+        colour: has_colour(),
         connection,
         arguments,
         printed: Vec::new(),
@@ -38,23 +45,37 @@ pub(super) fn run(arguments: &Sub) -> Outcome<()> {
     }
 }
 
-/// The intent goes into the user property where there are any, else before the filter.
-fn subscribe(connection: &mut Connection, arguments: &Sub) -> Outcome<()> {
-    let verb = match (arguments.tree, arguments.sync) {
-        (true, _) => Some("tree"),
-        (_, true) => Some("sync"),
-        _ => None,
+/// Where frames are folded, and no property says what kind one is, the payload must.
+fn is_wrapped(version: Version, arguments: &Sub) -> bool {
+    arguments.versions || !version.is_v5() && !arguments.verbose
+}
+
+fn intent(version: Version, arguments: &Sub) -> Intent {
+    let verb = match (arguments.tree, arguments.sync, arguments.rows) {
+        (_, true, _) => "sync",
+        (_, _, true) => return Intent::of("rows"),
+        // Options of frames ask for frames.
+        (true, ..) => "tree",
+        _ if arguments.versions || arguments.interval.is_some() => "tree",
+        _ => return Intent::none(),
     };
+    let interval = arguments.interval.map(|ms| ms.to_string());
+    Intent::of(verb)
+        .option("versions", arguments.versions)
+        .option("meta", is_wrapped(version, arguments) && !arguments.versions)
+        .value("interval", interval.as_deref())
+        .value("since", arguments.since.as_deref())
+}
+
+fn subscribe(connection: &mut Connection, arguments: &Sub) -> Outcome<()> {
+    let intent = intent(connection.version, arguments);
     let mut properties = PropertyBuffer::new();
-    let mut prefix = String::new();
-    match verb {
-        Some(verb) if connection.version.is_v5() => properties.push(&Property::UserProperty("mote", verb)),
-        Some(verb) => prefix = format!("${verb}/"),
-        None => {}
+    if let Some(intent) = intent.property(connection.version) {
+        properties.push(&Property::UserProperty("mote", intent));
     }
     let mut filters = FilterBuffer::new();
     for topic in &arguments.topics {
-        let filter = format!("{prefix}{topic}");
+        let filter = intent.topic(connection.version, topic);
         let options = SubscriptionOptions { qos: qos(arguments.qos), ..Default::default() };
         filters.push(checked("filter", &filter)?, options);
     }
@@ -64,6 +85,15 @@ fn subscribe(connection: &mut Connection, arguments: &Sub) -> Outcome<()> {
         filters: filters.as_filters(),
     }));
     Ok(())
+}
+
+/// What the frames of each filter are folded into, where they are.
+fn shown(version: Version, arguments: &Sub) -> BTreeMap<&str, Shown> {
+    if arguments.verbose || arguments.rows || !arguments.asks_for_more() {
+        return BTreeMap::new();
+    }
+    let shown = |filter| Shown::new(filter, is_wrapped(version, arguments), arguments.versions);
+    arguments.topics.iter().map(|filter| (filter.as_str(), shown(filter))).collect()
 }
 
 /// Whether somebody still reads what is printed.
@@ -76,6 +106,9 @@ enum Printed {
 struct Reader<'a> {
     connection: Connection,
     arguments: &'a Sub,
+    /// Of each filter whose frames are folded.
+    shown: BTreeMap<&'a str, Shown>,
+    colour: bool,
     printed: Vec<u8>,
     /// Messages still to be printed, if they are counted.
     left: Option<u64>,
@@ -127,10 +160,11 @@ impl Reader<'_> {
     }
 
     fn take(&mut self, at: &std::ops::Range<usize>) -> Outcome<Next> {
-        let answer = match self.connection.packet(at)? {
+        let Reader { connection, arguments, shown, colour, printed, left, unreleased, .. } = self;
+        let answer = match connection.packet(at)? {
             Packet::Publish(publish) => {
-                let (next, answer) =
-                    Self::message(self.arguments, &publish, &mut self.printed, &mut self.left, &mut self.unreleased);
+                let mut printer = Printer { arguments, shown, colour: *colour, printed, left };
+                let (next, answer) = message(&mut printer, &publish, unreleased)?;
                 if let Some((kind, packet_id)) = answer {
                     self.acknowledge(kind, packet_id);
                 }
@@ -168,40 +202,75 @@ impl Reader<'_> {
         let reason = ReasonCode::Success;
         self.connection.send(&Packet::Ack(Ack { kind, packet_id, reason, properties: Properties::default() }));
     }
+}
 
-    /// Prints one message, if it is to be printed, and says how it is acknowledged.
-    fn message(
-        arguments: &Sub,
-        publish: &Publish<'_>,
-        printed: &mut Vec<u8>,
-        left: &mut Option<u64>,
-        unreleased: &mut HashSet<u16>,
-    ) -> (Next, Option<(AckKind, u16)>) {
-        let answer = match publish.qos {
-            QoS::AtMostOnce => None,
-            QoS::AtLeastOnce => Some((AckKind::Puback, publish.packet_id)),
-            QoS::ExactlyOnce => Some((AckKind::Pubrec, publish.packet_id)),
-        };
-        if publish.qos == QoS::ExactlyOnce && !unreleased.insert(publish.packet_id) {
-            return (Next::GoOn, answer);
+/// What a message is printed with.
+struct Printer<'a, 'b> {
+    arguments: &'a Sub,
+    shown: &'b mut BTreeMap<&'a str, Shown>,
+    colour: bool,
+    printed: &'b mut Vec<u8>,
+    left: &'b mut Option<u64>,
+}
+
+/// Prints one message, if it is to be printed, and says how it is acknowledged.
+fn message(
+    printer: &mut Printer<'_, '_>,
+    publish: &Publish<'_>,
+    unreleased: &mut HashSet<u16>,
+) -> Outcome<(Next, Option<(AckKind, u16)>)> {
+    let answer = match publish.qos {
+        QoS::AtMostOnce => None,
+        QoS::AtLeastOnce => Some((AckKind::Puback, publish.packet_id)),
+        QoS::ExactlyOnce => Some((AckKind::Pubrec, publish.packet_id)),
+    };
+    if publish.qos == QoS::ExactlyOnce && !unreleased.insert(publish.packet_id) {
+        return Ok((Next::GoOn, answer));
+    }
+    if printer.arguments.retained_only && !publish.retain {
+        return Ok((Next::End, answer));
+    }
+    let is_left_out = printer.arguments.no_retained && publish.retain;
+    let was_printed = printer.print(publish, is_left_out)?;
+    if let Some(left) = printer.left.as_mut().filter(|_| was_printed) {
+        *left -= 1;
+    }
+    Ok((if *printer.left == Some(0) { Next::End } else { Next::GoOn }, answer))
+}
+
+impl Printer<'_, '_> {
+    /// Whether something was printed.
+    fn print(&mut self, publish: &Publish<'_>, is_left_out: bool) -> Outcome<bool> {
+        let property = publish.properties.user_property("mote");
+        let has_many = self.shown.len() > 1;
+        if let Some(shown) = self.shown.get_mut(publish.topic) {
+            let words = Words::of(property, publish.payload);
+            let before = self.printed.len();
+            if has_many {
+                self.printed.extend_from_slice(publish.topic.as_bytes());
+                self.printed.push(b'\n');
+            }
+            let was_printed = shown.take(&words, publish.payload, self.colour, self.printed)?;
+            if is_left_out || !was_printed {
+                self.printed.truncate(before);
+            }
+            return Ok(was_printed && !is_left_out);
         }
-        if arguments.retained_only && !publish.retain {
-            return (Next::End, answer);
+        if is_left_out {
+            return Ok(false);
         }
-        if arguments.no_retained && publish.retain {
-            return (Next::GoOn, answer);
+        if self.arguments.verbose {
+            self.printed.extend_from_slice(publish.topic.as_bytes());
+            self.printed.push(b' ');
+            if let Some(words) = property.filter(|_| self.arguments.asks_for_more()) {
+                self.printed.extend_from_slice(words.as_bytes());
+                self.printed.push(b' ');
+            }
         }
-        if arguments.verbose {
-            printed.extend_from_slice(publish.topic.as_bytes());
-            printed.push(b' ');
+        self.printed.extend_from_slice(publish.payload);
+        if !self.arguments.no_eol {
+            self.printed.push(b'\n');
         }
-        printed.extend_from_slice(publish.payload);
-        if !arguments.no_eol {
-            printed.push(b'\n');
-        }
-        if let Some(left) = left {
-            *left -= 1;
-        }
-        (if *left == Some(0) { Next::End } else { Next::GoOn }, answer)
+        Ok(true)
     }
 }

@@ -52,6 +52,17 @@ fn a_command_line_that_is_wrong_ends_with_2() {
         &["pub", "-t", "a"],
         &["sub"],
         &["sub", "-t", "a", "-q", "3"],
+        &["sub", "-t", "a", "--since", "x"],
+        &["sub", "-t", "a", "--sync", "--since", "x/y"],
+        &["sub", "-t", "a", "-t", "b", "--sync", "--since", "x"],
+        &["sub", "-t", "a", "--rows", "--versions"],
+        &["pub", "-t", "a", "-n", "--replace"],
+        &["pub", "-t", "a", "-n", "--tree", "--put"],
+        &["pub", "-t", "a", "-n", "--if", "-1"],
+        &["pub", "-t", "a", "-n", "--if", "some"],
+        &["pub", "-t", "a", "-n", "--id", "x;y"],
+        &["get"],
+        &["set", "a"],
         &["nonsense"],
     ] {
         assert_eq!(refused(arguments).0, 2, "{arguments:?}");

@@ -17,4 +17,5 @@ mod rumqttc;
 mod scripted;
 mod stop;
 mod sys;
+mod trees;
 mod whole;

@@ -107,9 +107,104 @@ fn before_mqtt_5_the_intent_is_a_prefix() {
     let mut packets = Vec::new();
     wire::encode(Version::V311, &publish("a/+", b"{}", QoS::AtMostOnce, 0, true), &mut packets);
     let (port, thread) = subscriber(Version::V311, packets);
-    let output = mote(&port, &["sub", "-V", "mqttv311", "-C", "1", "--tree", "-t", "a/+"]);
-    assert_eq!((code_and_error(&output), output.stdout.as_slice()), ((0, ""), &b"{}\n"[..]));
-    assert!(thread.join().unwrap().windows(9).any(|window| window == b"$tree/a/+"));
+    let output = mote(&port, &["sub", "-V", "mqttv311", "-C", "1", "-v", "--tree", "-t", "a/+"]);
+    assert_eq!((code_and_error(&output), output.stdout.as_slice()), ((0, ""), &b"a/+ {}\n"[..]));
+    assert!(has(&thread.join().unwrap(), "$tree/a/+"));
+    // Where frames are folded they must say of which kind they are.
+    let mut packets = Vec::new();
+    for frame in [
+        r#"{"mote":"frame;part;n=0","tree":{"x":1}}"#,
+        r#"{"mote":"frame;snap;n=1","tree":{"y":2}}"#,
+        r#"{"mote":"frame;event;n=2","tree":{"y":9}}"#,
+        r#"{"mote":"frame;live;n=3","tree":{"x":null}}"#,
+    ] {
+        wire::encode(Version::V311, &publish("a/+", frame.as_bytes(), QoS::AtMostOnce, 0, true), &mut packets);
+    }
+    let (port, thread) = subscriber(Version::V311, packets);
+    let output = mote(&port, &["sub", "-V", "mqttv311", "-C", "3", "--sync", "--interval", "50", "-t", "a/+"]);
+    assert_eq!(code_and_error(&output), (0, ""));
+    let event = r#"event {"mote":"frame;event;n=2","tree":{"y":9}}"#;
+    let want = format!("{{\n  \"x\": 1,\n  \"y\": 2\n}}\n{event}\n{{\n  \"y\": 2\n}}\n");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), want);
+    assert!(has(&thread.join().unwrap(), "$sync;meta;interval=50/a/+"));
+}
+
+fn has(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn flags_become_options_of_the_intent() {
+    for (flags, intent) in [
+        (&["--tree"][..], "tree"),
+        (&["--sync", "--versions"], "sync;versions"),
+        (&["--versions"], "tree;versions"),
+        (&["--interval", "9"], "tree;interval=9"),
+        (&["--sync", "--since", "abc_-9"], "sync;since=abc_-9"),
+        (&["--rows"], "rows"),
+    ] {
+        let (port, thread) = subscriber(Version::V5, Vec::new());
+        let output = mote(&port, &[&["sub", "-W", "1", "-t", "a/+"], flags].concat());
+        assert_eq!(code_and_error(&output), (27, "mote sub: timed out\n"));
+        let property = format!("\x26\0\x04mote\0{}{intent}", char::from(intent.len() as u8));
+        assert!(has(&thread.join().unwrap(), &property), "{intent}");
+    }
+    for (arguments, intent) in [
+        (&["pub", "-m", "x", "-t", "a", "--put"][..], "put"),
+        (&["pub", "-m", "x", "-t", "a", "--if", "7"], "put;if=7"),
+        (
+            &["pub", "-m", "{}", "-t", "a", "--tree", "--replace", "--if", "any", "--id", "k"],
+            "tree;replace;if=any;id=k",
+        ),
+        (&["pub", "-m", "x", "-t", "a", "--id", "k"], "put;id=k"),
+        (&["set", "a/+", "x"], "set"),
+        (&["set", "a/+", "-1", "--id", "k"], "set;id=k"),
+    ] {
+        for (version, flag) in [(Version::V5, "mqttv5"), (Version::V311, "mqttv311")] {
+            let (port, thread) = broker(version, move |packet, out| match packet {
+                Packet::Connect(_) => welcome(out, version),
+                Packet::Publish(publish) => {
+                    assert_eq!((publish.qos, publish.retain), (QoS::AtLeastOnce, intent.starts_with("set")));
+                    let (kind, reason, properties) = (AckKind::Puback, ReasonCode::Success, Properties::default());
+                    let ack = Ack { kind, packet_id: publish.packet_id, reason, properties };
+                    wire::encode(version, &Packet::Ack(ack), out);
+                }
+                _ => {}
+            });
+            let output = mote(&port, &[arguments, &["-V", flag]].concat());
+            assert_eq!(code_and_error(&output), (0, ""));
+            let length = char::from(intent.len() as u8);
+            let sent = if version.is_v5() { format!("mote\0{length}{intent}") } else { format!("${intent}/a") };
+            assert!(has(&thread.join().unwrap(), &sent), "{sent}");
+        }
+    }
+}
+
+#[test]
+fn a_conflict_says_the_version_and_ends_with_1() {
+    for (said, text) in [
+        ("conflict;ver=7", "; the version is 7"),
+        ("conflict;ver=0", "; there is no such object"),
+        ("partial;applied=1;refused=2", "; partial;applied=1;refused=2"),
+        ("id-reused", "; id-reused"),
+    ] {
+        let (port, _thread) = broker(Version::V5, move |packet, out| match packet {
+            Packet::Connect(_) => welcome(out, Version::V5),
+            Packet::Publish(publish) => {
+                let mut properties = PropertyBuffer::new();
+                properties.push(&Property::ReasonString("no"));
+                properties.push(&Property::UserProperty("mote", said));
+                let (kind, reason) = (AckKind::Puback, ReasonCode::ImplementationSpecificError);
+                let properties = properties.as_properties();
+                let ack = Ack { kind, packet_id: publish.packet_id, reason, properties };
+                wire::encode(Version::V5, &Packet::Ack(ack), out);
+            }
+            _ => {}
+        });
+        let output = mote(&port, &["pub", "-r", "--if", "3", "-t", "t", "-m", "x"]);
+        let text = format!("mote pub: publish refused: implementation specific error (0x83): no{text}\n");
+        assert_eq!(code_and_error(&output), (1, text.as_str()));
+    }
 }
 
 #[test]

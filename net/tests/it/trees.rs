@@ -1,0 +1,143 @@
+//! `mote get`, `set`, and the flags of `sub` and `pub` that are about trees, against the broker.
+
+use super::process::Broker;
+use std::process::{Child, Command, Output, Stdio};
+
+struct Shell {
+    broker: Broker,
+}
+
+impl Shell {
+    fn new(shards: usize) -> Shell {
+        Shell { broker: Broker::start(shards) }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let (verb, rest) = arguments.split_first().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mote"));
+        command.args([verb, "-h", "127.0.0.1", "-p", &self.broker.port.to_string()]).args(rest);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// What it prints; it must end well.
+    fn prints(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), error.as_str()), (Some(0), ""), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A subscriber that ends by itself, once it is subscribed.
+    fn subscriber(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        let mut child = command.arg("-d").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = Vec::new();
+        let error = child.stderr.as_mut().unwrap();
+        while !said.ends_with(b"\n") {
+            let mut byte = [0];
+            assert_eq!(std::io::Read::read(error, &mut byte).unwrap(), 1, "it ended");
+            said.push(byte[0]);
+        }
+        child
+    }
+}
+
+fn ended(child: Child) -> String {
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+const BEDROOM: &str = "{\n  \"brightness\": 55,\n  \"color\": \"#FFFFFF\",\n  \"is_on\": 1\n}\n";
+
+#[test]
+fn what_is_published_as_a_tree_is_got_as_one() {
+    for shards in [1, 3] {
+        let shell = Shell::new(shards);
+        let tree = r##"{"is_on":1,"brightness":55,"color":"#FFFFFF"}"##;
+        assert_eq!(shell.prints(&["pub", "--tree", "-r", "-q", "1", "-t", "light/bedroom", "-m", tree]), "");
+        for version in ["mqttv5", "mqttv311", "mqttv31"] {
+            for filter in ["light/bedroom/+", "light/bedroom/#", "light/bedroom/*", "light/bedroom/**"] {
+                assert_eq!(shell.prints(&["get", "-V", version, filter]), BEDROOM, "{version} {filter}");
+            }
+            assert_eq!(shell.prints(&["get", "-V", version, "nothing/+"]), "{}\n");
+            assert_eq!(
+                shell.prints(&["get", "-V", version, "+/+/is_on"]),
+                "{\n  \"light\": {\n    \"bedroom\": 1\n  }\n}\n"
+            );
+            assert_eq!(shell.prints(&["sub", "-V", version, "--sync", "-C", "1", "-t", "light/bedroom/+"]), BEDROOM);
+            assert_eq!(shell.prints(&["get", "-V", version, "light/bedroom/is_on"]), "1\n");
+        }
+    }
+}
+
+#[test]
+fn a_bad_question_ends_with_1() {
+    let shell = Shell::new(1);
+    for (version, text) in [("mqttv5", "refused: topic name invalid (0x90): "), ("mqttv311", "refused: {\"error\":")] {
+        let output = shell.run(&["get", "-V", version, "a/#/b"]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(error.starts_with(&format!("mote get: {text}")), "{error}");
+    }
+}
+
+#[test]
+fn a_subscriber_folds_what_comes_and_prints_the_state() {
+    for shards in [1, 3] {
+        let shell = Shell::new(shards);
+        shell.prints(&["pub", "-r", "-q", "1", "-t", "l/a", "-m", "1"]);
+        shell.prints(&["pub", "-r", "-q", "1", "-t", "l/b", "-m", "on"]);
+        for version in ["mqttv5", "mqttv311"] {
+            let folding = shell.subscriber(&["sub", "-V", version, "--sync", "-C", "3", "-t", "l/+"]);
+            shell.prints(&["pub", "-r", "-q", "1", "-t", "l/a", "-m", "2"]);
+            shell.prints(&["pub", "--tree", "-r", "-q", "1", "-t", "l/+", "-m", r#"{"a":1,"b":"on"}"#]);
+            let state = |a: u32| format!("{{\n  \"a\": {a},\n  \"b\": \"on\"\n}}\n");
+            assert_eq!(ended(folding), [state(1), state(2), state(1)].concat(), "{version}");
+        }
+        // A line for each frame, with what it says about itself.
+        let verbose = shell.prints(&["sub", "-v", "--sync", "-C", "1", "-t", "l/+"]);
+        assert!(verbose.starts_with("l/+ frame;snap;n=0;ver="), "{verbose}");
+        assert!(verbose.ends_with(" {\"a\":1,\"b\":\"on\"}\n"), "{verbose}");
+    }
+}
+
+#[test]
+fn events_are_lines_of_their_own() {
+    let shell = Shell::new(1);
+    shell.prints(&["pub", "-r", "-q", "1", "-t", "e/a", "-m", "1"]);
+    let reader = shell.subscriber(&["sub", "--sync", "-C", "2", "-t", "e/+"]);
+    shell.prints(&["pub", "-q", "1", "-t", "e/b", "-m", "2"]);
+    assert_eq!(ended(reader), "{\n  \"a\": 1\n}\nevent {\"b\":2}\n");
+}
+
+#[test]
+fn versions_of_rows_are_printed() {
+    let shell = Shell::new(3);
+    let reader = shell.subscriber(&["sub", "-v", "--rows", "-C", "3", "-t", "v/+"]);
+    assert_eq!(shell.prints(&["pub", "-v", "-r", "--put", "-t", "v/a", "-m", "1"]), "ok;ver=1\n");
+    assert_eq!(shell.prints(&["pub", "-v", "-r", "--put", "-t", "v/a", "-m", "2"]), "ok;ver=2\n");
+    shell.prints(&["pub", "-q", "1", "-t", "v/b", "-m", "event"]);
+    assert_eq!(ended(reader), "v/a row;ver=1;prev=0 1\nv/a row;ver=2;prev=1 2\nv/b event\n");
+    assert_eq!(shell.prints(&["sub", "--rows", "-C", "1", "-t", "v/+"]), "2\n");
+    let output = shell.run(&["sub", "--rows", "-V", "mqttv311", "-t", "v/+"]);
+    assert_eq!(output.status.code(), Some(1), "versions need MQTT 5");
+}
+
+#[test]
+fn what_the_programs_say_of_themselves_is_as_it_was_written() {
+    let mut said = String::new();
+    for command in [&["--help"][..], &["sub", "--help"], &["pub", "--help"], &["get", "--help"], &["set", "--help"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_mote")).args(command).output().unwrap();
+        assert!(output.status.success());
+        said.push_str(&format!("$ mote {}\n", command.join(" ")));
+        said.push_str(&String::from_utf8(output.stdout).unwrap());
+        said.push('\n');
+    }
+    let written = include_str!("help.txt");
+    assert!(said == written, "help.txt is to be:\n{said}");
+}
