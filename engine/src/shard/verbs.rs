@@ -109,6 +109,7 @@ impl Subtree {
                 None => out.extend_from_slice(NULL),
             }
         } else if !self.write_tree(filter, out) {
+            out.clear();
             out.extend_from_slice(NULL);
         }
         if out.len() > self.frame_bytes_max {

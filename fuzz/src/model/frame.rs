@@ -150,14 +150,42 @@ impl Frame {
 
     fn read_versions(&mut self, filter: &str, is_wild: bool, versions: &Value) {
         let number = |value: &Value| value.raw.parse::<u64>().unwrap_or_else(|_| panic!("no version: {}", value.raw));
-        for (topic, seen) in rows(filter, is_wild, versions) {
-            let Some(Seen::Json(value)) = seen else { panic!("{topic} has no version: {}", versions.raw) };
-            match topic.strip_suffix("/#").or((topic == "#").then_some("")) {
-                Some(node) => self.objects.insert(node.to_string(), number(&value)),
-                None => self.versions.insert(topic, number(&value)),
-            };
+        // Events have none.
+        if !is_wild && versions.object().is_none() {
+            self.versions.insert(filter.to_string(), number(versions));
+            return;
+        }
+        let levels: Vec<&str> = filter.split('/').collect();
+        let mut open = vec![(versions.clone(), Vec::new())];
+        while let Some((nesting, keys)) = open.pop() {
+            for (key, value) in nesting.object().unwrap_or_else(|| panic!("no nesting: {}", nesting.raw)) {
+                let below = [&keys[..], std::slice::from_ref(key)].concat();
+                match value.object() {
+                    Some(_) => open.push((value.clone(), below)),
+                    None if key == "#" => _ = self.objects.insert(object(&levels, &keys), number(value)),
+                    None if key == "/" => _ = self.versions.insert(topic(&levels, &keys), number(value)),
+                    None => _ = self.versions.insert(topic(&levels, &below), number(value)),
+                }
+            }
         }
     }
+}
+
+/// The object that a nesting stands for: its topic up to the next wildcard.
+fn object(levels: &[&str], keys: &[String]) -> String {
+    let mut keys = keys.iter();
+    let mut topic = Vec::new();
+    for level in levels {
+        match *level {
+            "#" => topic.extend(keys.by_ref().cloned()),
+            "+" => match keys.next() {
+                Some(key) => topic.push(key.clone()),
+                None => break,
+            },
+            literal => topic.push(literal.to_string()),
+        }
+    }
+    topic.join("/")
 }
 
 /// What a tree says of rows, in its order; None: deleted.

@@ -6,11 +6,12 @@
 //! some moment of its groups, in the order of the moments. Between them subscriptions change, sessions come back, and
 //! the broker begins again on its disk.
 
-use super::frame::Form;
+use super::frame::{Form, Seen, matches, rows as rows_of};
+use super::json::{What, parse};
 use super::reader::{Due, Reader, Wish};
 use super::storm::{Stored, Verdict, replay};
 use super::writer::{FILTERS, ROOTS, Writer};
-use super::{Effect, Model, Op, Row, Verb, Written, stem};
+use super::{Condition, Effect, Group, Model, Op, Row, Verb, Written, pattern, stem};
 use crate::client::{ConnectOptions, PublishOptions};
 use crate::packet::{Message, OwnedPacket};
 use crate::rng::Rng;
@@ -92,7 +93,8 @@ pub fn run(seed: u64, is_told: bool) -> Looked {
     plan.has_store = rng.once_in(3);
     let (is_tight, has_events) = (rng.once_in(4), rng.once_in(2));
     if is_tight {
-        plan.broker.limits.frame_bytes = 200;
+        // The longest row has to fit, with its versions.
+        plan.broker.limits.frame_bytes = *rng.pick(&[200, 450]);
     }
     let mut world = World::new(plan);
     world.twin.is_watched = true;
@@ -161,7 +163,7 @@ impl History {
 
     fn op(&mut self) -> Op {
         let writer = self.rng.below(self.writers.len());
-        let verbs = [Verb::Plain, Verb::Put, Verb::Tree];
+        let verbs = [Verb::Plain, Verb::Put, Verb::Tree, Verb::Tree, Verb::Set];
         let model = &self.model;
         self.writer.op(writer, &verbs, |object| model.group(object).now().object_version(object))
     }
@@ -180,8 +182,8 @@ impl History {
         };
         let mut intent = verb.to_string();
         match op.condition {
-            Some(super::Condition::Version(number)) => intent += &format!(";if={number}"),
-            Some(super::Condition::Exists) => intent += ";if=any",
+            Some(Condition::Version(number)) => intent += &format!(";if={number}"),
+            Some(Condition::Exists) => intent += ";if=any",
             None => {}
         }
         if op.replace {
@@ -225,10 +227,11 @@ impl History {
         let changes: Vec<(GroupId, &Written)> = changes.collect();
         let got: Vec<(GroupId, &Written)> = stored.iter().map(|change| (change.group, &change.written)).collect();
         assert_eq!(got, changes, "what {op:?} stored");
+        // A conflict is told with what there was.
+        self.check_answer(&op, &effects, &stored);
         for change in &stored {
             self.change(change);
         }
-        self.check_answer(&op, &stored);
         for index in 0..self.receivers.len() {
             let due: Vec<Vec<Due>> =
                 self.receivers[index].readers.iter().map(|reader| reader.due(&op, &effects, &self.model)).collect();
@@ -272,32 +275,74 @@ impl History {
         changes
     }
 
-    fn check_answer(&mut self, op: &Op, stored: &[Stored]) {
-        let packets = self.world.received(self.writers[op.writer].1);
-        let kind = |packet: &OwnedPacket| match packet {
-            OwnedPacket::Ack { kind, reason, .. } if !reason.is_error() => *kind,
-            other => panic!("{op:?}: {other:?}"),
-        };
-        let kinds: Vec<AckKind> = packets.iter().map(kind).collect();
-        let want: &[AckKind] = match op.qos {
+    /// What the publisher is told, alone.
+    fn check_answer(&mut self, op: &Op, effects: &[(GroupId, Effect)], stored: &[Stored]) {
+        let (version, client) = self.writers[op.writer];
+        let mut packets = self.world.received(client).into_iter().peekable();
+        let is_v5 = version.is_v5();
+        let reads = is_v5 && op.qos > 0;
+        let current = effects.iter().find_map(|(id, effect)| match effect {
+            Effect::Conflict(current) => Some((*id, *current)),
+            _ => None,
+        });
+        if let (Some((id, current)), false) = (current, reads) {
+            let message = packets.next().and_then(|packet| packet.message().cloned());
+            let message = message.unwrap_or_else(|| panic!("{op:?}: nothing says that it failed"));
+            self.check_conflict(op, &message, &self.model.groups[&id], current);
+        }
+        let kinds: &[AckKind] = match op.qos {
             0 => &[],
             1 => &[AckKind::Puback],
+            _ if current.is_some() && is_v5 => &[AckKind::Pubrec],
             _ => &[AckKind::Pubrec, AckKind::Pubcomp],
         };
-        assert_eq!(kinds, want, "{op:?}");
-        let mote = |packet: &OwnedPacket| match packet {
-            OwnedPacket::Ack { properties, .. } => properties.mote().map(str::to_string),
+        let is_one = self.model.groups_of(op).len() == 1 || op.verb == Verb::Set;
+        let is_one = is_one && reads && op.verb != Verb::Plain && op.retain;
+        let object = self.model.groups.get(&self.model.group_of(&super::object(op)));
+        let mut told = match (current, stored) {
+            (Some((_, current)), _) if reads => Some(format!("conflict;ver={current}")),
+            (None, [change]) if is_one => Some(format!("ok;ver={}", change.version)),
+            (None, []) if is_one && op.verb != Verb::Set => {
+                object.map(|group| format!("ok;ver={}", group.now().object_version(&super::object(op))))
+            }
             _ => None,
         };
-        let told = packets.first().and_then(mote);
-        let is_told = op.qos > 0 && self.writers[op.writer].0.is_v5() && op.verb != Verb::Plain;
-        match stored {
-            [change] if is_told && self.model.groups_of(op).len() == 1 => {
-                assert_eq!(told, Some(format!("ok;ver={}", change.version)), "{op:?}");
+        for want in kinds {
+            match packets.next() {
+                Some(OwnedPacket::Ack { kind, reason, properties, .. }) if kind == *want => {
+                    assert_eq!(reason.is_error(), reads && current.is_some(), "{op:?}: {reason:?}");
+                    assert_eq!(properties.mote(), told.take().as_deref(), "{op:?}");
+                }
+                other => panic!("{op:?}: {other:?} where {want:?} was due"),
             }
-            [] if is_told && op.retain => {}
-            _ => assert_eq!(told, None, "{op:?}"),
         }
+        assert_eq!(packets.next(), None, "{op:?}");
+    }
+
+    /// `$conflict/<topic>`
+    fn check_conflict(&self, op: &Op, message: &Message, group: &Group, current: u64) {
+        let is_wild = op.topic.contains(['+', '#']);
+        assert_eq!(message.topic, if is_wild { "$conflict".to_string() } else { format!("$conflict/{}", op.topic) });
+        assert_eq!((message.qos, message.retain), (QoS::AtMostOnce, false));
+        let body = parse(&message.payload).unwrap_or_else(|| panic!("no JSON: {}", message.line()));
+        let field = |name: &str| body.get(name).unwrap_or_else(|| panic!("no {name}: {}", message.line()));
+        let expected = match op.condition {
+            Some(Condition::Version(number)) => number.to_string(),
+            _ => "\"any\"".to_string(),
+        };
+        assert_eq!(field("topic").text(), Some(&*op.topic));
+        assert_eq!((&field("expected").raw, &field("version").raw), (&expected, &current.to_string()));
+        let filter = pattern(op);
+        let rows: Vec<(&String, &Row)> = group.rows().iter().filter(|(topic, _)| matches(&filter, topic)).collect();
+        if self.is_tight && field("value").what == What::Null {
+            return; // more than one frame may carry
+        }
+        let seen = if rows.is_empty() { Vec::new() } else { rows_of(&filter, op.verb == Verb::Tree, field("value")) };
+        let is_same = |(topic, seen): &(String, Option<Seen>)| {
+            let row = rows.iter().find(|(name, _)| *name == topic);
+            seen.as_ref().is_some_and(|seen| row.is_some_and(|(_, row)| seen.shows(row, Form::default())))
+        };
+        assert!(seen.len() == rows.len() && seen.iter().all(is_same), "{rows:?} is not {}", message.line());
     }
 
     /// A receiver reads what has come.
@@ -365,7 +410,13 @@ impl History {
         let wish = self.wish(index);
         let mut intent = if is_sync { "sync" } else { "tree" }.to_string();
         let Wish { form, state, interval_ms, .. } = wish;
-        let words = [(form.safe, "topic=safe"), (form.meta, "meta"), (form.strings, "values=string"), (state, "state")];
+        let words = [
+            (form.safe, "topic=safe"),
+            (form.meta, "meta"),
+            (form.strings, "values=string"),
+            (form.versions, "versions"),
+            (state, "state"),
+        ];
         let interval = format!("interval={interval_ms}");
         let mut words: Vec<&str> = words
             .into_iter()
@@ -400,8 +451,11 @@ impl History {
     /// Options of a new subscription.
     fn wish(&mut self, index: usize) -> Wish {
         let rng = &mut self.rng;
-        let mut form = Form { safe: rng.once_in(4), meta: rng.once_in(3), strings: rng.once_in(5), ..Form::default() };
+        let mut form =
+            Form { safe: rng.once_in(4), meta: rng.once_in(3), strings: rng.once_in(5), versions: rng.once_in(4) };
         // Without a mark an event cannot be told from a change.
+        form.versions &= self.world.plan.broker.limits.frame_bytes > 200;
+        form.meta |= form.versions && rng.once_in(2);
         form.meta |= self.has_events && !self.receivers[index].version.is_v5();
         let interval_ms = if rng.once_in(6) { INTERVAL_MS } else { 0 };
         Wish { form, qos: rng.below(3) as u8, state: rng.once_in(4), interval_ms }
@@ -481,7 +535,11 @@ impl History {
             for packet in self.world.received(self.writers[writer].1) {
                 let OwnedPacket::Ack { packet_id, properties, .. } = packet else { continue };
                 if let (Some(index), Some(mote)) = (ids.get(&(writer, packet_id)), properties.mote()) {
-                    ops[*index].1 = Verdict::parse(mote);
+                    let (op, verdict) = &mut ops[*index];
+                    // Of several groups nothing says which it was.
+                    if self.model.groups_of(op).len() == 1 {
+                        *verdict = Verdict::parse(mote);
+                    }
                 }
             }
         }

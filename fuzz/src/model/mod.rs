@@ -36,7 +36,7 @@ pub struct Moment {
     pub version: u64,
     pub rows: Rows,
     /// Deleted rows and the version that deleted them.
-    graves: BTreeMap<String, u64>,
+    pub graves: BTreeMap<String, u64>,
 }
 
 impl Moment {
@@ -166,6 +166,11 @@ pub fn pattern(op: &Op) -> String {
     levels.join("/") + tail
 }
 
+/// What a condition of the op is about.
+pub fn object(op: &Op) -> String {
+    stem(&pattern(op))
+}
+
 /// The literal levels before the first wildcard.
 pub fn stem(filter: &str) -> String {
     let literal = |level: &&str| *level != "+" && *level != "#";
@@ -224,7 +229,8 @@ impl Model {
             .filter(|group| self.group_of_filter(&filter).is_none_or(|one| one == *group));
         let spread = if op.verb == Verb::Set { None } else { Model::spread(op) };
         let rows = spread.into_iter().flatten().map(|(topic, _)| self.group_of(&topic));
-        let mut groups: Vec<GroupId> = by_filter.chain(rows).collect();
+        let judged = op.condition.map(|_| self.group_of(&object(op)));
+        let mut groups: Vec<GroupId> = by_filter.chain(rows).chain(judged).collect();
         groups.sort();
         groups.dedup();
         groups
@@ -236,8 +242,7 @@ impl Model {
     }
 
     fn effect_at(&self, op: &Op, id: GroupId, moment: &Moment) -> Effect {
-        let filter = pattern(op);
-        let object = if op.verb == Verb::Tree { stem(&filter) } else { op.topic.clone() };
+        let (filter, object) = (pattern(op), object(op));
         let (exists, version) = (moment.object_exists(&object), moment.object_version(&object));
         let holds = match op.condition {
             None => true,

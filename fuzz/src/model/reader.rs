@@ -1,7 +1,7 @@
 //! One merged subscription as its receiver sees it, and what it has to see.
 
 use super::frame::{Form, Frame, Mark, Seen, matches};
-use super::{Effect, Group, Model, Op, Row};
+use super::{Effect, Group, Model, Moment, Op, Row};
 use crate::packet::Message;
 use engine::key::GroupId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 enum Shown {
     /// It is told by the test: `tree` sends no snapshot.
     Known(Row),
-    Seen(Seen),
+    /// With its version, if that was told.
+    Seen(Seen, Option<u64>),
 }
 
 /// How a subscription was asked for.
@@ -110,17 +111,20 @@ impl Reader {
             self.may_reset = false;
             self.shown.clear();
         }
+        let wants_versions = self.wish.form.versions && kind != "event";
         for (topic, value) in &frame.rows {
             assert!(matches(&self.filter, topic), "{} does not match {topic}", self.filter);
+            let version = frame.versions.get(topic).copied();
+            assert_eq!(version.is_some(), wants_versions, "{topic} in {}", message.line());
             match value {
-                Some(seen) => self.shown.insert(topic.clone(), Shown::Seen(seen.clone())),
+                Some(seen) => self.shown.insert(topic.clone(), Shown::Seen(seen.clone(), version)),
                 None => self.shown.remove(topic),
             };
         }
         // Without marks nothing says where a series ends.
         self.in_series = kind == "part" || frame.mark.as_ref().is_none_or(|mark| mark.has("more"));
         if !self.in_series {
-            self.stand(model, message);
+            self.stand(model, &frame, message);
         }
         self.frames.push(frame);
     }
@@ -134,6 +138,7 @@ impl Reader {
         self.next += 1;
         self.lost += mark.fields.get("lost").map_or(0, |lost| lost.parse().expect("a count"));
         let is_one_group = !super::stem(&self.filter).is_empty();
+        assert_eq!(mark.has("obj"), is_one_group && mark.kind != "event", "{}: {mark:?}", self.filter);
         assert!(!is_one_group || has_cursor(mark), "{}: no cursor: {mark:?}", self.filter);
         if self.filter.contains(['+', '#']) && message.properties.mote().is_some() {
             let properties = message.properties.read();
@@ -143,11 +148,13 @@ impl Reader {
     }
 
     /// What it has now is what was retained at some moment, of each group, and no moment before the last.
-    fn stand(&mut self, model: &Model, message: &Message) {
+    fn stand(&mut self, model: &Model, frame: &Frame, message: &Message) {
         for (id, group) in &model.groups {
             let from = self.at.get(id).copied().unwrap_or(0);
             let moments = from..group.past.len();
-            let Some(at) = moments.clone().find(|at| self.is_at(model, *id, &group.past[*at].rows)) else {
+            let Some(at) = moments.clone().find(|at| {
+                self.is_at(model, *id, &group.past[*at].rows) && self.is_of(model, *id, frame, &group.past[*at])
+            }) else {
                 panic!(
                     "{} shows of {id:?} what never was since {from} of {}: {:?}\nafter {}\nis {:?}",
                     self.filter,
@@ -172,10 +179,29 @@ impl Reader {
             topic == want
                 && match shown {
                     Shown::Known(known) => known.payload == row.payload,
-                    Shown::Seen(seen) => seen.shows(row, self.wish.form),
+                    Shown::Seen(seen, version) => {
+                        seen.shows(row, self.wish.form) && version.is_none_or(|version| version == row.version)
+                    }
                 }
         };
         shown.len() == rows.len() && shown.iter().zip(&rows).all(is_row)
+    }
+
+    /// What the frame says of versions is so at that moment.
+    fn is_of(&self, model: &Model, id: GroupId, frame: &Frame, moment: &Moment) -> bool {
+        let own = |topic: &String| !topic.is_empty() && model.group_of(topic) == id;
+        let stem = super::stem(&self.filter);
+        let of_stem = frame.mark.as_ref().and_then(|mark| mark.fields.get("obj")?.parse().ok());
+        let objects = frame.objects.iter().map(|(object, version)| (object, *version));
+        let mut objects = objects.chain(of_stem.map(|version| (&stem, version))).filter(|(object, _)| own(object));
+        let mut gone = frame.rows.iter().filter(|(topic, seen)| seen.is_none() && own(topic));
+        objects.all(|(object, version)| moment.object_version(object) == version)
+            && gone.all(|(topic, _)| match frame.versions.get(topic) {
+                // Of a filter without wildcard a snapshot tells too that there is no row.
+                Some(0) => frame.is_retain,
+                Some(version) => moment.graves.get(topic) == Some(version),
+                None => true,
+            })
     }
 
     /// Everything has come: what it has is what is retained.

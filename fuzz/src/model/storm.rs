@@ -1,6 +1,6 @@
 //! What many publishers at once did, found out: which publish each stored change was of, in the order of each publisher.
 
-use super::{Effect, Model, Op, Written};
+use super::{Effect, Model, Op, Written, object};
 use engine::key::GroupId;
 use std::collections::BTreeMap;
 
@@ -112,10 +112,10 @@ impl Search<'_> {
     /// At some moment the publish changed nothing, in the way that its publisher was told.
     fn changes_nothing(&self, op: &Op, verdict: Verdict, from: usize, to: usize) -> bool {
         (from..=to).any(|moment| match verdict {
-            // Where nothing changed the number is the last of the group.
+            // Where nothing changed the number is that of the object.
             Verdict::Applied(version) => {
-                version == self.model.groups[&self.id].past[moment].version
-                    && self.effect(op, moment) == Effect::Nothing
+                let moment_then = &self.model.groups[&self.id].past[moment];
+                version == moment_then.object_version(&object(op)) && self.effect(op, moment) == Effect::Nothing
             }
             Verdict::Conflict(version) => self.effect(op, moment) == Effect::Conflict(version),
             Verdict::Unknown => !matches!(self.effect(op, moment), Effect::Change(_)),

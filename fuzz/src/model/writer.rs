@@ -11,9 +11,6 @@ pub const FILTERS: [&str; 16] = [
     "#", "+/+", "+/#", "a/#", "b/#", "c/+", "a/1", "b", "+/1", "+/+/x", "a/+/#", "d/x/#", "d/+", "b/+/x", "a/1/#", "+",
 ];
 
-/// What this version of the broker can do.
-const HAS_CONDITIONS: bool = false;
-
 /// Makes publishes, each value another than all before.
 pub struct Writer {
     pub rng: Rng,
@@ -120,9 +117,9 @@ impl Writer {
         let mut op = Op { writer, verb, topic, payload, retain, qos, text, condition: None, replace: false };
         match verb {
             Verb::Plain => {}
-            Verb::Put if retain && HAS_CONDITIONS => op.condition = self.condition(version_of(&op.topic)),
+            Verb::Put if retain => op.condition = self.condition(version_of(&op.topic)),
             Verb::Put => {}
-            Verb::Set => op.topic = self.rng.pick(&FILTERS[1..]).to_string(),
+            Verb::Set => op.topic = self.rng.pick(&FILTERS).to_string(),
             Verb::Tree => {
                 op.topic = self.rng.pick(&PATTERNS).to_string();
                 let pattern = super::pattern(&op);
@@ -130,7 +127,7 @@ impl Writer {
                 op.payload = self.tree(&levels, true).into_bytes();
                 op.text = false;
                 let stem = stem(&pattern);
-                if retain && !stem.is_empty() && HAS_CONDITIONS {
+                if retain && !stem.is_empty() {
                     op.condition = self.condition(version_of(&stem));
                     op.replace = self.rng.once_in(4);
                 }
