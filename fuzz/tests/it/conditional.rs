@@ -329,7 +329,7 @@ fn a_condition_over_several_groups_or_without_retain_is_refused() {
 
 #[test]
 fn a_will_may_have_a_condition_and_nobody_is_told() {
-    // [MOTE-1.9]
+    // [MOTE-1.9] [MOTE-1.11..12]
     both_versions(|world, version| {
         let reader = subscriber(world, version, "r", "#", Q1);
         for (number, (topic, lines)) in
