@@ -107,7 +107,7 @@ def walk(commands, address):
 
 
 def has_walks():
-    same(sorted(TOOLS), ["mosquitto", "mote", "trees"], "walks")
+    same(sorted(TOOLS), ["mosquitto", "mote", "trees", "versions"], "walks")
     same(sorted(PROGRAMS), ["node", "python"], "programs")
 
 

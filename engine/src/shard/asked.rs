@@ -224,7 +224,7 @@ pub(super) fn message_of_will<'a>(will: &wire::Will<'a>, is_classic: bool) -> Me
 }
 
 /// A Response Topic is taken literally, [MOTE-4.12], and leads to nothing that is the broker's, [MOTE-4.13].
-fn judge_response_topic(topic: &str, levels_max: usize) -> Result<(), Fault> {
+pub(super) fn judge_response_topic(topic: &str, levels_max: usize) -> Result<(), Fault> {
     check_name(topic, levels_max).map_err(bad)?;
     if topic.starts_with('$') { Err(bad("the Response Topic begins with $")) } else { Ok(()) }
 }

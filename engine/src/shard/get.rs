@@ -9,7 +9,7 @@
 //! ```
 
 use super::Shard;
-use super::asked::Question;
+use super::asked::{Question, judge_response_topic};
 use super::home::{Ask, Home, Reader, takes_more, with_way};
 use super::links::versions_in;
 use super::merged::{describe, send_at_once, worded};
@@ -28,7 +28,7 @@ use crate::session::frame::{FrameKind, FrameWords};
 use crate::session::inflight::{Delivered, FrameOf, Ids};
 use crate::session::lasting::Place;
 use crate::session::message::Message;
-use crate::topic::{Kind, Owners, check_name, is_wildcard, stem};
+use crate::topic::{Kind, Owners, is_wildcard, stem};
 use crate::wire::{Property, Publish, PublishHead, QoS, ReasonCode};
 use foldhash::HashMap;
 use std::borrow::Cow;
@@ -154,12 +154,8 @@ impl Shard {
 
     /// Where the answer goes: used as it is written, so a `$` at its beginning is no intent and not allowed.
     fn reply_of(&self, publish: &Publish<'_>) -> Result<Option<Reply>, Fault> {
-        let bad = |what: &str| Fault { code: ReasonCode::TopicNameInvalid, at: None, what: what.to_owned() };
         let Some(topic) = publish.properties.response_topic() else { return Ok(None) };
-        if topic.starts_with('$') {
-            return Err(bad("a Response Topic that begins with $"));
-        }
-        check_name(topic, self.home.config.limits.topic_levels).map_err(bad)?;
+        judge_response_topic(topic, self.home.config.limits.topic_levels)?;
         let correlation = publish.properties.correlation_data().map(Into::into);
         Ok(Some(Reply { topic: topic.into(), correlation, owner: self.roots.owner(topic) }))
     }

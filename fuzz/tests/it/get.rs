@@ -121,6 +121,38 @@ fn an_answer_has_the_form_that_is_asked_for() {
 }
 
 #[test]
+fn an_answer_says_versions_and_a_cursor_to_go_on_from() {
+    worlds(|world| {
+        fill(world);
+        let asker = client(world, V5, "asker");
+        let parts = asks(world, asker, "$get;versions/a/+", Q1);
+        let last = world.twin.last_version(world.roots.group("a"));
+        let text = parts[0].text();
+        let versions = format!("\"versions\":{{\"#\":{last},\"1\":{},\"2\":{}}}}}", last - 3, last - 2);
+        assert!(text.ends_with(&versions), "{text}");
+        let says = parts[0].properties.mote().unwrap().to_owned();
+        assert!(says.split(';').any(|word| word == format!("obj={last}")), "{says}");
+        for filter in ["a/+", "#"] {
+            let parts = asks(world, asker, &format!("$get/{filter}"), Q1);
+            let says = parts.last().unwrap().properties.mote().unwrap().to_owned();
+            let cursor =
+                says.split(';').find_map(|word| word.strip_prefix("ver=")).expect("the last part has a cursor");
+            let publisher = client(world, V311, "p");
+            publish(world, publisher, message("a/2", "3").qos(Q1).retained());
+            let reader = client(world, V5, "reader");
+            world.subscribe(reader, &format!("$sync;since={cursor}/{filter}"), Q1);
+            world.run_until_quiet();
+            let frames = world.messages(reader);
+            let says = frames.last().unwrap().properties.mote().unwrap();
+            assert!(says.starts_with("frame;snap;") && !says.contains("reset"), "{says}");
+            let missed = if filter == "#" { r#"{"a":{"2":3}}"# } else { r#"{"2":3}"# };
+            assert_eq!(folded(filter, &frames), missed);
+            publish(world, publisher, message("a/2", "2").qos(Q1).retained());
+        }
+    });
+}
+
+#[test]
 fn the_acknowledgement_leaves_at_once_and_says_success() {
     worlds(|world| {
         fill(world);

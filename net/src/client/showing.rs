@@ -113,6 +113,11 @@ impl Shown {
                     let path = path(&["versions"], &self.filter, topic);
                     entries.push(Entry { path, value: version.to_string().into_bytes(), mark: Mark::Same });
                 }
+                for (topic, version) in self.state.objects() {
+                    let mut path = path(&["versions"], &self.filter, topic);
+                    path.push("#".to_owned()); // as the frames say it
+                    entries.push(Entry { path, value: version.to_string().into_bytes(), mark: Mark::Same });
+                }
             }
             let is_deep = self.filter.ends_with('#');
             for line in lines(entries, is_deep) {

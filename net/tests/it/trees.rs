@@ -129,6 +129,68 @@ fn versions_of_rows_are_printed() {
 }
 
 #[test]
+fn a_condition_holds_or_the_version_that_is_there_is_told() {
+    let shell = Shell::new(3);
+    let stale = |arguments: &[&str], text: &str| {
+        let output = shell.run(arguments);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(error.starts_with("mote pub: publish refused: ") && error.contains(text), "{error}");
+    };
+    let put = |condition| ["pub", "-v", "-r", "--if", condition, "-t", "o/7", "-m", "x"];
+    stale(&put("any"), "; there is no such object\n");
+    assert_eq!(shell.prints(&put("0")), "ok;ver=1\n");
+    stale(&put("0"), "; the version is 1\n");
+    assert_eq!(shell.prints(&put("1")), "ok;ver=2\n");
+    assert_eq!(shell.prints(&put("any")), "ok;ver=3\n");
+    let tree = ["pub", "-v", "-r", "--tree", "--if", "2", "-t", "o/7", "-m", r#"{"name":"b"}"#];
+    stale(&tree, "; the version is 3\n");
+    stale(&["pub", "-V", "mqttv311", "-r", "--if", "2", "-t", "o/7", "-m", "x"], r#""version":3,"value":"x""#);
+    stale(&["pub", "--if", "2", "-t", "o/7", "-m", "x"], "topic name invalid (0x90): ");
+    let output = shell.prints(&["get", "--versions", "o/#"]);
+    assert_eq!(
+        output,
+        "{\n  \"tree\": {\n    \"7\": \"x\"\n  },\n  \"versions\": {\n    \"#\": 3,\n    \"7\": 3\n  }\n}\n"
+    );
+}
+
+#[test]
+fn many_rows_are_set_and_replaced_at_once() {
+    let shell = Shell::new(3);
+    let tree = r#"{"a":{"on":1,"level":3},"b":{"on":0}}"#;
+    shell.prints(&["pub", "-r", "-q", "1", "--tree", "-t", "s", "-m", tree]);
+    for version in ["mqttv5", "mqttv311"] {
+        assert_eq!(shell.prints(&["set", "-V", version, "s/+/on", "off"]), "");
+        assert_eq!(shell.prints(&["get", "s/*/on"]), "{\n  \"a\": \"off\",\n  \"b\": \"off\"\n}\n");
+        shell.prints(&["set", "s/*/on", "-1"]);
+    }
+    assert_eq!(shell.prints(&["set", "-v", "s/+/on", "2"]), "ok;ver=6\n");
+    shell.prints(&["pub", "-r", "--tree", "--replace", "-t", "s", "-m", r#"{"c":{"on":5}}"#]);
+    assert_eq!(shell.prints(&["get", "s/#"]), "{\n  \"c\": {\n    \"on\": 5\n  }\n}\n");
+    shell.prints(&["set", "s/#", ""]);
+    assert_eq!(shell.prints(&["get", "s/#"]), "{}\n");
+}
+
+#[test]
+fn a_reader_goes_on_from_a_cursor() {
+    let shell = Shell::new(1); // the snapshot of all groups is one frame
+    for (topic, text) in [("c/a", "1"), ("c/b", "2"), ("d/a", "3")] {
+        shell.prints(&["pub", "-r", "-q", "1", "-t", topic, "-m", text]);
+    }
+    for (filter, want) in [("c/+", "{\"a\":null}"), ("#", "{\"c\":{\"a\":null}}")] {
+        let line = shell.prints(&["sub", "-v", "--sync", "-C", "1", "-t", filter]);
+        let cursor = line.split(&[' ', ';']).find_map(|word| word.strip_prefix("ver=")).expect("a cursor").to_owned();
+        shell.prints(&["pub", "-r", "-q", "1", "-n", "-t", "c/a"]);
+        for version in ["mqttv5", "mqttv311"] {
+            let line =
+                shell.prints(&["sub", "-V", version, "-v", "--sync", "--since", &cursor, "-C", "1", "-t", filter]);
+            assert!(line.ends_with(&format!(" {want}\n")), "{line}");
+        }
+        shell.prints(&["pub", "-r", "-q", "1", "-t", "c/a", "-m", "1"]);
+    }
+}
+
+#[test]
 fn what_the_programs_say_of_themselves_is_as_it_was_written() {
     let mut said = String::new();
     for command in [&["--help"][..], &["sub", "--help"], &["pub", "--help"], &["get", "--help"], &["set", "--help"]] {
