@@ -2,7 +2,7 @@
 
 use engine::limits::TREE_TOPIC_BYTES_MAX;
 use engine::row::batch::Batch;
-use engine::row::graft::{Bounds, Fault, graft};
+use engine::row::graft::{Bounds, Fault, graft, graft_as_written, without_replace};
 use engine::wire::ReasonCode;
 
 const BOUNDS: Bounds = Bounds { rows: 65_536, levels: 200 };
@@ -299,4 +299,58 @@ fn topics_are_limited_each_and_in_sum() {
 fn long_keys_are_cut_in_what_is_said_about_them() {
     let fault = refused("t", &format!("{{\"{}+\":1}}", "é".repeat(1_000)));
     assert!(fault.what.len() < 200, "{}", fault.what);
+}
+
+/// Rows of the classic profile as `topic=payload`.
+fn as_written(pattern: &str, payload: &str) -> Result<Vec<String>, Fault> {
+    let mut batch = Batch::default();
+    batch.keep(b"kept");
+    graft_as_written(pattern, payload.as_bytes(), &BOUNDS, &mut batch)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let show = |row: &engine::row::batch::Row| {
+        format!("{}={}", text(row.topic.of(&batch.bytes)), text(row.payload.of(&batch.bytes)))
+    };
+    Ok(batch.rows.iter().map(show).collect())
+}
+
+// [MOTE-8.4]
+#[test]
+fn in_the_classic_profile_wildcards_are_those_that_are_written() {
+    let object = r#"{"a": "1", "b": {"c": 2}}"#;
+    assert_eq!(as_written("t/+", object).unwrap(), ["t/a=1", r#"t/b={"c": 2}"#]);
+    assert_eq!(as_written("t/#", object).unwrap(), ["t/a=1", "t/b/c=2"]);
+    assert_eq!(as_written("t", object).unwrap(), [format!("t={object}")]);
+    assert_eq!(as_written("t/*/+", object).unwrap(), ["t/*/a=1", r#"t/*/b={"c": 2}"#]);
+    assert_eq!(as_written("t/**", " 5 ").unwrap(), ["t/**=5"]);
+    for (payload, row) in [(r#""a\"b""#, "t=a\"b"), ("null", "t="), ("\"\"", "t=\"\""), ("[1, 2]", "t=[1, 2]")] {
+        assert_eq!(as_written("t", payload).unwrap(), [row]);
+    }
+    assert_eq!(as_written("t", "5 5").unwrap_err().at, Some(2));
+    assert_eq!(as_written("t/+", "5").unwrap_err().code, ReasonCode::PayloadFormatInvalid);
+    assert_eq!(as_written("$t", "5").unwrap_err().code, ReasonCode::TopicNameInvalid);
+}
+
+// [MOTE-8.5]
+#[test]
+fn the_member_that_asks_for_replace_is_blanked_and_nothing_moves() {
+    let cases = [
+        (r#"{"/": "+", "a": 1}"#, r#"{          "a": 1}"#),
+        (r#"{"a": 1, "/": "+"}"#, r#"{"a": 1          }"#),
+        (r#"{"a": {"/": "+"},"\/" :"+","b": 2}"#, r#"{"a": {"/": "+"},          "b": 2}"#),
+        (r#"{"/":"+"}"#, "{       }"),
+        (" {\n\"/\":\"+\"\n} ", " {\n        } "),
+    ];
+    for (object, without) in cases {
+        let (blanked, replace) = without_replace(object.as_bytes());
+        assert_eq!(object.len(), without.len());
+        assert_eq!((String::from_utf8(blanked).unwrap().as_str(), replace), (without, true));
+    }
+    for object in
+        [r#"{"/": "x"}"#, r#"{"a": {"/": "+"}}"#, "{}", "", "[", r#"{"/": "+""#, r#"{"/" "+"}"#, "{\"/\": \"+\", "]
+    {
+        let (same, replace) = without_replace(object.as_bytes());
+        if !replace {
+            assert_eq!(same, object.as_bytes());
+        }
+    }
 }

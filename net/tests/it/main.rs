@@ -5,6 +5,7 @@
 mod backpressure;
 mod broker;
 mod churn;
+mod classic;
 mod clients;
 mod command_line;
 mod cutter;

@@ -26,8 +26,19 @@ impl Broker {
     }
 
     fn with(shards: usize, more: &[&str], said_last: &str) -> Broker {
+        Broker::spawn(shards, &[&["--listen", "127.0.0.1:0"], more].concat(), said_last).0
+    }
+
+    /// In memory, with two listeners by a setting. Returns the second one's port too.
+    pub fn listening(shards: usize, setting: &str) -> (Broker, u16) {
+        let (broker, ready) = Broker::spawn(shards, &["--memory", "--set", setting], ", no data folder");
+        let ports = ready.split(&[':', ',', ' ']).filter_map(|part| part.parse().ok());
+        (broker, ports.filter(|port| *port > 1_023).nth(1).unwrap())
+    }
+
+    fn spawn(shards: usize, more: &[&str], said_last: &str) -> (Broker, String) {
         let mut process = Command::new(env!("CARGO_BIN_EXE_mote"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--shards", &shards.to_string()])
+            .args(["serve", "--shards", &shards.to_string()])
             .args(more)
             .stderr(Stdio::piped())
             .spawn()
@@ -37,7 +48,7 @@ impl Broker {
         assert!(ready.ends_with(said_last), "{ready}");
         let port = ready.split(&[':', ',']).find_map(|part| part.parse().ok()).unwrap();
         std::thread::spawn(move || lines.for_each(drop)); // a full pipe would stop the broker's log
-        Broker { process, port }
+        (Broker { process, port }, ready)
     }
 
     /// Ends it as an operator does; it must end well.
