@@ -8,10 +8,13 @@ import argparse
 import shutil
 import sys
 
+import counter
 import crash
 import idle
 import mosquitto_suite
+import objects
 import paho_suite
+import trees_crash
 import walk
 from broker import ROOT, Broker, binary
 from checks import GivenUp, Report, external, same, side_by_side
@@ -74,6 +77,10 @@ def every(report, arguments):
         if arguments.crash_rounds:
             count = arguments.crash_rounds
             report.check(f"kill -9, {count} rounds, {shards} shards", crash.rounds, count, shards, limit=30 * count)
+            count = max(1, count // 2)
+            report.check(f"trees and kill -9, {count} rounds, {shards} shards", trees_crash.rounds, count, shards, limit=60 * count)
+        report.check(f"twenty count together, {shards} shards", counter.counts, 5_000, shards, limit=120)
+        report.check(f"two stores edit the same objects, {shards} shards", objects.converse, shards, limit=120)
         if arguments.idle:
             report.check(f"{arguments.idle} idle connections, {shards} shards", idle.measure, arguments.idle, shards, limit=180)
     if arguments.flow_rounds:

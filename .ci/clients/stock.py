@@ -27,6 +27,7 @@ from packets import V5, V311
 logging.getLogger("gmqtt").setLevel(logging.CRITICAL)  # it warns of each lost connection
 EXPIRY_S = 600
 NOT_FOUND = 0x92  # Packet Identifier not found
+CONFLICT = 0x83  # the condition of a publish does not hold
 AGAIN_S = 0.05
 
 
@@ -359,6 +360,8 @@ class MqttJs(Stock):
         elif event == "refused" and told["code"] == NOT_FOUND:
             self.acknowledged += 1
             self.quirk = "calls a publish failed that PUBCOMP 0x92 ends, which is no error after a lost PUBCOMP"
+        elif event == "refused" and told["code"] == CONFLICT:
+            self.acknowledged += 1  # what is there now comes by another way
         elif event == "subscribed":
             self.subacks.put(told["granted"])
         else:

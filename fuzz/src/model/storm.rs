@@ -83,16 +83,18 @@ impl Search<'_> {
         };
         let before = self.first + at;
         (0..queues.len()).any(|which| {
-            let Some(place) = self.place(&queues[which], change, before) else { return false };
-            let mut rest = queues.to_vec();
-            rest[which].parts.drain(..=place);
-            rest[which].judged = before + 1;
-            self.explain(at + 1, &rest)
+            self.places(&queues[which], change, before).into_iter().any(|place| {
+                let mut rest = queues.to_vec();
+                rest[which].parts.drain(..=place);
+                rest[which].judged = before + 1;
+                self.explain(at + 1, &rest)
+            })
         })
     }
 
-    /// Which publish of a queue can have made the change: all before it made none.
-    fn place(&self, queue: &Queue<'_>, change: &Stored, before: usize) -> Option<usize> {
+    /// Which publishes of a queue can have made the change: all before it made none.
+    fn places(&self, queue: &Queue<'_>, change: &Stored, before: usize) -> Vec<usize> {
+        let mut places = Vec::new();
         for (place, (op, verdict)) in queue.parts.iter().enumerate() {
             let can_be = match verdict {
                 Verdict::Applied(version) => *version == change.version,
@@ -100,13 +102,13 @@ impl Search<'_> {
                 Verdict::Conflict(_) => false,
             };
             if can_be && self.effect(op, before) == Effect::Change(change.written.clone()) {
-                return Some(place);
+                places.push(place);
             }
             if !self.changes_nothing(op, *verdict, queue.judged, before) {
-                return None;
+                break;
             }
         }
-        None
+        places
     }
 
     /// At some moment the publish changed nothing, in the way that its publisher was told.
