@@ -155,6 +155,23 @@ fn a_condition_holds_or_the_version_that_is_there_is_told() {
 }
 
 #[test]
+fn a_publish_with_a_key_is_applied_once() {
+    let shell = Shell::new(3);
+    let put = |key, text| ["pub", "-v", "-r", "--id", key, "-t", "once/a", "-m", text];
+    for _ in 0..2 {
+        assert_eq!(shell.prints(&put("k", "1")), "ok;ver=1\n");
+    }
+    let output = shell.run(&put("k", "2"));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.ends_with("; id-reused\n"), "{error}");
+    assert_eq!(shell.prints(&put("other", "2")), "ok;ver=2\n");
+    for _ in 0..2 {
+        assert_eq!(shell.prints(&["set", "-v", "--id", "k", "once/*", "3"]), "ok;ver=3\n");
+    }
+}
+
+#[test]
 fn many_rows_are_set_and_replaced_at_once() {
     let shell = Shell::new(3);
     let tree = r#"{"a":{"on":1,"level":3},"b":{"on":0}}"#;
