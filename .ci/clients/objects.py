@@ -9,6 +9,7 @@ included. An edit of what has changed since is refused with the version that is 
 [MOTE-5.13..14] [MOTE-5.20] [MOTE-5.23] [MOTE-5.34]
 """
 
+import itertools
 import json
 import sys
 
@@ -18,6 +19,7 @@ from packets import V5
 from stock import MqttJs, Paho
 
 FILTER = "store/#"
+NUMBERS = itertools.count(1)  # no store finds the session of another
 SAFE = "$tree/store/%23"
 
 
@@ -107,7 +109,7 @@ def agree(one, other):
 
 
 def conversation(address, kinds):
-    stays, leaves = (Store(kind, address, f"{kind.name}-{role}") for kind, role in zip(kinds, ("stays", "leaves")))
+    stays, leaves = (Store(kind, address, f"{role} {next(NUMBERS)}") for kind, role in zip(kinds, ("stays", "leaves")))
     try:
         stays.client.subscribe(f"answers/{stays.client.client_id}", 1)
         stays.create("store/1", {"name": "lamp", "watts": 5})
