@@ -122,12 +122,12 @@ impl Settings {
 
     /// The line that says that the broker is up; scripts wait for it.
     pub fn ready_line(&self, ready: &net::boot::Ready) -> String {
-        let profiles = self.listeners.iter().map(|listener| match listener.profile {
-            Profile::Mote => "",
-            Profile::Classic => " classic",
-        });
-        let listeners: Vec<String> =
-            ready.listeners.iter().zip(profiles).map(|(address, profile)| format!("mqtt {address}{profile}")).collect();
+        let named =
+            |(index, address): (usize, &SocketAddr)| match self.listeners.get(index).map(|listener| listener.profile) {
+                Some(Profile::Classic) => format!("mqtt {address} classic"),
+                Some(Profile::Mote) | None => format!("mqtt {address}"),
+            };
+        let listeners: Vec<String> = ready.listeners.iter().enumerate().map(named).collect();
         let shards = if ready.shards == 1 { "1 shard".to_owned() } else { format!("{} shards", ready.shards) };
         let data = if self.store.memory {
             "no data folder".to_owned()
@@ -235,9 +235,10 @@ mod tests {
         settings.store.memory = true;
         ready.shards = 1;
         ready.listeners.push(SocketAddr::from(([0, 0, 0, 0], 40_000)));
+        settings.listeners.push(Listener { address: ready.listeners[1], profile: Profile::Classic });
         assert_eq!(
             settings.ready_line(&ready),
-            "mote 0.1.0 ready: mqtt 127.0.0.1:1883, mqtt 0.0.0.0:40000, 1 shard, no data folder"
+            "mote 0.1.0 ready: mqtt 127.0.0.1:1883, mqtt 0.0.0.0:40000 classic, 1 shard, no data folder"
         );
     }
 
