@@ -7,6 +7,7 @@
 //! ```
 
 use crate::limits::{CURSOR_BYTES_MAX, META_BYTES_MAX};
+use std::borrow::Cow;
 
 /// What a packet asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -251,6 +252,14 @@ pub fn find_property<'a>(
         found = Some(value);
     }
     Ok(found)
+}
+
+/// An intent, or a filter with one before it, without its option `since`.
+pub fn without_since(text: &str) -> Cow<'_, str> {
+    let intent = &text[..text.find('/').unwrap_or(text.len())];
+    let Some(start) = intent.find(";since=") else { return Cow::Borrowed(text) };
+    let end = intent[start + 1..].find(';').map_or(intent.len(), |len| start + 1 + len);
+    Cow::Owned([&text[..start], &text[end..]].concat())
 }
 
 /// The filter that an UNSUBSCRIBE names by a prefix: options are ignored, whatever they are.

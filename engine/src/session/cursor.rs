@@ -92,11 +92,35 @@ pub fn read_cursor(text: &str, epoch: u64) -> Option<Versions> {
     Versions::read(versions)
 }
 
+/// Where a reader stands, for its record: after `n` frames, and what it has of the store of this epoch, where that is
+/// something to go on from.
+pub fn write_stand(n: u64, epoch: u64, versions: Option<&Versions>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_number(n, &mut bytes);
+    if let Some(versions) = versions {
+        bytes.extend_from_slice(&epoch.to_be_bytes());
+        versions.write(&mut bytes);
+    }
+    bytes
+}
+
+/// Frames, and what there is to go on from, of a record.
+pub fn read_stand(mut bytes: &[u8], epoch: u64) -> (u64, Option<Versions>) {
+    let n = read_number(&mut bytes).unwrap_or(0);
+    let own = bytes.split_first_chunk::<8>().filter(|(own, _)| u64::from_be_bytes(**own) == epoch);
+    (n, own.and_then(|(_, versions)| Versions::read(versions)))
+}
+
 /// FNV-1a, folded: a slip of the pen is no other cursor.
 fn check_of(bytes: &[u8]) -> [u8; 4] {
-    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
-    let hash = bytes.iter().fold(0xCBF2_9CE4_8422_2325, mix);
+    let hash = print_of(bytes);
     ((hash >> 32) as u32 ^ hash as u32).to_be_bytes()
+}
+
+/// FNV-1a: tells what was written from what it is now.
+pub fn print_of(bytes: &[u8]) -> u64 {
+    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325, mix)
 }
 
 fn write_number(mut number: u64, out: &mut Vec<u8>) {

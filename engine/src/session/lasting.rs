@@ -15,6 +15,7 @@ use crate::clock::Now;
 use crate::row::change::Changes;
 use crate::row::lasting::{Record, RecordKey, ShareRecord, WillRecord};
 use crate::wire::{SubscriptionOptions, Version};
+use smallvec::SmallVec;
 
 /// What of a delivery the store has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -35,12 +36,14 @@ pub struct Place {
 }
 
 /// A subscription as it was asked for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Wanted {
     pub filter: Box<str>,
     pub mote: Option<Box<str>>,
     pub options: SubscriptionOptions,
     pub id: u32,
+    /// Of a merged one: where its reader stands, see `session::cursor`; empty: nowhere that it could go on from.
+    pub cursor: Vec<u8>,
 }
 
 /// See the module. Only sessions that outlive their connection have one.
@@ -61,6 +64,8 @@ pub struct Lasting {
     pub gone: Vec<u64>,
     /// Subscriptions made and, without a value, removed, in their order.
     subscriptions: Vec<(u64, Option<Wanted>)>,
+    /// The merged subscriptions of the session.
+    pub merged: SmallVec<[u32; 2]>,
     /// Packet Identifiers of QoS 2 publishes, taken or, with false, released, in their order.
     received: Vec<(u16, bool)>,
 }
@@ -77,6 +82,7 @@ impl Lasting {
             last_seq: 0,
             gone: Vec::new(),
             subscriptions: Vec::new(),
+            merged: SmallVec::new(),
             received: Vec::new(),
         }
     }
@@ -241,7 +247,7 @@ fn subscription_record(wanted: &Wanted) -> Record<&[u8]> {
         no_local: wanted.options.no_local,
         retain_as_published: wanted.options.retain_as_published,
         id: wanted.id,
-        cursor: &[],
+        cursor: &wanted.cursor,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::wire::{QoS, Version};
 use acks::Acks;
 use alias::ToClient;
 use deliver::Delivery;
+use lasting::Lasting;
 use smallvec::SmallVec;
 use subscriptions::Subscriptions;
 use will::Will;
@@ -100,6 +101,11 @@ pub struct Wish {
 }
 
 impl Session {
+    /// What is to be written of it, if it outlives its connection.
+    pub fn lasting_mut(&mut self) -> Option<&mut Lasting> {
+        self.delivery.lasting.as_deref_mut()
+    }
+
     /// Whether the session outlives its network connection.
     pub fn is_lasting(&self) -> bool {
         self.expiry_s > 0

@@ -101,14 +101,13 @@ impl Subtree {
     ) {
         let group = roots.group_of_filter(filter);
         let Stand { since, whole } = start.stand;
-        let is_cursor = start.stand == Stand::CURSOR;
+        let is_cursor = start.stand.is_cursor();
         // A reader that stands before tombstones that are gone would miss deletions: it starts anew.
         let is_lost = match is_cursor {
             true => self.own_groups(group, roots).any(|group| !self.can_resume(group, versions)),
             false => since > 0 && since < self.retained.forgotten(),
         };
-        // The frame of a filter without wildcard is the row as it is: an empty one would say that it is gone.
-        let phase = if whole || is_lost || is_cursor && !is_wildcard(filter) {
+        let phase = if whole || is_lost {
             let began = if since == 0 || is_lost || is_cursor { self.position } else { since };
             Phase::Walking { walk: Box::new(Walk::until(self.position)), began }
         } else if is_cursor {

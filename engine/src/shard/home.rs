@@ -240,7 +240,7 @@ impl Home {
         let waits = reader.is_waiting;
         let (filter, since) = Default::default();
         let start = WalkStart { walk, filter, kind, stand, waits, body_bytes_max, since };
-        let merged = reader.merged.filter(|_| stand == Stand::CURSOR).and_then(|index| self.merged.get(index));
+        let merged = reader.merged.filter(|_| stand.is_cursor()).and_then(|index| self.merged.get(index));
         let since = merged.and_then(|merged| merged.stood.as_deref().cloned());
         self.ask(reader.owner, Ask::Walk { handle: reader.handle, start, since });
         walk

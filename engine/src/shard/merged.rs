@@ -14,6 +14,7 @@ use super::links::versions_in;
 use super::outbox::Outbox;
 use super::pace::{Pace, Paced};
 use super::parcel::{Frame, Part, Stand};
+use super::stands::KeptReader;
 use crate::clock::Now;
 use crate::dialect::{Form, Options, safe_topic};
 use crate::key::{Client, ConnId, FilterHandle, GroupId, SessionKey, ShardId};
@@ -50,7 +51,7 @@ pub struct Merged {
     /// Unlike any other's for long: tells it from an earlier one in its place.
     pub(super) serial: u32,
     /// Frames sent.
-    n: u64,
+    pub(super) n: u64,
     /// Frames with QoS above 0 that are unacknowledged.
     unacked: u16,
     /// Rows of events missed since the last event frame.
@@ -68,6 +69,8 @@ pub struct Merged {
     has_object: bool,
     /// While it is behind or in a snapshot: up to where it had everything before.
     pub stood: Option<Arc<Versions>>,
+    /// Where the session outlives the process: as it is written.
+    pub(super) kept: Option<Box<KeptReader>>,
     /// In a snapshot: up to where it has everything of the owners that are done.
     pub(super) gathered: Option<Box<Versions>>,
     /// Of a filter that lies in many groups: when a live frame may say a cursor again; milliseconds, monotonic.
@@ -121,8 +124,12 @@ pub enum First {
     All,
     /// A snapshot that says that what it has is void.
     Reset,
-    /// What changed after a cursor.
+    /// What changed after a cursor, as a snapshot.
     Since(Versions),
+    /// A snapshot that says so if the cursor means nothing here.
+    AllSince(Versions),
+    /// What changed after a cursor, as what is live.
+    Missed(Versions),
 }
 
 /// Slab of merged subscriptions.
@@ -204,6 +211,7 @@ impl Home {
             group: asked.group,
             has_object: asked.has_object,
             stood: None,
+            kept: None,
             gathered: None,
             next_cursor_ms: 0,
             is_announced: false,
@@ -216,9 +224,11 @@ impl Home {
         match asked.first {
             First::Nothing => {}
             First::All | First::Reset => merged.begin_snapshot(owners, Stand::NOTHING),
-            First::Since(versions) => {
-                merged.begin_snapshot(owners, Stand::CURSOR);
-                merged.stood = Some(Arc::new(versions));
+            First::Since(versions) => merged.resume(owners, Stand::CURSOR, versions),
+            First::AllSince(versions) => merged.resume(owners, Stand::CURSOR_WHOLE, versions),
+            First::Missed(versions) => {
+                merged.resume(owners, Stand::CURSOR, versions);
+                merged.snapshot_left = 0;
             }
         }
         self.merged.insert(merged)
@@ -228,6 +238,9 @@ impl Home {
         self.leave_backlog(index);
         let Some(merged) = self.merged.slots[index as usize].take() else { return };
         self.merged.free.push(index);
+        if let Some(lasting) = self.sessions.get_mut(merged.session).and_then(Session::lasting_mut) {
+            lasting.merged.retain(|other| *other != index);
+        }
         for (_, standing) in merged.standing {
             if let Standing::Catching { walk, .. } = standing {
                 self.cancel_walk(walk);
@@ -340,7 +353,9 @@ impl Home {
             merged.gathered.get_or_insert_default().raise_all(&stands);
         } else if merged.standing.is_empty() {
             merged.stood = None;
+            self.list(reader.session); // what it has now is more than its last frame said
         }
+        let Some(merged) = self.merged.get_mut(index) else { return };
         merged.is_turn_of_events = !in_snapshot;
         if is_last {
             self.end_snapshot(index, out);
@@ -366,7 +381,9 @@ impl Home {
     /// The series is complete: what changed at owners that were done before the last is caught up with.
     fn end_snapshot(&mut self, index: u32, out: &mut Outbox) {
         let Some(merged) = self.merged.get_mut(index) else { return };
-        let gathered = merged.gathered.take();
+        let (gathered, session) = (merged.gathered.take(), merged.session);
+        self.list(session);
+        let Some(merged) = self.merged.get_mut(index) else { return };
         if let [_] = merged.standing[..] {
             merged.standing.clear(); // one owner: its end is the end
             merged.stood = None;
@@ -510,10 +527,10 @@ impl Home {
         }
     }
 
-    /// The subscription is an earlier process's: what its reader has is void.
-    pub fn restore_merged(&mut self, index: u32) {
+    /// The subscription is an earlier process's, which sent so many frames.
+    pub fn restore_merged(&mut self, index: u32, frames: u64) {
         if let Some(merged) = self.merged.get_mut(index) {
-            (merged.is_announced, merged.is_reset) = (true, true);
+            (merged.is_announced, merged.n) = (true, frames);
         }
     }
 
@@ -605,6 +622,17 @@ impl Merged {
         self.snapshot_left = owners.len() as u16;
         self.standing = owners.iter().map(|owner| (*owner, Standing::Behind(stand))).collect();
         (self.stood, self.gathered) = (Some(Arc::default()), None);
+    }
+
+    /// What it has of that is nothing to go on from: it has no more than it had before, which was nothing.
+    pub fn is_in_first_snapshot(&self) -> bool {
+        self.snapshot_left > 0 && self.stood.as_deref().is_none_or(|versions| versions.iter().next().is_none())
+    }
+
+    /// What changed after `versions` is to come.
+    fn resume(&mut self, owners: &[ShardId], stand: Stand, versions: Versions) {
+        self.begin_snapshot(owners, stand);
+        self.stood = Some(Arc::new(versions));
     }
 
     /// A slice from this owner arrived: the first of a snapshot says where its walk began. What is deleted from

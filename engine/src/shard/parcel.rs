@@ -99,6 +99,13 @@ impl Stand {
     /// It has what a cursor says.
     pub const CURSOR: Stand = Stand { since: u64::MAX, whole: false };
 
+    /// The same, and every row is to be sent all the same.
+    pub const CURSOR_WHOLE: Stand = Stand { since: u64::MAX, whole: true };
+
+    pub fn is_cursor(self) -> bool {
+        self.since == u64::MAX
+    }
+
     /// It has everything up to a position.
     pub fn after(position: u64) -> Stand {
         Stand { since: position, whole: false }

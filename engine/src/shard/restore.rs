@@ -115,14 +115,15 @@ impl<'a> Restoring<'a> {
     }
 
     fn subscription(&mut self, id: u64, record: Record<&[u8]>) -> Result<(), String> {
-        let Record::Subscription { filter, mote, qos, no_local, retain_as_published, id: number, .. } = record else {
+        let Record::Subscription { filter, mote, qos, no_local, retain_as_published, id: number, cursor } = record
+        else {
             return Ok(());
         };
         let (home, key) = *self.sessions.get(&id).ok_or(NO_SESSION)?;
         let mote = mote.map(text).transpose()?.map(Into::into);
         let options = SubscriptionOptions { qos, no_local, retain_as_published, retain_handling: 2 };
-        let wanted = Wanted { filter: text(filter)?.into(), mote, options, id: number };
-        self.shards[home.index()].restore_subscription(key, &wanted)
+        let wanted = Wanted { filter: text(filter)?.into(), mote, options, id: number, cursor: cursor.to_vec() };
+        self.shards[home.index()].restore_subscription(key, wanted)
     }
 
     fn delivery(&mut self, id: u64, seq: u64, record: Record<&[u8]>) -> Result<(), String> {

@@ -10,18 +10,43 @@
 //! snapshot  Merged::stood, what it had before; then what the ends of its walks say, Merged::gathered
 //! ```
 
+use super::filters::Filters;
 use super::home::Home;
-use super::merged::{Merged, Sending};
+use super::merged::{Merged, Mergeds, Sending};
+use crate::key::{FilterHandle, SessionKey};
 use crate::limits::CURSOR_PACKET_BYTES_MIN;
-use crate::session::cursor::Versions;
+use crate::session::Session;
+use crate::session::cursor::{Versions, print_of, write_stand};
 use crate::session::frame::FrameKind;
+use crate::session::lasting::Wanted;
 use std::sync::Arc;
+
+/// A merged subscription as its record says it, and what of that is written.
+pub struct KeptReader {
+    number: u64,
+    wanted: Wanted,
+    /// Of the stand in the record.
+    print: u64,
+}
 
 impl Home {
     /// What a reader has.
     pub fn stand_of(&self, merged: &Merged) -> Arc<Versions> {
-        let live = || self.filters.slot(merged.handle).versions.clone().unwrap_or_default();
-        merged.stood.clone().unwrap_or_else(live)
+        stand_of(&self.filters, merged)
+    }
+
+    /// A merged subscription of a session that outlives the process; its record has the stand that it is given with.
+    pub fn remember_merged(&mut self, key: SessionKey, handle: FilterHandle, mut wanted: Wanted) {
+        let Some(index) = self.filters.merged_in(handle, key) else { return };
+        let number = self.filters.slot(handle).number;
+        let print = print_of(&std::mem::take(&mut wanted.cursor));
+        if let Some(merged) = self.merged.get_mut(index) {
+            merged.kept = Some(Box::new(KeptReader { number, wanted, print }));
+        }
+        if let Some(lasting) = self.sessions.get_mut(key).and_then(Session::lasting_mut) {
+            lasting.merged.retain(|other| *other != index);
+            lasting.merged.push(index);
+        }
     }
 
     /// What the cursor on a frame says, if there is to be one: what its reader has with it.
@@ -64,5 +89,29 @@ impl Home {
             FrameKind::Part | FrameKind::Event => false,
         };
         is_time && packet_bytes_max >= CURSOR_PACKET_BYTES_MIN
+    }
+}
+
+/// What a reader has.
+fn stand_of(filters: &Filters, merged: &Merged) -> Arc<Versions> {
+    let live = || filters.slot(merged.handle).versions.clone().unwrap_or_default();
+    merged.stood.clone().unwrap_or_else(live)
+}
+
+/// Where the merged readers of a session stand goes into their records, with whatever else of it is written: with the
+/// frames that wait for their acknowledgement, and when the client is gone.
+pub fn keep_stands(session: &mut Session, filters: &Filters, mergeds: &mut Mergeds, epoch: u64) {
+    let Some(lasting) = session.lasting_mut() else { return };
+    for index in lasting.merged.clone() {
+        let Some(merged) = mergeds.get_mut(index) else { continue };
+        // The parts of a first snapshot that a reader has are nothing to go on from.
+        let stand = (!merged.is_in_first_snapshot()).then(|| stand_of(filters, merged));
+        let bytes = write_stand(merged.n, epoch, stand.as_deref());
+        let Some(kept) = merged.kept.as_deref_mut() else { continue };
+        let print = print_of(&bytes);
+        if print != kept.print {
+            kept.print = print;
+            lasting.subscribed(kept.number, Wanted { cursor: bytes, ..kept.wanted.clone() });
+        }
     }
 }

@@ -10,18 +10,19 @@ use super::receive::Flow;
 use crate::clock::Now;
 use crate::dialect::{
     CLASSIC, Form, Intent, Parsed, Verb, allowed_on_subscribe, classic_filter, combine, find_property,
-    is_shared_intent, parse_prefix, parse_property, parse_unsubscribe,
+    is_shared_intent, parse_prefix, parse_property, parse_unsubscribe, without_since,
 };
 use crate::key::{FilterHandle, SessionKey};
 use crate::limits::TOPIC_LEVELS_MAX;
 use crate::session::acks::OwedKind;
-use crate::session::cursor::read_cursor;
+use crate::session::cursor::{read_cursor, read_stand};
 use crate::session::lasting::Wanted;
 use crate::session::{SubscriptionRef, Wish};
-use crate::topic::{Kind, check_filter, parse_share, stem};
+use crate::topic::{Kind, check_filter, is_wildcard, parse_share, stem};
 use crate::wire::{ReasonCode, Subscribe, SubscriptionOptions, Unsubscribe};
 use foldhash::HashSet;
 use smallvec::SmallVec;
+use std::borrow::Cow;
 
 /// What a filter of a SUBSCRIBE asks for.
 struct Asked<'a> {
@@ -84,7 +85,7 @@ impl Shard {
         for (filter, options) in subscribe.filters.iter() {
             let made = self
                 .judge_filter(key, filter, mote)
-                .map(|asked| self.make_subscription(key, &asked, options, subscription_id, ticket));
+                .map(|asked| self.make_subscription(key, &asked, options, subscription_id, ticket, None));
             match made {
                 Ok(made) => {
                     self.keep_subscription(key, made.handle, (filter, mote.ok().flatten()), options, subscription_id);
@@ -158,12 +159,17 @@ impl Shard {
         options: SubscriptionOptions,
         id: u32,
     ) {
-        let slot = self.home.filters.slot(handle);
-        let number = slot.number;
+        let number = self.home.filters.slot(handle).number;
         self.home.list(key);
         let lasting = self.home.sessions.get_mut(key).and_then(|session| session.delivery.lasting.as_deref_mut());
         if let Some(lasting) = lasting {
-            lasting.subscribed(number, Wanted { filter: filter.into(), mote: mote.map(Into::into), options, id });
+            // Where a merged one stands is written in place of where it began.
+            let is_prefixed = matches!(parse_prefix(filter), Parsed::Intent(..));
+            let filter = if is_prefixed { without_since(filter) } else { Cow::Borrowed(filter) };
+            let (filter, mote) = (filter.into(), mote.map(|mote| without_since(mote).into()));
+            let wanted = Wanted { filter, mote, options, id, cursor: Vec::new() };
+            lasting.subscribed(number, wanted.clone());
+            self.home.remember_merged(key, handle, wanted);
         }
     }
 
@@ -172,8 +178,12 @@ impl Shard {
         match asked.since {
             _ if !asked.sync => First::Nothing,
             None => First::All,
-            // A cursor that is damaged is one that is too old.
-            Some(cursor) => read_cursor(cursor, self.home.epoch).map_or(First::Reset, First::Since),
+            Some(cursor) => match read_cursor(cursor, self.home.epoch) {
+                None => First::Reset, // a cursor that is damaged is one that is too old
+                // The frame of a filter without wildcard is the row as it is: an empty one would say that it is gone.
+                Some(versions) if is_wildcard(asked.filter) => First::Since(versions),
+                Some(versions) => First::AllSince(versions),
+            },
         }
     }
 
@@ -198,6 +208,7 @@ impl Shard {
         options: SubscriptionOptions,
         subscription_id: u32,
         ticket: u32,
+        first: Option<First>,
     ) -> Made {
         let SubscriptionOptions { qos, no_local, retain_as_published, retain_handling } = options;
         let wish = Wish { qos, no_local, retain_as_published, versions: asked.versions, subscription_id };
@@ -218,7 +229,8 @@ impl Shard {
             Kind::Merged(_) => {
                 let group = self.roots.group_of_filter(asked.filter);
                 let has_object = self.roots.group_of_object(stem(asked.filter)).is_some();
-                let asked = MergedAsked { first: self.first_of(asked), options: asked.options, group, has_object };
+                let first = first.unwrap_or_else(|| self.first_of(asked));
+                let asked = MergedAsked { first, options: asked.options, group, has_object };
                 self.home.add_merged(key, handle, asked, &owners)
             }
         };
@@ -424,15 +436,18 @@ fn judge_share<'a>(
 
 impl Shard {
     /// A subscription of an earlier process: its session waits for its client, and for what is published. A merged one
-    /// gets everything anew when the client is back, since what it stood at means nothing to this process.
-    pub(super) fn restore_subscription(&mut self, key: SessionKey, wanted: &Wanted) -> Result<(), String> {
+    /// goes on from where its reader stood, or with everything anew if that is not known.
+    pub(super) fn restore_subscription(&mut self, key: SessionKey, wanted: Wanted) -> Result<(), String> {
         // Limits that are lower now are for what is new.
         let asked = read_filter(&wanted.filter, Ok(wanted.mote.as_deref()), TOPIC_LEVELS_MAX);
-        let asked = Asked { sync: true, since: None, ..asked.map_err(|(_, why)| why.to_owned())? };
-        let made = self.make_subscription(key, &asked, wanted.options, wanted.id, 0);
+        let asked = asked.map_err(|(_, why)| why.to_owned())?;
+        let (frames, versions) = read_stand(&wanted.cursor, self.home.epoch);
+        let first = versions.map_or(First::Reset, First::Missed);
+        let made = self.make_subscription(key, &asked, wanted.options, wanted.id, 0, Some(first));
         let merged = self.home.filters.merged_in(made.handle, key);
         if let Some(index) = merged {
-            self.home.restore_merged(index);
+            self.home.restore_merged(index, frames);
+            self.home.remember_merged(key, made.handle, wanted);
         }
         Ok(())
     }

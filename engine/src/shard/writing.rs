@@ -15,6 +15,7 @@
 use super::home::Home;
 use super::outbox::Outbox;
 use super::parcel::{DownItem, Verdict};
+use super::stands::keep_stands;
 use crate::clock::Now;
 use crate::key::{Client, SessionKey, ShardId};
 use crate::limits::{SESSIONS_WRITTEN_EVERY_MS, SESSIONS_WRITTEN_PER_TURN_MAX};
@@ -296,7 +297,7 @@ impl Home {
     /// Writes the listed sessions: with `durability = "disk"` all, since what is committed together is written together,
     /// and at the end of the process, when there may be no other turn.
     pub fn write_sessions(&mut self, now: Now, is_stopping: bool, out: &mut Outbox) {
-        let Home { writing, sessions, messages, .. } = self;
+        let Home { writing, sessions, messages, filters, merged, epoch, .. } = self;
         let at_once = if writing.waits_for_disk || is_stopping { usize::MAX } else { SESSIONS_WRITTEN_PER_TURN_MAX };
         let count = writing.dirty.len().min(at_once);
         let before = out.changes.list.len() + out.changes.joins.len();
@@ -306,6 +307,7 @@ impl Home {
             if let Some(lasting) = session.delivery.lasting.as_deref_mut() {
                 (lasting.is_listed, lasting.is_dirty) = (false, false);
             }
+            keep_stands(session, filters, merged, *epoch);
             write(session, messages, &mut writing.numbers, now, &mut out.changes);
             if writing.waits_for_disk {
                 writing.awaiting.push_back((token, key));

@@ -277,19 +277,92 @@ fn an_unsubscribed_filter_stays_so() {
 }
 
 #[test]
-fn a_merged_subscription_begins_anew_and_says_so() {
-    // PROTOCOL: what its reader had is void
+fn a_merged_subscription_goes_on_from_where_its_reader_stood() {
+    // [MOTE-2.36] also over a restart of the process
     ends(|world, version, restart| {
-        sleeper(world, version, "$sync/light/+", Q1);
+        let publisher = client(world, version, "p");
+        for topic in ["light/a", "light/b", "light/c"] {
+            publish(world, publisher, PublishOptions { retain: true, ..message(topic, "1").qos(Q1) });
+        }
+        for filter in ["$sync/light/+", "$sync;interval=0/#", "$sync/light/a"] {
+            let first = world.connected(ConnectOptions::lasting(version, "reader"));
+            world.subscribe(first, filter, Q1);
+            world.run_until_quiet();
+            world.advance_ms(1_000);
+            let frames = world.messages(first);
+            assert!(!frames.is_empty());
+            restart(world);
+            let publisher = client(world, version, "p");
+            publish(world, publisher, PublishOptions { retain: true, ..message("light/b", "2").qos(Q1) });
+            publish(world, publisher, PublishOptions { retain: true, ..message("light/a", "").qos(Q1) });
+            let back = world.connected(ConnectOptions::lasting(version, "reader"));
+            let got = world.messages(back);
+            let payload = match filter {
+                "$sync/light/+" => r#"{"a":null,"b":2}"#,
+                "$sync/light/a" => "",
+                _ => r#"{"light":{"a":null,"b":2}}"#,
+            };
+            assert_eq!(got.iter().map(Message::text).collect::<Vec<_>>(), [payload], "only what it missed");
+            if version == V5 {
+                let about = got[0].properties.read().user_property("mote").unwrap_or_default().to_owned();
+                let want = format!("frame;live;n={}", frames.len());
+                assert!(about.starts_with(&want) && !about.contains("reset"), "{about}");
+            }
+            world.advance_ms(1_000);
+            restart(world);
+            let back = world.connected(ConnectOptions::lasting(version, "reader"));
+            assert_eq!(world.lines(back), [""; 0], "nothing changed");
+            world.unsubscribe(back, filter);
+            world.disconnect(back, ReasonCode::Success);
+            let publisher = client(world, version, "p");
+            publish(world, publisher, PublishOptions { retain: true, ..message("light/b", "1").qos(Q1) });
+            publish(world, publisher, PublishOptions { retain: true, ..message("light/a", "1").qos(Q1) });
+        }
+    });
+}
+
+#[test]
+fn unacknowledged_frames_come_again_as_they_were_and_then_what_was_missed() {
+    // [MOTE-2.35]
+    ends(|world, version, restart| {
+        let first = world.connected(ConnectOptions::lasting(version, "reader").silent());
+        world.subscribe(first, "$tree/light/+", Q1);
+        world.run_until_quiet();
+        let publisher = client(world, version, "p");
+        for value in ["1", "2", "3", "4"] {
+            publish(world, publisher, PublishOptions { retain: true, ..message("light/a", value).qos(Q1) });
+        }
+        world.advance_ms(1_000);
+        let frames = world.messages(first);
+        assert_eq!(frames.len(), 2);
+        restart(world);
+        let back = world.connected(ConnectOptions::lasting(version, "reader"));
+        let got = world.messages(back);
+        assert_eq!(got.len(), 3, "{got:?}");
+        for (again, before) in got.iter().zip(&frames) {
+            assert!(again.dup);
+            assert_eq!(Message { dup: false, ..again.clone() }, *before);
+        }
+        assert_eq!(got[2].text(), r#"{"a":4}"#);
+    });
+}
+
+#[test]
+fn a_first_snapshot_that_the_process_ended_in_begins_anew_and_says_so() {
+    ends(|world, version, restart| {
         let publisher = client(world, version, "p");
         publish(world, publisher, PublishOptions { retain: true, ..message("light/a", "1").qos(Q1) });
+        let first = world.connected(ConnectOptions::lasting(version, "reader"));
+        world.stop_reading(first);
+        world.subscribe(first, "$sync/light/+", Q1);
+        world.drop_client(first);
+        world.run_until_quiet();
         restart(world);
-        let back = back(world, version);
-        let got = world.messages(back);
-        assert_eq!(got.iter().map(Message::line).collect::<Vec<_>>(), [r#"light/+ {"a":1}"#]);
-        if version == V5 {
-            let about = got[0].properties.read().user_property("mote").unwrap_or_default().to_owned();
-            assert!(about.starts_with("frame;snap;") && about.ends_with(";reset"), "{about}");
+        let back = world.connected(ConnectOptions::lasting(version, "reader"));
+        for frame in world.messages(back).iter().filter(|_| version == V5) {
+            let about = frame.properties.read().user_property("mote").unwrap_or_default().to_owned();
+            assert_eq!(frame.text(), r#"{"a":1}"#);
+            assert!(about.starts_with("frame;snap;"), "{about}");
         }
     });
 }
