@@ -33,6 +33,14 @@ pub struct Pin {
     pub shard: u16,
 }
 
+/// Rows of which the last changes are kept, not only the last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct History {
+    pub filter: String,
+    /// Changes of each row.
+    pub depth: usize,
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
     pub shards: Shards,
@@ -40,6 +48,7 @@ pub struct Config {
     pub limits: Limits,
     pub durability: Durability,
     pub tombstones: Tombstones,
+    pub history: Vec<History>,
     pub sys: Sys,
     /// Messages may be retained. What already is stays and is sent.
     pub retain_available: bool,
@@ -104,6 +113,8 @@ pub struct Limits {
     /// takes its part of them.
     pub retained_rows: u64,
     pub retained_bytes: u64,
+    /// Changes that histories keep, of the whole process as well.
+    pub history_bytes: u64,
 }
 
 impl Default for Config {
@@ -136,9 +147,11 @@ impl Default for Config {
                 client_id_bytes: limits::CLIENT_ID_BYTES_DEFAULT,
                 retained_rows: limits::RETAINED_ROWS_DEFAULT,
                 retained_bytes: limits::RETAINED_BYTES_DEFAULT,
+                history_bytes: limits::HISTORY_BYTES_DEFAULT,
             },
             durability: Durability::Memory,
             tombstones: Tombstones { keep_s: limits::TOMBSTONE_S_DEFAULT, max: limits::TOMBSTONES_MAX_DEFAULT },
+            history: Vec::new(),
             sys: Sys { interval_s: limits::SYS_INTERVAL_S_DEFAULT },
             retain_available: true,
         }

@@ -97,6 +97,10 @@ pub const TOMBSTONES_TRIMMED_PER_CHANGE: usize = 16;
 pub const RETAINED_ROWS_DEFAULT: u64 = 10_000_000;
 /// Default of `limits.retained_bytes`: topics, payloads and properties of all retained rows.
 pub const RETAINED_BYTES_DEFAULT: u64 = 4 << 30;
+/// Default of `limits.history_bytes`: topics and payloads of all changes in histories, and 128 bytes for each.
+pub const HISTORY_BYTES_DEFAULT: u64 = 256 << 20;
+/// Largest `depth` of a history that can be configured.
+pub const HISTORY_DEPTH_MAX: usize = 1_000_000;
 /// Walks of one session that bring retained messages to plain subscriptions at the same time; the others wait for
 /// them. What one session may be sent beside its queue is a slice of each.
 pub const PLAIN_WALKS_MAX: usize = 4;

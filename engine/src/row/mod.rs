@@ -7,6 +7,7 @@ pub mod batch;
 pub mod change;
 pub mod fold;
 pub mod graft;
+pub mod history;
 pub mod json;
 pub mod lasting;
 pub mod merge;

@@ -157,7 +157,8 @@ impl Shard {
         let waits_for_disk = config.durability == Durability::Disk;
         let tombstones = Tombstones { max: config.tombstones.max.div_ceil(u64::from(shards)), ..config.tombstones };
         let bounds = retain::RetainBounds::of_shard(&config.limits, shards);
-        let subtree = Subtree::new(me, seed, waits_for_disk, &config.limits, tombstones, bounds);
+        let history = retain::history_of_shard(&config, shards);
+        let subtree = Subtree::new(me, seed, waits_for_disk, &config.limits, tombstones, bounds, history);
         let sys = Sys::new(shards, config.sys.interval_s);
         let mut home = Home::new(me, shards, config, seed.rotate_left(32), epoch, waits_for_disk);
         if home.config.sys.interval_s > 0 {

@@ -1,8 +1,13 @@
 //! How much an owner retains, judged for the whole of a packet before any of it is applied (PROTOCOL: all or nothing).
 
+use super::outbox::Outbox;
 use super::subtree::Subtree;
-use crate::config::Limits;
+use crate::config::{Config, Limits};
+use crate::key::GroupId;
 use crate::row::batch::{Row, View};
+use crate::row::change::Past;
+use crate::row::history::{History, Which};
+use smallvec::SmallVec;
 
 /// What one shard may retain: its part of what the process may.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,6 +22,12 @@ impl RetainBounds {
         let part = |whole: u64| usize::try_from(whole.div_ceil(u64::from(shards))).unwrap_or(usize::MAX);
         RetainBounds { rows: part(limits.retained_rows), bytes: part(limits.retained_bytes) }
     }
+}
+
+/// The histories of one shard, which takes its part of their bytes too.
+pub fn history_of_shard(config: &Config, shards: u16) -> History {
+    let bytes_max = config.limits.history_bytes.div_ceil(u64::from(shards));
+    History::new(&config.history, usize::try_from(bytes_max).unwrap_or(usize::MAX))
 }
 
 impl Subtree {
@@ -34,6 +45,24 @@ impl Subtree {
         let (added_rows, removed_rows, added_bytes, removed_bytes) = self.difference(view);
         let fits = |added: usize, removed: usize, room: usize| added <= removed || added - removed <= room;
         fits(added_rows, removed_rows, room_rows) && fits(added_bytes, removed_bytes, room_bytes)
+    }
+
+    /// The row that `out` was told of last has changed: so its history has, if it is kept.
+    pub(super) fn keep_past(&mut self, group: GroupId, past: &Past<'_>, out: &mut Outbox) {
+        let mut cut: SmallVec<[Which; 4]> = SmallVec::new();
+        if self.history.add(group, past, |which| cut.push(which)) {
+            out.changes.remember(past.index);
+        }
+        cut_all(cut, out);
+    }
+
+    /// What the store kept of histories that are kept no longer goes.
+    pub(super) fn cut_unwanted(&mut self, out: &mut Outbox) {
+        let unwanted = self.history.take_unwanted();
+        if !unwanted.is_empty() {
+            cut_all(unwanted, out);
+            out.changes.advance();
+        }
     }
 
     /// Rows and bytes that the rows add, and those that go for them.
@@ -54,6 +83,12 @@ impl Subtree {
             }
         }
         (added_rows, removed_rows, added_bytes, removed_bytes)
+    }
+}
+
+fn cut_all(cut: impl IntoIterator<Item = Which>, out: &mut Outbox) {
+    for (group, version, index) in cut {
+        out.changes.cut(group, version, index);
     }
 }
 

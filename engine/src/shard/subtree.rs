@@ -12,12 +12,14 @@ use crate::dialect::Form;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
 use crate::limits::{GROUPS, MATCHED_ROWS_MAX, TOMBSTONES_TRIMMED_PER_CHANGE, VERSION_RESERVE, VERSION_RESERVE_LOW};
 use crate::row::batch::{Batch, Packet, Revision, Row, View};
-use crate::row::change::{Join, Kept, Restored};
+use crate::row::change::{Join, Kept, Past, Restored};
+use crate::row::history::History;
 use crate::row::merge::{Merge, Objects};
 use crate::row::numbers::Numbers;
 use crate::row::retained::{Lapse, Retained};
 use crate::session::cursor::Versions;
 use crate::topic::{FilterId, Interner, Kind, Roots, Subscriptions, is_wildcard, stem};
+use crate::wire::QoS;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -49,6 +51,8 @@ pub struct Subtree {
     /// Packets that no filter matched.
     pub unmatched: u64,
     pub(super) retain_bounds: RetainBounds,
+    /// The last changes of rows of which they are kept.
+    pub history: History,
     pub(super) merge: Merge,
     /// Filters of the rows at hand, one row after the other, and where those of each end.
     matched: Vec<FilterId>,
@@ -90,6 +94,7 @@ impl Subtree {
         limits: &Limits,
         tombstones: Tombstones,
         retain_bounds: RetainBounds,
+        history: History,
     ) -> Subtree {
         Subtree {
             me,
@@ -111,6 +116,7 @@ impl Subtree {
             unwritten_bytes: 0,
             unmatched: 0,
             retain_bounds,
+            history,
             merge: Merge::new(),
             matched: Vec::new(),
             matched_ends: Vec::new(),
@@ -240,9 +246,14 @@ impl Subtree {
         let group = roots.group(view.topic(&view.rows[0]));
         let version = self.next_version(group, out);
         self.position += 1;
-        for row in view.rows {
+        for (index, row) in view.rows.iter().enumerate() {
             debug_assert_eq!(roots.group(view.topic(row)), group, "one packet here, one group");
             let before = self.keep_row(now, view, row, group, version, out);
+            if before != NO_EFFECT {
+                let (topic, payload, qos) = (view.topic(row), view.payload(row), view.packet.qos);
+                let (index, deleted) = (index as u32, payload.is_empty());
+                self.keep_past(group, &Past { version, index, topic, payload, qos, text: row.text, deleted }, out);
+            }
             self.befores.push(before);
         }
         out.changes.advance();
@@ -252,6 +263,7 @@ impl Subtree {
 
     /// Forgets tombstones that are too old or too many, some at a time, and has the store forget them.
     pub fn trim(&mut self, now: Now, trimmed_max: usize, roots: &Roots, out: &mut Outbox) {
+        self.cut_unwanted(out);
         let Tombstones { keep_s, max } = self.tombstones;
         let before_ms = now.wall_ms.saturating_sub(keep_s.saturating_mul(1_000));
         let count_max = usize::try_from(max).unwrap_or(usize::MAX);
@@ -539,7 +551,7 @@ impl Subtree {
             }
             Restored::Floor { topic, version, .. } => retained.restore_floor(interner, topic, version),
             Restored::Outcome(group, outcome) => self.restore_outcome(group, outcome),
-            Restored::Past(..) => {}
+            Restored::Past(group, past) => self.history.restore(group, &past),
         }
     }
 
@@ -555,6 +567,16 @@ impl Subtree {
             let removed = self.retained.remove(&self.interner, &topic, version, self.position, now.wall_ms);
             let out = homes.outbox();
             out.changes.delete(group, &topic, version, now.wall_ms);
+            let past = Past {
+                version,
+                index: 0,
+                topic: &topic,
+                payload: &[],
+                qos: QoS::AtMostOnce,
+                text: false,
+                deleted: true,
+            };
+            self.keep_past(group, &past, out);
             out.changes.advance();
             let revision = Revision { version, before: removed.unwrap_or(0), expired: true };
             self.tell_of_expiry(&topic, group, revision, roots, homes);
@@ -575,7 +597,7 @@ impl Subtree {
             publisher,
             ticket: 0,
             // The row is gone and its QoS with it: what the reader was granted decides.
-            qos: crate::wire::QoS::ExactlyOnce,
+            qos: QoS::ExactlyOnce,
             retain: true,
             wants_verdict: false,
             named: Span::EMPTY,

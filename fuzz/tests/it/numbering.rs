@@ -2,7 +2,7 @@
 
 use super::conditional::{acked, version};
 use super::*;
-use engine::config::Tombstones;
+use engine::config::{self, Tombstones};
 use engine::limits::VERSION_RESERVE;
 
 /// Holds the conversation for a process that ends by itself and for one that is killed, where deletions are forgotten at
@@ -85,4 +85,38 @@ fn a_number_that_was_lost_is_not_used_again_and_is_no_condition_that_holds() {
             assert_eq!(next, VERSION_RESERVE + 1, "R + 1");
         },
     );
+}
+
+/// What is read of a history is not the subject here: how much of it there is on the disk, which starts leave as it is.
+#[test]
+fn the_last_changes_of_each_row_are_kept_over_restarts_and_no_others() {
+    // [MOTE-5.40]
+    let declared = |filter: &str, depth| config::History { filter: filter.into(), depth };
+    for is_clean in [true, false] {
+        let set = |plan: &mut Plan| {
+            plan.has_store = true;
+            plan.broker.history = vec![declared("store/#", 3), declared("other/+", 1)];
+        };
+        worlds_with(set, |world| {
+            let change = |world: &mut World, texts: &[&str]| {
+                let c = client(world, V5, "c");
+                for text in texts {
+                    publish(world, c, message("$tree/store", &format!(r#"{{"a":{text},"b":1}}"#)).qos(Q1).retained());
+                    publish(world, c, message("other/x", text).qos(Q1).retained());
+                    publish(world, c, message("else", text).qos(Q1).retained());
+                }
+                world.advance_ms(200);
+            };
+            change(world, &["1", "2", "3", "4", "5"]);
+            assert_eq!(world.twin.records(b'h'), 3 + 3 + 1);
+            world.restart(is_clean);
+            assert_eq!(world.twin.records(b'h'), 3 + 3 + 1);
+            change(world, &["6"]);
+            let c = client(world, V5, "c");
+            publish(world, c, message("store/b", "").qos(Q1).retained()); // a deletion is a change
+            publish(world, c, message("store/b", "").qos(Q1).retained()); // and this is none
+            world.advance_ms(200);
+            assert_eq!(world.twin.records(b'h'), 3 + 3 + 1);
+        });
+    }
 }

@@ -4,7 +4,7 @@ use engine::dialect::Profile;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use engine::config::{Durability, Overflow, Pin, Split};
+use engine::config::{Durability, History, Overflow, Pin, Split};
 use engine::limits;
 use tracing::Level;
 
@@ -37,6 +37,8 @@ pub enum Kind {
     },
     /// `[[listener]]` tables.
     Listeners,
+    /// `[[history]]` tables.
+    Histories,
 }
 
 /// A value that has passed its kind.
@@ -47,6 +49,7 @@ pub enum Value {
     Bool(bool),
     Counts(Vec<(String, u64)>),
     Listeners(Vec<Listener>),
+    Histories(Vec<History>),
 }
 
 pub struct Key {
@@ -68,6 +71,10 @@ pub const LISTENER_KEYS: [(&str, &str); 2] = [
 
 /// How a profile is written.
 pub const PROFILES: [(&str, Profile); 2] = [("mote", Profile::Mote), ("classic", Profile::Classic)];
+
+/// Keys of one `[[history]]`, with their text.
+pub const HISTORY_KEYS: [(&str, &str); 2] =
+    [("filter", "Topic filter: the retained rows that it matches."), ("depth", "Changes of each row that are kept.")];
 
 /// The integer of a value whose kind was an integer.
 fn integer(value: Value) -> u64 {
@@ -153,6 +160,17 @@ pub static KEYS: &[Key] = &[
             }
         },
         get: |settings| Value::Listeners(settings.listeners.clone()),
+    },
+    Key {
+        name: "history",
+        kind: Kind::Histories,
+        doc: "Retained rows of which the last changes are kept, not only the last, one table each: filter = \"store/#\", depth = 100.\nReaders that come back to them ($sync;events;since=...) get each change.",
+        set: |settings, value| {
+            if let Value::Histories(histories) = value {
+                settings.engine.history = histories;
+            }
+        },
+        get: |settings| Value::Histories(settings.engine.history.clone()),
     },
     Key {
         name: "shards.count",
@@ -255,6 +273,8 @@ pub static KEYS: &[Key] = &[
         "Retained messages of the whole process. Each shard takes its part of them: what would be more is refused (0x97)."),
     integer_key!("limits.retained_bytes", engine.limits.retained_bytes: u64, 0, 1u64 << 46,
         "Bytes of the topics, payloads and properties of all retained messages. Each shard takes its part of them."),
+    integer_key!("limits.history_bytes", engine.limits.history_bytes: u64, 0, 1u64 << 46,
+        "Topics and payloads of all changes that [[history]] keeps, and 128 bytes for each; beyond it the oldest go."),
     bool_key!(
         "retain.available",
         engine.retain_available,
@@ -306,7 +326,8 @@ pub fn default_listing() -> String {
     let defaults = Settings::default();
     let mut text = String::from("# Configuration of mote. Every key is here, with its default.\n");
     let in_section = |key: &Key| key.name.contains('.');
-    for key in KEYS.iter().filter(|key| !in_section(key) && !matches!(key.kind, Kind::Listeners)) {
+    let is_array = |key: &Key| matches!(key.kind, Kind::Listeners | Kind::Histories);
+    for key in KEYS.iter().filter(|key| !in_section(key) && !is_array(key)) {
         list_key(&mut text, key, &defaults);
     }
     let mut section = "";
@@ -319,7 +340,7 @@ pub fn default_listing() -> String {
         }
         list_key(&mut text, key, &defaults);
     }
-    for key in KEYS.iter().filter(|key| matches!(key.kind, Kind::Listeners)) {
+    for key in KEYS.iter().filter(|key| is_array(key)) {
         list_key(&mut text, key, &defaults);
     }
     text
@@ -349,6 +370,13 @@ fn list_key(text: &mut String, key: &Key, defaults: &Settings) {
                 }
             }
         }
+        Value::Histories(histories) => {
+            for (name, doc) in HISTORY_KEYS {
+                let _ = writeln!(text, "# {name}: {doc}");
+            }
+            let _ = writeln!(text, "# [[{}]]", key.name);
+            debug_assert!(histories.is_empty(), "there is none by default");
+        }
         value => {
             let _ = writeln!(text, "# {}", range(&key.kind));
             let _ = writeln!(text, "{short} = {}", spelled(&value));
@@ -361,7 +389,7 @@ fn spelled(value: &Value) -> String {
         Value::Integer(integer) => integer.to_string(),
         Value::Bool(bool) => bool.to_string(),
         Value::Word(word) => format!("{word:?}"),
-        Value::Counts(_) | Value::Listeners(_) => String::new(),
+        Value::Counts(_) | Value::Listeners(_) | Value::Histories(_) => String::new(),
     }
 }
 
@@ -376,5 +404,6 @@ pub fn range(kind: &Kind) -> String {
         Kind::TextOrNone { bytes_max } => format!("text of at most {bytes_max} bytes, without control characters"),
         Kind::Counts { min, max } => format!("a table of integers from {min} to {max}"),
         Kind::Listeners => "an array of tables, [[listener]]".to_owned(),
+        Kind::Histories => "an array of tables, [[history]]".to_owned(),
     }
 }

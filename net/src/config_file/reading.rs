@@ -6,7 +6,11 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, KEYS, Key, Kind, LISTENER_KEYS, PROFILES, Value};
+use engine::config::History;
+use engine::limits::{HISTORY_DEPTH_MAX, TOPIC_LEVELS_MAX};
+use engine::topic::check_filter;
+
+use super::keys::{self, HISTORY_KEYS, KEYS, Key, Kind, LISTENER_KEYS, PROFILES, Value};
 use super::{Faults, Listener, Settings};
 
 /// Reads a whole file. Settings are changed only as far as they are valid; the caller drops them on a fault.
@@ -85,7 +89,8 @@ fn top(settings: &mut Settings, name: &Name<'_>, value: &Spanned<DeValue<'_>>, p
 
 fn one(settings: &mut Settings, key: &Key, value: &Spanned<DeValue<'_>>, place: Place<'_>, faults: &mut Faults) {
     let read = match key.kind {
-        Kind::Listeners => listeners(value, place),
+        Kind::Listeners => tables(key, value, place, listener).map(Value::Listeners),
+        Kind::Histories => tables(key, value, place, history).map(Value::Histories),
         Kind::Counts { min, max } => counts(key, min, max, value, place),
         _ => simple(&key.kind, value.get_ref()).ok_or_else(|| vec![wrong(key.name, &key.kind, value, place)]),
     };
@@ -138,19 +143,55 @@ fn counts(key: &Key, min: u64, max: u64, value: &Spanned<DeValue<'_>>, place: Pl
     if faults.is_empty() { Ok(Value::Counts(read)) } else { Err(faults) }
 }
 
-fn listeners(value: &Spanned<DeValue<'_>>, place: Place<'_>) -> Result<Value, Vec<String>> {
+/// An array of tables, each read by `one`.
+fn tables<T>(
+    key: &Key,
+    value: &Spanned<DeValue<'_>>,
+    place: Place<'_>,
+    one: fn(&Spanned<DeValue<'_>>, Place<'_>) -> Result<T, Vec<String>>,
+) -> Result<Vec<T>, Vec<String>> {
     let DeValue::Array(array) = value.get_ref() else {
-        return Err(vec![wrong("listener", &Kind::Listeners, value, place)]);
+        return Err(vec![wrong(key.name, &key.kind, value, place)]);
     };
     let mut read = Vec::new();
     let mut faults = Vec::new();
     for item in array.iter() {
-        match listener(item, place) {
-            Ok(listener) => read.push(listener),
+        match one(item, place) {
+            Ok(item) => read.push(item),
             Err(more) => faults.extend(more),
         }
     }
-    if faults.is_empty() { Ok(Value::Listeners(read)) } else { Err(faults) }
+    if faults.is_empty() { Ok(read) } else { Err(faults) }
+}
+
+fn history(item: &Spanned<DeValue<'_>>, place: Place<'_>) -> Result<History, Vec<String>> {
+    const DEPTH: Kind = Kind::Integer { min: 1, max: HISTORY_DEPTH_MAX as u64 };
+    let DeValue::Table(table) = item.get_ref() else {
+        return Err(vec![wrong("history", &Kind::Histories, item, place)]);
+    };
+    let (mut filter, mut depth) = (None, None);
+    let mut faults = Vec::new();
+    for (name, value) in in_order(table) {
+        match (name.get_ref().as_ref(), value.get_ref()) {
+            ("filter", DeValue::String(text)) => match check_filter(text, TOPIC_LEVELS_MAX) {
+                Ok(()) => filter = Some(text.to_string()),
+                Err(why) => faults.push(format!("{}: `history.filter`: {why}", place(value.span()))),
+            },
+            ("filter", _) => faults.push(wrong("history.filter", &Kind::Text, value, place)),
+            ("depth", of) => match simple(&DEPTH, of) {
+                Some(Value::Integer(of)) => depth = Some(of as usize),
+                _ => faults.push(wrong("history.depth", &DEPTH, value, place)),
+            },
+            (other, _) => faults.push(unknown(&format!("history.{other}"), name.span(), place)),
+        }
+    }
+    match (filter, depth) {
+        (Some(filter), Some(depth)) if faults.is_empty() => Ok(History { filter, depth }),
+        _ if faults.is_empty() => {
+            Err(vec![format!("{}: a history needs a `filter` and a `depth`", place(item.span()))])
+        }
+        _ => Err(faults),
+    }
 }
 
 fn listener(item: &Spanned<DeValue<'_>>, place: Place<'_>) -> Result<Listener, Vec<String>> {
@@ -192,8 +233,9 @@ fn wrong(name: &str, kind: &Kind, value: &Spanned<DeValue<'_>>, place: Place<'_>
 
 fn unknown(name: &str, span: Range<usize>, place: Place<'_>) -> String {
     let listener_keys = LISTENER_KEYS.iter().map(|(key, _)| format!("listener.{key}"));
+    let history_keys = HISTORY_KEYS.iter().map(|(key, _)| format!("history.{key}"));
     let sections = KEYS.iter().filter_map(|key| key.name.split_once('.')).map(|(section, _)| section.to_owned());
-    let names = KEYS.iter().map(|key| key.name.to_owned()).chain(listener_keys).chain(sections);
+    let names = KEYS.iter().map(|key| key.name.to_owned()).chain(listener_keys).chain(history_keys).chain(sections);
     let nearest = names.map(|known| (distance(name, &known), known)).min();
     match nearest {
         Some((distance, known)) if distance <= known.len() / 2 => {
@@ -285,6 +327,7 @@ mod tests {
                 Kind::Choice(words) => Value::Word(words[words.len() - 1].to_owned()),
                 Kind::Text | Kind::TextOrNone { .. } => Value::Word("elsewhere".to_owned()),
                 Kind::Counts { min, .. } => Value::Counts(vec![("a/b".to_owned(), *min)]),
+                Kind::Histories => Value::Histories(vec![History { filter: "store/#".to_owned(), depth: 1 }]),
                 Kind::Listeners => {
                     Value::Listeners(vec![Listener { address: "[::1]:0".parse().unwrap(), profile: Profile::Classic }])
                 }
@@ -347,6 +390,16 @@ mod tests {
         let classic = "[[listener]]\naddress = \"[::1]:1\"\nprofile = \"old\"\n";
         assert!(fault(classic).contains("mote.toml:3:11: `listener.profile` must be \"mote\" or \"classic\""));
         assert!(fault("listener = 5\n").contains("[[listener]]"));
+        assert!(fault("history = 5\n").contains("[[history]]"));
+        assert!(fault("[[history]]\nfilter = \"a/#\"\n").contains("needs a `filter` and a `depth`"));
+        assert!(fault("[[history]]\nfilter = \"a/#/b\"\ndepth = 1\n").contains("mote.toml:2:10: `history.filter`"));
+        assert!(
+            fault("[[history]]\nfilter = \"a\"\ndepth = 0\n").contains("`history.depth` must be an integer from 1")
+        );
+        assert!(fault("[[history]]\nfilter = \"a\"\ndeth = 5\n").contains("did you mean `history.depth`"));
+        let two = read("[[history]]\nfilter = \"a/#\"\ndepth = 5\n[[history]]\nfilter = \"b/+\"\ndepth = 7\n").unwrap();
+        let of = |filter: &str, depth| History { filter: filter.to_owned(), depth };
+        assert_eq!(two.engine.history, [of("a/#", 5), of("b/+", 7)]);
         assert!(fault("session = 5\n").contains("is a section"));
     }
 
