@@ -363,6 +363,7 @@ fn a_packet_larger_than_the_broker_takes_closes_the_connection() {
 
 #[test]
 fn a_full_queue_does_what_the_setting_says() {
+    // [MOTE-6.1] [MOTE-6.3]
     for (overflow, kept) in [(Overflow::DropNewest, ["0", "1", "2"]), (Overflow::DropOldest, ["5", "6", "7"])] {
         let small = |plan: &mut Plan| {
             plan.broker.session.queue_messages = 3;
@@ -404,6 +405,7 @@ fn a_full_queue_does_what_the_setting_says() {
 
 #[test]
 fn a_queue_is_bounded_in_bytes_too() {
+    // [MOTE-6.1]
     let small = |plan: &mut Plan| plan.broker.session.queue_bytes = 3_000;
     worlds_with(small, |world| {
         let away = world.connected(ConnectOptions::lasting(V311, "s"));

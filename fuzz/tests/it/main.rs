@@ -12,6 +12,7 @@ mod errors;
 mod filters;
 mod flow;
 mod forms;
+mod frames;
 mod get;
 mod greetings;
 mod idempotent;

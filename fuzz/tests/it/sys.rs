@@ -386,6 +386,7 @@ fn what_does_not_reach_a_subscriber_is_counted_by_its_reason() {
 
 #[test]
 fn qos_0_for_a_reader_that_does_not_read_is_dropped_and_counted() {
+    // [MOTE-6.2]
     // Millions of bytes: not in crumbs.
     let set = |plan: &mut Plan| {
         plan.broker.sys = Sys { interval_s: 10 };

@@ -255,7 +255,7 @@ an intent that only PUBLISH takes
   < 90 04 0003 00 8f
   open
 
-an option that is none
+an option that is none [MOTE-9.1]
   > 82 12 0003 00 000c '$tree;what/x' 00
   < 90 04 0003 00 8f
   open
@@ -346,7 +346,7 @@ good and bad filters [3.1.1: MQTT-3.8.4-5]
   < 90 05 0003 01 80 02
   open
 
-a bad intent
+a bad intent [MOTE-9.1]
   > 82 11 0003 000c '$tree;what/x' 00
   < 90 03 0003 80
   open
