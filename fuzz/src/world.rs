@@ -266,6 +266,15 @@ impl World {
         })
     }
 
+    /// What waits in windows and queues, how many messages and their bytes; and timers.
+    pub fn waiting(&self) -> [u64; 3] {
+        let stats = self.nodes.iter().map(|node| node.shard.stats());
+        stats.fold([0; 3], |[messages, bytes, timers], stats| {
+            let more = [stats.messages_waiting, stats.message_bytes_waiting, stats.timers];
+            [messages + more[0], bytes + more[1], timers + more[2]]
+        })
+    }
+
     /// Deleted rows that the shards remember.
     pub fn tombstones(&self) -> u64 {
         self.nodes.iter().map(|node| node.shard.stats().tombstones).sum()

@@ -85,6 +85,9 @@ pub struct Merged {
     pub(super) standing: SmallVec<[(ShardId, Standing); 1]>,
 }
 
+// A reader that is stopped costs this, and where it stood before that: an Arc that those share who stopped together.
+const _: () = assert!(size_of::<Merged>() <= 192);
+
 /// What a reader asks for itself: owners make the same frames for all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ReaderOptions {

@@ -299,3 +299,47 @@ fn events_keep_to_the_interval_as_changes_do() {
         assert_eq!(kinds(&frames), [pair("live", r#"{"a":3}"#), pair("event", r#"{"a":3}"#)]);
     });
 }
+
+#[test]
+fn many_stopped_readers_hold_nothing_that_grows_with_the_changes() {
+    // [MOTE-6.4..6]
+    for shards in [1, 3] {
+        let mut world = World::new(Plan { piece_bytes_max: 65_536, ..Plan::new(3, shards) });
+        let world = &mut world;
+        let publisher = client(world, V5, "p");
+        let readers: Vec<ClientId> = (0..300)
+            .map(|number| {
+                let reader = world.connected(ConnectOptions::new(V5, &format!("r{number}")).silent());
+                world.subscribe(reader, "$tree/m/#", Q1);
+                reader
+            })
+            .collect();
+        let write = |world: &mut World, count: usize| {
+            for number in 0..count {
+                let row = message("m/row", "").qos(Q1).retained();
+                let topic = format!("m/{}", number % 100);
+                let value = format!("{number}{}", "0".repeat(200));
+                world.publish(publisher, PublishOptions { topic: &topic, payload: value.as_bytes(), ..row });
+                if number % 100 == 99 {
+                    world.run_until_quiet();
+                }
+            }
+            world.run_until_quiet();
+        };
+        write(world, 200);
+        let before = world.waiting();
+        write(world, 10_000);
+        assert_eq!(world.waiting(), before, "no message and no timer more");
+        for reader in readers {
+            let frames = world.messages(reader);
+            assert!(frames.len() == 2 || frames.is_empty(), "limits.frames_unacked");
+            let mut state = State::new("m/#");
+            fold(&mut state, &frames);
+            frames.iter().for_each(|frame| world.ack(reader, AckKind::Puback, frame.packet_id));
+            world.run_until_quiet();
+            let more = world.messages(reader);
+            fold(&mut state, &more);
+            assert!(more.len() == 1 && rows(&state) == kept(world, "m/#"), "{} frames with the newest", more.len());
+        }
+    }
+}
