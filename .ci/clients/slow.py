@@ -29,7 +29,7 @@ STOPS_S = 5  # what the sockets of stopped subscribers take is taken by then
 def stopped(address, number):
     """A subscriber that reads its SUBACK and then nothing more."""
     line = raw.Socket(address, f"stopped{number}")
-    line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 128 * 1024)
     line.send(raw.subscribe("$tree;meta/slow/#"))
     same(line.read()[0], 0x90, "SUBACK")
     return line

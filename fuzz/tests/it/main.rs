@@ -3,6 +3,7 @@
 
 mod alias;
 mod answers;
+mod asked;
 mod classic;
 mod conditional;
 mod connect;

@@ -89,6 +89,7 @@ fn a_session_that_returns_in_the_middle_of_a_snapshot_learns_what_was_deleted() 
 
 #[test]
 fn a_large_snapshot_beside_a_writer_folds_to_what_is_retained() {
+    // [MOTE-2.49]
     // [MOTE-2.43] [MOTE-2.44] [MOTE-2.46]
     for (seed, shards) in [(1, 1), (2, 4)] {
         let mut world = World::new(Plan { piece_bytes_max: 65_536, ..Plan::new(seed, shards) });

@@ -144,7 +144,7 @@ fn an_old_client_is_told_of_a_fault_by_a_message() {
 
 #[test]
 fn a_bad_intent_is_refused_and_an_unknown_verb_is_an_ordinary_topic() {
-    // [MOTE-1.7] [MOTE-9.2]
+    // [MOTE-1.7] [MOTE-9.1] [MOTE-9.2]
     both_versions(|world, version| {
         let client = client(world, version, "c");
         for filter in ["$tree;nonsense=1/a/+", "$sync;replace/a/+", "$put/a"] {
