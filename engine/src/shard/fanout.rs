@@ -90,13 +90,13 @@ impl Home {
         handles: &[FilterHandle],
         out: &mut Outbox,
     ) {
-        let cast = Cast::new(view, row);
+        let mut cast = Cast::new(view, row);
         self.encoded.clear();
         if is_expired(cast.expires_at_ms, now) {
             self.stats.expired_dropped += 1;
             return;
         }
-        let others = revision.expired || self.deliver_cast(now, cast, handles, out);
+        let others = revision.expired || self.deliver_cast(now, &mut cast, handles, out);
         if others {
             self.deliver_versions(now, view, (row, revision), handles, out);
         }
@@ -119,17 +119,18 @@ impl Home {
         } else {
             describe(revision, view.properties(), &mut self.words, &mut properties);
         }
-        let cast = Cast { properties: &properties, versions: true, expired: revision.expired, ..Cast::new(view, row) };
-        self.deliver_cast(now, cast, handles, out);
+        let mut cast =
+            Cast { properties: &properties, versions: true, expired: revision.expired, ..Cast::new(view, row) };
+        self.deliver_cast(now, &mut cast, handles, out);
         self.properties = properties;
     }
 
     /// Returns whether there are subscribers whose cast is another.
-    fn deliver_cast(&mut self, now: Now, mut cast: Cast<'_>, handles: &[FilterHandle], out: &mut Outbox) -> bool {
+    fn deliver_cast(&mut self, now: Now, cast: &mut Cast<'_>, handles: &[FilterHandle], out: &mut Outbox) -> bool {
         let others = if let [handle] = handles {
-            self.deliver_to_all(now, &mut cast, *handle, out)
+            self.deliver_to_all(now, cast, *handle, out)
         } else {
-            self.deliver_overlapping(now, &mut cast, handles, out)
+            self.deliver_overlapping(now, cast, handles, out)
         };
         if let Some(message) = cast.message {
             self.messages.drop_unheld(message);
