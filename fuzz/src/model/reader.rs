@@ -32,8 +32,8 @@ pub struct Wish {
 pub struct Reader {
     pub filter: String,
     pub wish: Wish,
-    /// Number of the next frame.
-    next: u64,
+    /// Number of the next frame; None: the broker has begun again, and goes on or counts anew.
+    next: Option<u64>,
     shown: BTreeMap<String, Shown>,
     /// Where in the past of each group it stands: an index.
     at: BTreeMap<GroupId, usize>,
@@ -62,7 +62,7 @@ impl Reader {
         let mut reader = Reader {
             filter: filter.to_string(),
             wish,
-            next: 0,
+            next: Some(0),
             shown: BTreeMap::new(),
             at: BTreeMap::new(),
             in_series: is_sync,
@@ -85,9 +85,9 @@ impl Reader {
         self.in_series = false;
     }
 
-    /// The broker has begun again: it counts anew, and may send everything anew.
+    /// The broker has begun again: it may count anew, and send everything anew.
     pub fn begin_anew(&mut self) {
-        self.next = 0;
+        self.next = None;
         self.may_reset = true;
     }
 
@@ -134,8 +134,9 @@ impl Reader {
         let Some(mark) = &frame.mark else { return };
         let is_snapshot = mark.kind == "part" || mark.kind == "snap";
         assert_eq!(frame.is_retain, is_snapshot, "RETAIN of {}", message.line());
-        assert!(mark.n == self.next, "{}: frame {} where {} was due", self.filter, mark.n, self.next);
-        self.next += 1;
+        let due = self.next.unwrap_or(mark.n);
+        assert!(mark.n == due, "{}: frame {} where {due} was due", self.filter, mark.n);
+        self.next = Some(due + 1);
         self.lost += mark.fields.get("lost").map_or(0, |lost| lost.parse().expect("a count"));
         let is_one_group = !super::stem(&self.filter).is_empty();
         assert_eq!(mark.has("obj"), is_one_group && mark.kind != "event", "{}: {mark:?}", self.filter);

@@ -11,6 +11,9 @@ pub const FILTERS: [&str; 16] = [
     "#", "+/+", "+/#", "a/#", "b/#", "c/+", "a/1", "b", "+/1", "+/+/x", "a/+/#", "d/x/#", "d/+", "b/+/x", "a/1/#", "+",
 ];
 
+/// Nestings of a tree: its longest row fits the smallest frame.
+const DEPTH_MAX: usize = 4;
+
 /// Makes publishes, each value another than all before.
 pub struct Writer {
     pub rng: Rng,
@@ -69,23 +72,23 @@ impl Writer {
         }
     }
 
-    /// A tree for these levels.
-    fn tree(&mut self, levels: &[&str], is_outermost: bool) -> String {
+    /// A tree for these levels, at this depth in the whole.
+    fn tree(&mut self, levels: &[&str], depth: usize) -> String {
         let Some(at) = levels.iter().position(|level| ["+", "*", "#", "**"].contains(level)) else {
             return self.leaf(false);
         };
         let (level, below) = (levels[at], &levels[at + 1..]);
         let is_deep = level == "#" || level == "**";
-        let begins = is_outermost && at == 0;
+        let begins = depth == 0 && at == 0;
         let mut fields = Vec::new();
         let keys: &[&str] = if begins { &ROOTS } else { &KEYS };
         for key in keys.iter().filter(|_| self.rng.once_in(2)).copied().collect::<Vec<&str>>() {
             let has_more = below.iter().any(|level| ["+", "*", "#", "**"].contains(level));
             let value = match is_deep {
-                true if self.rng.once_in(3) => self.tree(&["#"], false),
+                true if depth < DEPTH_MAX && self.rng.once_in(3) => self.tree(&["#"], depth + 1),
                 true => self.leaf(true),
                 false if has_more && below == ["#"] && self.rng.once_in(2) => self.leaf(true),
-                false => self.tree(below, false),
+                false => self.tree(below, depth + 1),
             };
             fields.push(format!("\"{key}\":{value}"));
         }
@@ -124,7 +127,7 @@ impl Writer {
                 op.topic = self.rng.pick(&PATTERNS).to_string();
                 let pattern = super::pattern(&op);
                 let levels: Vec<&str> = pattern.split('/').collect();
-                op.payload = self.tree(&levels, true).into_bytes();
+                op.payload = self.tree(&levels, 0).into_bytes();
                 op.text = false;
                 let stem = stem(&pattern);
                 if retain && !stem.is_empty() {
