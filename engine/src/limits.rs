@@ -85,6 +85,10 @@ pub const LINK_PARCELS_DEFAULT: usize = 64;
 
 /// Retained rows that a walk visits in one turn before it gives others their turn.
 pub const WALK_ROWS_PER_TURN_MAX: usize = 1_024;
+/// Rows that a merged walk makes frames of in one turn: about a millisecond of them.
+pub const FRAME_ROWS_PER_TURN_MAX: usize = 4_096;
+/// Nodes that it looks at for them.
+pub const FRAME_NODES_PER_TURN_MAX: usize = 4 * FRAME_ROWS_PER_TURN_MAX;
 /// Bytes that a walk sends to one home before it waits for that home's ready.
 pub const WALK_BYTES_PER_TURN_MAX: usize = 256 * 1024;
 /// Default of `store.tombstone_s`: how long a deleted row is remembered for those who catch up.

@@ -11,6 +11,7 @@
 use super::parcel::{DownItem, Frame, Part, Stand, WalkStart};
 use super::subtree::{Homes, Subtree, objects_of};
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
+use crate::limits::{FRAME_NODES_PER_TURN_MAX, FRAME_ROWS_PER_TURN_MAX};
 use crate::limits::{WALK_BYTES_PER_TURN_MAX, WALK_ROWS_PER_TURN_MAX};
 use crate::row::batch::{Batch, Packet, Row};
 use crate::row::change::Kept;
@@ -67,18 +68,19 @@ enum Phase {
 #[derive(Clone, Copy)]
 struct Slice {
     rows: usize,
+    rows_max: usize,
     bytes: usize,
     bytes_max: usize,
     qos: QoS,
 }
 
 impl Slice {
-    fn new(bytes_max: usize) -> Slice {
-        Slice { rows: 0, bytes: 0, bytes_max, qos: QoS::AtMostOnce }
+    fn new(rows_max: usize, bytes_max: usize) -> Slice {
+        Slice { rows: 0, rows_max, bytes: 0, bytes_max, qos: QoS::AtMostOnce }
     }
 
     fn is_full(&self) -> bool {
-        self.rows >= WALK_ROWS_PER_TURN_MAX || self.bytes >= self.bytes_max
+        self.rows >= self.rows_max || self.bytes >= self.bytes_max
     }
 
     fn add(&mut self, bytes: usize, qos: QoS) -> ControlFlow<()> {
@@ -164,7 +166,7 @@ impl Subtree {
         // One parcel for rows and item: asked for again it may be another, when these rows have filled this one.
         let down = homes.down_to(home);
         let (first, first_version) = (down.batch.packets.len() as u32, down.versions.len() as u32);
-        let mut slice = Slice::new(WALK_BYTES_PER_TURN_MAX);
+        let mut slice = Slice::new(WALK_ROWS_PER_TURN_MAX, WALK_BYTES_PER_TURN_MAX);
         let done = self.retained.walk(&self.interner, &open.filter, stand, WALK_ROWS_PER_TURN_MAX, |kept| {
             copy_kept(&mut down.batch, kept);
             down.versions.push(kept.version);
@@ -217,7 +219,7 @@ impl Subtree {
         const SLICE_BYTES_MIN: usize = 4 * 1024;
         let is_wild = is_wildcard(&open.filter);
         let bytes_max = open.body_bytes_max.clamp(SLICE_BYTES_MIN, WALK_BYTES_PER_TURN_MAX);
-        let mut slice = Slice::new(if is_wild { bytes_max } else { usize::MAX });
+        let mut slice = Slice::new(FRAME_ROWS_PER_TURN_MAX, if is_wild { bytes_max } else { usize::MAX });
         self.merge.begin(&open.filter, open.kind.form());
         let mut gather = || gather(&self.retained, &self.interner, open, self.position, &mut self.merge, &mut slice);
         let mut complete = gather();
@@ -251,7 +253,7 @@ fn gather(
     slice: &mut Slice,
 ) -> bool {
     if let Phase::Walking { walk, began } = &mut open.phase {
-        let complete = retained.walk(interner, &open.filter, walk, WALK_ROWS_PER_TURN_MAX, |kept| {
+        let complete = retained.walk(interner, &open.filter, walk, FRAME_NODES_PER_TURN_MAX, |kept| {
             merge.row_at(kept.topic, kept.payload, kept.text, false, kept.version);
             slice.add(kept.payload.len() + kept.topic.len(), kept.qos)
         });
@@ -260,7 +262,7 @@ fn gather(
         }
         open.phase = Phase::Newer { since: *began, catchup: Box::default() };
     }
-    let nodes = WALK_ROWS_PER_TURN_MAX;
+    let nodes = FRAME_NODES_PER_TURN_MAX;
     let scope = Scope { filter: &open.filter, group: open.group };
     if let Phase::Missed { since, missed } = &mut open.phase {
         let since = |group| since.get(group);

@@ -326,6 +326,18 @@ pub fn takes_more(session: &Session, out: &mut Outbox) -> bool {
     false
 }
 
+/// Whether the socket of a session takes frames: all that it was given in earlier turns has left. So who does not read
+/// costs the frames of one turn, and what changes from then on waits to be merged. If not, `Drained` will tell.
+pub fn takes_frames(session: &Session, out: &mut Outbox) -> bool {
+    match session.conn {
+        Some(conn) if out.sends.is_in_flight(conn) => {
+            out.sends.watch(conn);
+            false
+        }
+        _ => takes_more(session, out),
+    }
+}
+
 /// A session with what its deliveries need, borrowed apart.
 #[allow(clippy::too_many_arguments)]
 pub fn with_way<T>(

@@ -9,7 +9,7 @@
 //! ```
 
 use super::filters::Subscriber;
-use super::home::{Home, Reader, takes_more, with_way};
+use super::home::{Home, Reader, takes_frames, takes_more, with_way};
 use super::links::versions_in;
 use super::outbox::Outbox;
 use super::pace::{Pace, Paced};
@@ -429,7 +429,7 @@ impl Home {
         let delivery = &session.delivery;
         let has_place = delivery.queue_is_empty() && delivery.window_is_open();
         session.is_awaited |= !has_place; // a frame in the queue could be dropped with it
-        has_place && unacked < unacked_max && takes_more(session, out)
+        has_place && unacked < unacked_max && takes_frames(session, out)
     }
 
     /// The session's socket or window takes more: its merged subscriptions catch up, its walks go on.

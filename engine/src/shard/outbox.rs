@@ -188,6 +188,11 @@ impl Sends {
         self.slot(conn).map_or(0, |slot| slot.bytes.len() + slot.in_flight)
     }
 
+    /// Whether the socket has not taken what it was given in an earlier turn.
+    pub fn is_in_flight(&self, conn: ConnId) -> bool {
+        self.slot(conn).is_some_and(|slot| slot.in_flight > 0)
+    }
+
     /// Packets and bytes of all connections that have not left yet. Looks at each.
     pub fn unsent_in_all(&self) -> (u64, u64) {
         let unsent = self
