@@ -120,6 +120,8 @@ pub const TIMER_BURST_MAX: usize = 1_024;
 
 /// Unsent bytes of a socket above which nothing that may be dropped, queued or merged is written.
 pub const SEND_HIGH_BYTES: usize = 1024 * 1024;
+/// Unsent bytes of a socket above which no frame is written while a send is in flight: what changes waits to be merged.
+pub const SEND_FRAMES_BYTES: usize = 4 * 1024;
 /// Unsent bytes of a socket below which it counts as drained again.
 pub const SEND_LOW_BYTES: usize = 256 * 1024;
 /// Unsent bytes above which a socket is no longer read: its peer asks more than it takes.

@@ -16,7 +16,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::dialect::{Form, safe_topic};
 use crate::key::{ConnId, FilterHandle, SessionKey, ShardId};
-use crate::limits::{ASKS_WAITING_MAX, PLAIN_WALKS_MAX, SEND_HIGH_BYTES};
+use crate::limits::{ASKS_WAITING_MAX, PLAIN_WALKS_MAX, SEND_FRAMES_BYTES, SEND_HIGH_BYTES};
 use crate::limits::{CURSOR_BYTES_MAX, CURSOR_PACKET_BYTES_MIN};
 use crate::row::merge::Merge;
 use crate::session::Session;
@@ -326,11 +326,11 @@ pub fn takes_more(session: &Session, out: &mut Outbox) -> bool {
     false
 }
 
-/// Whether the socket of a session takes frames: all that it was given in earlier turns has left. So who does not read
-/// costs the frames of one turn, and what changes from then on waits to be merged. If not, `Drained` will tell.
+/// Whether the socket of a session takes frames: it has taken what it was given in earlier turns, or nearly. So who does
+/// not read costs the frames of one turn, and what changes from then on waits to be merged. If not, `Drained` will tell.
 pub fn takes_frames(session: &Session, out: &mut Outbox) -> bool {
     match session.conn {
-        Some(conn) if out.sends.is_in_flight(conn) => {
+        Some(conn) if out.sends.is_in_flight(conn) && out.sends.unsent(conn) > SEND_FRAMES_BYTES => {
             out.sends.watch(conn);
             false
         }

@@ -17,7 +17,7 @@ use crate::session::share::ShareOf;
 use crate::session::will::Will;
 use crate::shard::wheel::Timer;
 use crate::wire::SubscriptionOptions;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A message that deliveries refer to, and where it was put.
 struct Restored {
@@ -33,6 +33,9 @@ pub struct Restoring<'a> {
     messages: HashMap<u64, Restored>,
     /// Sessions that are to be written anew.
     changed: Vec<(ShardId, SessionKey)>,
+    /// Those whose clients were connected when the process ended without notice: what they were sent since they were
+    /// written last is not known, and may be of changes that are lost.
+    cut_off: HashSet<u64>,
     last_number: u64,
 }
 
@@ -46,6 +49,7 @@ impl<'a> Restoring<'a> {
             sessions: HashMap::new(),
             messages: HashMap::new(),
             changed: Vec::new(),
+            cut_off: HashSet::new(),
             last_number: 0,
         }
     }
@@ -108,6 +112,7 @@ impl<'a> Restoring<'a> {
             shard.home.wheel.set(due_ms, Timer::Will(key));
         }
         if ends == 0 {
+            self.cut_off.insert(id);
             self.changed.push((home, key));
         }
         self.sessions.insert(id, (home, key));
@@ -123,7 +128,8 @@ impl<'a> Restoring<'a> {
         let mote = mote.map(text).transpose()?.map(Into::into);
         let options = SubscriptionOptions { qos, no_local, retain_as_published, retain_handling: 2 };
         let wanted = Wanted { filter: text(filter)?.into(), mote, options, id: number, cursor: cursor.to_vec() };
-        self.shards[home.index()].restore_subscription(key, wanted)
+        let is_cut_off = self.cut_off.contains(&id);
+        self.shards[home.index()].restore_subscription(key, wanted, is_cut_off)
     }
 
     fn delivery(&mut self, id: u64, seq: u64, record: Record<&[u8]>) -> Result<(), String> {
@@ -208,7 +214,7 @@ impl<'a> Restoring<'a> {
 
     /// Everything is there: the shards learn of each other's filters. Returns how many sessions there are.
     pub fn end(self) -> usize {
-        let Restoring { shards, now, sessions, messages, changed, last_number } = self;
+        let Restoring { shards, now, sessions, messages, changed, last_number, cut_off: _ } = self;
         for shard in shards.iter_mut() {
             shard.home.writing.numbers.next += last_number;
         }

@@ -436,13 +436,19 @@ fn judge_share<'a>(
 
 impl Shard {
     /// A subscription of an earlier process: its session waits for its client, and for what is published. A merged one
-    /// goes on from where its reader stood, or with everything anew if that is not known.
-    pub(super) fn restore_subscription(&mut self, key: SessionKey, wanted: Wanted) -> Result<(), String> {
+    /// goes on from where its reader stood, or with everything anew if that is not known: it was cut off, or stands where
+    /// this store knows nothing of.
+    pub(super) fn restore_subscription(
+        &mut self,
+        key: SessionKey,
+        wanted: Wanted,
+        is_cut_off: bool,
+    ) -> Result<(), String> {
         // Limits that are lower now are for what is new.
         let asked = read_filter(&wanted.filter, Ok(wanted.mote.as_deref()), TOPIC_LEVELS_MAX);
         let asked = asked.map_err(|(_, why)| why.to_owned())?;
         let (frames, versions) = read_stand(&wanted.cursor, self.home.epoch);
-        let first = versions.map_or(First::Reset, First::Missed);
+        let first = versions.filter(|_| !is_cut_off).map_or(First::Reset, First::Missed);
         let made = self.make_subscription(key, &asked, wanted.options, wanted.id, 0, Some(first));
         let merged = self.home.filters.merged_in(made.handle, key);
         if let Some(index) = merged {

@@ -193,7 +193,7 @@ impl Subtree {
     }
 
     /// Applies rows of the broker itself, all of one group: shown and retained as any others, never written, gone with
-    /// the process. Their number is one of the group's; `unwritten_numbers` says so at the end.
+    /// the process. Their number is one of the group's; `unwritten_numbers` says so.
     pub fn apply_unwritten(&mut self, view: View<'_>, roots: &Roots, homes: &mut impl Homes) {
         self.befores.clear();
         let group = roots.group(view.topic(&view.rows[0]));

@@ -321,6 +321,8 @@ impl Shard {
             let (subtree, roots, mut reach) = owner_side!(self, now, out);
             let view = View { bytes: &batch.bytes, packet: &packet, rows: &batch.rows, ask: None };
             subtree.apply_unwritten(view, roots, &mut reach);
+            // Else the cursors of all who read `#` lie in what an unclean end loses.
+            subtree.unwritten_numbers(roots.group(ROOT), reach.out);
         }
         self.sys.rows.batch = batch;
     }
