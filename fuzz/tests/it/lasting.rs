@@ -291,6 +291,8 @@ fn a_merged_subscription_goes_on_from_where_its_reader_stood() {
             world.advance_ms(1_000);
             let frames = world.messages(first);
             assert!(!frames.is_empty());
+            world.drop_client(first);
+            world.run_until_quiet();
             restart(world);
             let publisher = client(world, version, "p");
             publish(world, publisher, PublishOptions { retain: true, ..message("light/b", "2").qos(Q1) });
@@ -309,6 +311,8 @@ fn a_merged_subscription_goes_on_from_where_its_reader_stood() {
                 assert!(about.starts_with(&want) && !about.contains("reset"), "{about}");
             }
             world.advance_ms(1_000);
+            world.drop_client(back);
+            world.run_until_quiet();
             restart(world);
             let back = world.connected(ConnectOptions::lasting(version, "reader"));
             assert_eq!(world.lines(back), [""; 0], "nothing changed");
@@ -319,6 +323,38 @@ fn a_merged_subscription_goes_on_from_where_its_reader_stood() {
             publish(world, publisher, PublishOptions { retain: true, ..message("light/a", "1").qos(Q1) });
         }
     });
+}
+
+#[test]
+fn who_was_connected_when_the_process_was_killed_begins_anew() {
+    // What it was shown last may be lost with the process: nobody knows up to where it has what there is.
+    for is_clean in [true, false] {
+        worlds_with(
+            |plan| plan.has_store = true,
+            |world| {
+                let reader = world.connected(ConnectOptions::lasting(V5, "reader"));
+                world.subscribe(reader, "$tree/light/+", Q1);
+                let publisher = client(world, V5, "p");
+                publish(world, publisher, message("light/a", "1").qos(Q1).retained());
+                world.advance_ms(1_000);
+                if !is_clean {
+                    world.stall_store();
+                }
+                publish(world, publisher, message("light/b", "1").qos(Q1).retained());
+                assert_eq!(world.messages(reader).len(), 2);
+                world.restart(is_clean);
+                let back = world.connected(ConnectOptions::lasting(V5, "reader"));
+                let got = world.messages(back);
+                if is_clean {
+                    assert_eq!(got, [], "it has everything");
+                    return;
+                }
+                assert_eq!(got.iter().map(Message::text).collect::<Vec<_>>(), [r#"{"a":1}"#], "b was not written yet");
+                let about = got[0].properties.mote().unwrap_or_default();
+                assert!(about.starts_with("frame;snap;") && about.ends_with(";reset"), "{about}");
+            },
+        );
+    }
 }
 
 #[test]
