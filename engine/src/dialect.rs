@@ -254,12 +254,15 @@ pub fn find_property<'a>(
     Ok(found)
 }
 
-/// An intent, or a filter with one before it, without its option `since`.
-pub fn without_since(text: &str) -> Cow<'_, str> {
-    let intent = &text[..text.find('/').unwrap_or(text.len())];
-    let Some(start) = intent.find(";since=") else { return Cow::Borrowed(text) };
-    let end = intent[start + 1..].find(';').map_or(intent.len(), |len| start + 1 + len);
-    Cow::Owned([&text[..start], &text[end..]].concat())
+/// An intent, or a filter with one before it, without the options that say where it begins: `since` and `events`.
+pub fn without_start(text: &str) -> Cow<'_, str> {
+    let (intent, filter) = text.split_at(text.find('/').unwrap_or(text.len()));
+    let is_start = |option: &str| option == "events" || option.starts_with("since=");
+    if !intent.split(';').any(is_start) {
+        return Cow::Borrowed(text);
+    }
+    let kept: Vec<&str> = intent.split(';').filter(|option| !is_start(option)).collect();
+    Cow::Owned([&kept.join(";"), filter].concat())
 }
 
 /// The filter that an UNSUBSCRIBE names by a prefix: options are ignored, whatever they are.

@@ -117,6 +117,12 @@ impl History {
         })
     }
 
+    /// The newest kept change of a topic: of its group the version.
+    pub fn newest(&self, topic: &str) -> Option<(GroupId, u64)> {
+        let (group, version, _) = *self.rows.get(topic)?.back()?;
+        Some((group, version))
+    }
+
     /// Changes that are kept.
     pub fn len(&self) -> usize {
         self.past.len()

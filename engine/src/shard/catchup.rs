@@ -5,17 +5,19 @@
 //! ```text
 //! after     newer(since) ─▶ newer(reached) ─▶ … until one pass begins and ends in the same turn: that is E
 //! nothing   walk(until E0) ─▶ newer(E0) ─▶ …
-//! cursor    missed(versions) ─▶ newer(reached) ─▶ …
+//! cursor    [histories(versions) ─▶] missed(versions) ─▶ newer(reached) ─▶ …
 //! ```
 
 use super::parcel::{DownItem, Frame, Part, Stand, WalkStart};
 use super::subtree::{Homes, Subtree, objects_of};
+use super::telling::Telling;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
 use crate::limits::{FRAME_NODES_PER_TURN_MAX, FRAME_ROWS_PER_TURN_MAX};
 use crate::limits::{WALK_BYTES_PER_TURN_MAX, WALK_ROWS_PER_TURN_MAX};
 use crate::row::batch::{Batch, Packet, Row};
 use crate::row::change::Kept;
-use crate::row::merge::Merge;
+use crate::row::history::History;
+use crate::row::merge::{Merge, Objects};
 use crate::row::retained::{Catchup, Missed, Newer, Retained, Scope, Walk};
 use crate::session::cursor::Versions;
 use crate::topic::{Interner, Kind, Roots, is_wildcard, stem};
@@ -33,29 +35,33 @@ pub struct Walks {
 /// Along the lists of changes rather than through the tree, where no more records are newer.
 const LISTED_MAX: usize = 4 * WALK_ROWS_PER_TURN_MAX;
 
-struct Open {
-    filter: Box<str>,
+pub(super) struct Open {
+    pub filter: Box<str>,
     kind: Kind,
     body_bytes_max: usize,
-    reset: bool,
+    pub reset: bool,
     /// Where the filter lies, if in one group.
-    group: Option<GroupId>,
+    pub group: Option<GroupId>,
+    /// With option `events`: it goes before the phase.
+    telling: Option<Box<Telling>>,
     phase: Phase,
     /// Frames that are made and wait to be asked for.
-    bodies: VecDeque<Body>,
-    qos: QoS,
-    /// Version of the object at the stem when these were made.
-    object: u64,
+    pub bodies: VecDeque<Body>,
     /// With these frames the reader has everything up to this position.
     complete_at: Option<u64>,
 }
 
-struct Body {
+/// A frame without rows is not sent, unless it is the last.
+#[derive(Default)]
+pub(super) struct Body {
     /// A tree, and behind it that of its versions.
     bytes: Vec<u8>,
     versions_len: u32,
     rows: u32,
     skipped: u32,
+    qos: QoS,
+    /// Version of the object at the stem.
+    object: u64,
 }
 
 enum Phase {
@@ -102,11 +108,11 @@ impl Subtree {
         homes: &mut impl Homes,
     ) {
         let group = roots.group_of_filter(filter);
-        let Stand { since, whole } = start.stand;
+        let Stand { since, whole, events } = start.stand;
         let is_cursor = start.stand.is_cursor();
         // A reader that stands before tombstones that are gone would miss deletions: it starts anew.
         let is_lost = match is_cursor {
-            true => self.own_groups(group, roots).any(|group| !self.can_resume(group, versions)),
+            true => self.own_groups(group, roots).any(|group| !self.can_resume(group, versions.get(group))),
             false => since > 0 && since < self.retained.forgotten(),
         };
         let phase = if whole || is_lost {
@@ -117,6 +123,10 @@ impl Subtree {
         } else {
             Phase::Newer { since, catchup: Box::default() }
         };
+        let telling = (events && is_cursor && !is_lost).then(|| {
+            let until = self.stands_of(group, roots);
+            Box::new(Telling::new(versions.clone(), until))
+        });
         let tree_bytes_max = start.kind.form().tree_bytes_max(self.frame_bytes_max, group.is_some());
         let body_bytes_max = (start.body_bytes_max as usize).min(tree_bytes_max);
         let open = Open {
@@ -125,10 +135,9 @@ impl Subtree {
             body_bytes_max,
             reset: is_lost,
             group,
+            telling,
             phase,
             bodies: VecDeque::new(),
-            qos: QoS::AtMostOnce,
-            object: 0,
             complete_at: None,
         };
         self.walks.open.insert((home, start.walk), open);
@@ -138,8 +147,7 @@ impl Subtree {
     }
 
     /// Whether a reader can be told what it missed of a group.
-    fn can_resume(&self, group: GroupId, has: &Versions) -> bool {
-        let version = has.get(group);
+    pub(super) fn can_resume(&self, group: GroupId, version: u64) -> bool {
         version == 0 || self.groups[group.index()].can_resume(version) // who has nothing misses no deletion
     }
 
@@ -189,7 +197,9 @@ impl Subtree {
         if open.bodies.is_empty() {
             self.make_bodies(open, roots);
         }
-        let Some(Body { bytes, versions_len, rows, skipped }) = open.bodies.pop_front() else { return true };
+        let Some(Body { bytes, versions_len, rows, skipped, qos, object }) = open.bodies.pop_front() else {
+            return true;
+        };
         let done = open.bodies.is_empty() && open.complete_at == Some(self.position);
         let down = homes.down_to(home);
         let frame = Frame {
@@ -197,7 +207,7 @@ impl Subtree {
             body: down.batch.keep(&bytes),
             versions_len,
             event: false,
-            qos: open.qos,
+            qos,
             publisher: Client { home: self.me, session: SessionKey::NONE },
             rows,
             skipped,
@@ -205,7 +215,7 @@ impl Subtree {
             position: self.position,
             group: open.group.unwrap_or_default(),
             version: open.group.map_or(0, |group| self.groups[group.index()].stand()),
-            object: open.object,
+            object,
         };
         let reset = std::mem::take(&mut open.reset);
         let stands = if done { self.keep_stands(open.group, roots, &mut down.batch) } else { Span::EMPTY };
@@ -213,33 +223,69 @@ impl Subtree {
         done
     }
 
-    /// Makes frames of the next rows, at least one.
+    /// Makes frames of the next changes, or of the next rows, at least one.
     fn make_bodies(&mut self, open: &mut Open, roots: &Roots) {
-        /// So many small frames are made at once.
-        const SLICE_BYTES_MIN: usize = 4 * 1024;
+        open.complete_at = None;
+        if let Some(mut telling) = open.telling.take() {
+            self.tell(open, &mut telling, roots);
+            let is_over = telling.is_over();
+            open.telling = Some(telling);
+            if !is_over {
+                if open.bodies.is_empty() {
+                    open.bodies.push_back(Body::default());
+                }
+                return;
+            }
+        }
         let is_wild = is_wildcard(&open.filter);
-        let bytes_max = open.body_bytes_max.clamp(SLICE_BYTES_MIN, WALK_BYTES_PER_TURN_MAX);
-        let mut slice = Slice::new(FRAME_ROWS_PER_TURN_MAX, if is_wild { bytes_max } else { usize::MAX });
+        let bytes_max = if is_wild { open.slice_bytes_max() } else { usize::MAX };
+        let mut slice = Slice::new(FRAME_ROWS_PER_TURN_MAX, bytes_max);
         self.merge.begin(&open.filter, open.kind.form());
-        let mut gather = || gather(&self.retained, &self.interner, open, self.position, &mut self.merge, &mut slice);
+        let (retained, interner, history) = (&self.retained, &self.interner, &self.history);
+        let mut gather = || gather(retained, interner, history, open, self.position, &mut self.merge, &mut slice);
         let mut complete = gather();
         // The one row of a filter without wildcard is one frame: a second, empty one would say that it is gone.
         while !complete && !is_wild {
             complete = gather();
         }
-        let bodies = &mut open.bodies;
-        let objects = objects_of(&self.retained, &self.interner, roots);
-        let skipped = self.merge.finish_parts(open.body_bytes_max, &objects, |made| {
+        // The last change that was told may be the end. Without wildcard the row comes all the same, as it is.
+        let is_newest = |telling: &Telling| telling.has_newest(history, &open.filter);
+        let adds_nothing = self.merge.is_empty() || !is_wild && open.telling.as_deref().is_some_and(is_newest);
+        let object = self.retained.object_version(&self.interner, stem(&open.filter));
+        match open.bodies.back_mut() {
+            Some(last) if complete && adds_nothing => last.object = object,
+            _ => {
+                let objects = objects_of(&self.retained, &self.interner, roots);
+                open.add_bodies(&mut self.merge, &objects, slice.qos, object);
+            }
+        }
+        open.complete_at = complete.then_some(self.position);
+    }
+}
+
+impl Open {
+    pub fn begin(&self, merge: &mut Merge) {
+        merge.begin(&self.filter, self.kind.form());
+    }
+
+    /// About so many bytes of rows make the frames of a turn.
+    pub fn slice_bytes_max(&self) -> usize {
+        /// So many small frames are made at once.
+        const SLICE_BYTES_MIN: usize = 4 * 1024;
+        self.body_bytes_max.clamp(SLICE_BYTES_MIN, WALK_BYTES_PER_TURN_MAX)
+    }
+
+    /// Makes frames of the rows that the merge has.
+    pub fn add_bodies(&mut self, merge: &mut Merge, objects: Objects<'_>, qos: QoS, object: u64) {
+        let bodies = &mut self.bodies;
+        let skipped = merge.finish_parts(self.body_bytes_max, objects, |made| {
             let bytes = [made.tree, made.versions].concat();
             let (versions_len, rows) = (made.versions.len() as u32, made.rows as u32);
-            bodies.push_back(Body { bytes, versions_len, rows, skipped: 0 });
+            bodies.push_back(Body { bytes, versions_len, rows, skipped: 0, qos, object });
         });
-        open.object = self.retained.object_version(&self.interner, stem(&open.filter));
         if let Some(last) = bodies.back_mut() {
             last.skipped = skipped;
         }
-        open.qos = slice.qos;
-        open.complete_at = complete.then_some(self.position);
     }
 }
 
@@ -247,6 +293,7 @@ impl Subtree {
 fn gather(
     retained: &Retained,
     interner: &Interner,
+    history: &History,
     open: &mut Open,
     position: u64,
     merge: &mut Merge,
@@ -266,7 +313,11 @@ fn gather(
     let scope = Scope { filter: &open.filter, group: open.group };
     if let Phase::Missed { since, missed } = &mut open.phase {
         let since = |group| since.get(group);
-        let complete = retained.missed(interner, scope, &since, missed, nodes, |newer| add(newer, merge, slice));
+        let telling = open.telling.as_deref();
+        let complete = retained.missed(interner, scope, &since, missed, nodes, |newer| {
+            let is_told = telling.is_some_and(|telling| telling.has_told(history, &newer));
+            if is_told { ControlFlow::Continue(()) } else { add(newer, merge, slice) }
+        });
         if !complete {
             return false;
         }

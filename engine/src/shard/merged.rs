@@ -112,6 +112,8 @@ impl ReaderOptions {
 /// What a merged subscription asks for.
 pub struct MergedAsked {
     pub first: First,
+    /// With a cursor: changes that a history has come one by one.
+    pub events: bool,
     pub options: ReaderOptions,
     /// Where the filter lies, if in one group.
     pub group: Option<GroupId>,
@@ -224,11 +226,12 @@ impl Home {
             standing: SmallVec::new(),
         };
         merged.is_reset = asked.first == First::Reset;
+        let events = asked.events;
         match asked.first {
             First::Nothing => {}
             First::All | First::Reset => merged.begin_snapshot(owners, Stand::NOTHING),
-            First::Since(versions) => merged.resume(owners, Stand::CURSOR, versions),
-            First::AllSince(versions) => merged.resume(owners, Stand::CURSOR_WHOLE, versions),
+            First::Since(versions) => merged.resume(owners, Stand { events, ..Stand::CURSOR }, versions),
+            First::AllSince(versions) => merged.resume(owners, Stand { events, ..Stand::CURSOR_WHOLE }, versions),
             First::Missed(versions) => {
                 merged.resume(owners, Stand::CURSOR, versions);
                 merged.snapshot_left = 0;

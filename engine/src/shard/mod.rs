@@ -54,6 +54,7 @@ mod stands;
 mod subscribe;
 pub mod subtree;
 pub mod sys;
+mod telling;
 mod verbs;
 mod wheel;
 mod wills;

@@ -90,17 +90,19 @@ pub struct Stand {
     pub since: u64,
     /// Every row is to be sent, not only what changed.
     pub whole: bool,
+    /// With a cursor: changes that a history has are told one by one before that.
+    pub events: bool,
 }
 
 impl Stand {
     /// It has nothing.
-    pub const NOTHING: Stand = Stand { since: 0, whole: true };
+    pub const NOTHING: Stand = Stand { since: 0, whole: true, events: false };
 
     /// It has what a cursor says.
-    pub const CURSOR: Stand = Stand { since: u64::MAX, whole: false };
+    pub const CURSOR: Stand = Stand { since: u64::MAX, whole: false, events: false };
 
     /// The same, and every row is to be sent all the same.
-    pub const CURSOR_WHOLE: Stand = Stand { since: u64::MAX, whole: true };
+    pub const CURSOR_WHOLE: Stand = Stand { since: u64::MAX, whole: true, events: false };
 
     pub fn is_cursor(self) -> bool {
         self.since == u64::MAX
@@ -108,7 +110,7 @@ impl Stand {
 
     /// It has everything up to a position.
     pub fn after(position: u64) -> Stand {
-        Stand { since: position, whole: false }
+        Stand { since: position, whole: false, events: false }
     }
 }
 

@@ -10,7 +10,7 @@ use super::receive::Flow;
 use crate::clock::Now;
 use crate::dialect::{
     CLASSIC, Form, Intent, Parsed, Verb, allowed_on_subscribe, classic_filter, combine, find_property,
-    is_shared_intent, parse_prefix, parse_property, parse_unsubscribe, without_since,
+    is_shared_intent, parse_prefix, parse_property, parse_unsubscribe, without_start,
 };
 use crate::key::{FilterHandle, SessionKey};
 use crate::limits::TOPIC_LEVELS_MAX;
@@ -32,6 +32,8 @@ struct Asked<'a> {
     sync: bool,
     /// The cursor after which that begins.
     since: Option<&'a str>,
+    /// With it: each change by itself, where a history has it.
+    events: bool,
     options: ReaderOptions,
     /// Plain: deliveries say which version the row has.
     versions: bool,
@@ -42,7 +44,16 @@ struct Asked<'a> {
 impl<'a> Asked<'a> {
     fn plain(filter: &'a str) -> Asked<'a> {
         let options = ReaderOptions::default();
-        Asked { filter, kind: Kind::Plain, sync: false, since: None, options, versions: false, matches: filter }
+        Asked {
+            filter,
+            kind: Kind::Plain,
+            sync: false,
+            since: None,
+            events: false,
+            options,
+            versions: false,
+            matches: filter,
+        }
     }
 }
 
@@ -165,8 +176,8 @@ impl Shard {
         if let Some(lasting) = lasting {
             // Where a merged one stands is written in place of where it began.
             let is_prefixed = matches!(parse_prefix(filter), Parsed::Intent(..));
-            let filter = if is_prefixed { without_since(filter) } else { Cow::Borrowed(filter) };
-            let (filter, mote) = (filter.into(), mote.map(|mote| without_since(mote).into()));
+            let filter = if is_prefixed { without_start(filter) } else { Cow::Borrowed(filter) };
+            let (filter, mote) = (filter.into(), mote.map(|mote| without_start(mote).into()));
             let wanted = Wanted { filter, mote, options, id, cursor: Vec::new() };
             lasting.subscribed(number, wanted.clone());
             self.home.remember_merged(key, handle, wanted);
@@ -230,7 +241,7 @@ impl Shard {
                 let group = self.roots.group_of_filter(asked.filter);
                 let has_object = self.roots.group_of_object(stem(asked.filter)).is_some();
                 let first = first.unwrap_or_else(|| self.first_of(asked));
-                let asked = MergedAsked { first, options: asked.options, group, has_object };
+                let asked = MergedAsked { first, events: asked.events, options: asked.options, group, has_object };
                 self.home.add_merged(key, handle, asked, &owners)
             }
         };
@@ -474,16 +485,14 @@ fn judge_intent<'a>(intent: Intent<'a>, filter: &'a str) -> Result<Asked<'a>, Re
         Verb::Tree => false,
         Verb::Sync => true,
         Verb::Rows => return Ok(Asked { versions: true, ..Asked::plain(filter) }),
-        Verb::Put | Verb::Set | Verb::Get => return Err(NOT_YET),
+        Verb::Put | Verb::Set | Verb::Get => {
+            return Err((ReasonCode::TopicFilterInvalid, "SUBSCRIBE takes no such verb"));
+        }
     };
-    let is_known =
-        |name: &str| matches!(name, "topic" | "interval" | "state" | "since" | "values" | "meta" | "versions");
-    if intent.options.iter().any(|(name, _)| !is_known(name)) {
-        return Err(NOT_YET);
-    }
     let (kind, options) = (Kind::Merged(Form::of(intent.options)), ReaderOptions::of(intent.options));
-    let since = intent.options.value("since");
-    Ok(Asked { kind, sync, since, options, ..Asked::plain(filter) })
+    let (since, events) = (intent.options.value("since"), intent.options.has("events"));
+    if events && since.is_none() {
+        return Err((ReasonCode::TopicFilterInvalid, "events needs since"));
+    }
+    Ok(Asked { kind, sync, since, events, options, ..Asked::plain(filter) })
 }
-
-const NOT_YET: Refusal = (ReasonCode::ImplementationSpecificError, "this broker does not know that verb or option yet");

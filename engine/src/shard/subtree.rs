@@ -220,13 +220,18 @@ impl Subtree {
 
     /// Where this owner's groups stand in which a filter lies: `Versions`, in the arena of a parcel.
     pub(super) fn keep_stands(&self, group: Option<GroupId>, roots: &Roots, batch: &mut Batch) -> Span {
+        let mut bytes = Vec::new();
+        self.stands_of(group, roots).write(&mut bytes);
+        batch.keep(&bytes)
+    }
+
+    /// Where the groups of this owner stand in which a filter lies.
+    pub(super) fn stands_of(&self, group: Option<GroupId>, roots: &Roots) -> Versions {
         let mut versions = Versions::default();
         for group in self.own_groups(group, roots) {
             versions.raise(group, self.groups[group.index()].stand());
         }
-        let mut bytes = Vec::new();
-        versions.write(&mut bytes);
-        batch.keep(&bytes)
+        versions
     }
 
     /// The groups of this owner in which a filter lies that lies in one group, or in any.

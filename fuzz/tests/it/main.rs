@@ -4,6 +4,7 @@
 mod alias;
 mod answers;
 mod asked;
+mod changes;
 mod classic;
 mod conditional;
 mod connect;
