@@ -133,7 +133,7 @@ impl Home {
             self.deliver_overlapping(now, cast, handles, out)
         };
         if let Some(message) = cast.message {
-            self.messages.drop_unheld(message);
+            self.messages.release(message);
         }
         others
     }
@@ -285,7 +285,9 @@ impl Home {
         let Home { sessions, messages, bounds, stats, writing, .. } = self;
         let Some(session) = sessions.get_mut(key) else { return };
         let message = *cast.message.get_or_insert_with(|| {
-            messages.insert(Message::new(cast.topic, cast.payload, cast.properties, cast.expires_at_ms))
+            let key = messages.insert(Message::new(cast.topic, cast.payload, cast.properties, cast.expires_at_ms));
+            messages.hold(key); // one session may let go of it before the next one gets it
+            key
         });
         let (ids, share, is_paced, place) = (Ids::from_slice(ids), cast.share, cast.is_paced, Place::default());
         let delivered = Delivered { message, qos, retain, ids, merged: None, share, is_paced, place };
@@ -334,7 +336,7 @@ impl Home {
         // [3.1.1: MQTT-3.3.1-8]
         self.deliver_one(now, &mut cast, session, wish.qos, true, &ids, out);
         if let Some(message) = cast.message {
-            self.messages.drop_unheld(message);
+            self.messages.release(message);
         }
     }
 

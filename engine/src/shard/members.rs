@@ -161,7 +161,7 @@ impl Home {
         self.deliver_one(now, &mut cast, subscriber.session, wish.qos, retain, &ids, out); // [MQTT-4.8.2-3]
         self.writing.arrived(view.packet);
         if let Some(message) = cast.message {
-            self.messages.drop_unheld(message);
+            self.messages.release(message);
         }
         if let Some(session) = self.sessions.get(subscriber.session) {
             let standing = session.standing_now(is_blocked(session, out)); // `Drained` looks again

@@ -90,6 +90,33 @@ fn what_exceeds_maximum_packet_size_is_left_out() {
 }
 
 #[test]
+fn what_one_session_cannot_take_reaches_the_next() {
+    // [MQTT-3.1.2-25]; with durability "disk" the first has let go of it before the second gets it
+    let set = |plan: &mut Plan| {
+        plan.has_store = true;
+        plan.broker.durability = engine::config::Durability::Disk;
+    };
+    worlds_with(set, |world| {
+        let long = "x".repeat(100);
+        let mut readers = Vec::new();
+        for (id, packet_bytes_max) in [("small", 60), ("large", 1_000), ("another", 1_000)] {
+            let mut options = ConnectOptions::lasting(V5, id);
+            options.properties.push(Property::MaximumPacketSize(packet_bytes_max));
+            let reader = world.connected(options);
+            world.subscribe(reader, "t", Q1);
+            world.run_until_quiet();
+            world.received(reader);
+            readers.push(reader);
+        }
+        let publisher = client(world, V5, "p");
+        world.publish(publisher, message("t", &long).qos(Q1));
+        world.advance_ms(1_000);
+        let lines: Vec<_> = readers.iter().map(|reader| world.lines(*reader)).collect();
+        assert_eq!(lines, [vec![], vec![format!("t {long}")], vec![format!("t {long}")]]);
+    });
+}
+
+#[test]
 fn more_publishes_than_the_broker_takes_close_the_connection() {
     // [MQTT-3.3.4-7]: 0x93
     let narrow = |plan: &mut Plan| {
