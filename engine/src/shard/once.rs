@@ -6,6 +6,7 @@ use super::outbox::Outbox;
 use super::subtree::{Homes, Subtree};
 use crate::clock::Now;
 use crate::config::Limits;
+use crate::dialect::Verb;
 use crate::key::GroupId;
 use crate::limits::OUTCOMES_TRIMMED_PER_CHANGE;
 use crate::row::batch::{Ask, Once, View};
@@ -97,7 +98,9 @@ impl Subtree {
         if known.outcome.payload != once.payload {
             return Some(Verdict::refused(Refusal::Reused));
         }
-        let version = view.packet.retain.then_some(known.outcome.version);
+        // A `set` that found nothing made no version.
+        let has_version = view.packet.retain && (ask.verb != Verb::Set || known.outcome.version > 0);
+        let version = has_version.then_some(known.outcome.version);
         let mut verdict = Verdict { matched: known.outcome.matched, applied: 1, version, ..Verdict::default() };
         if self.waits_for_disk && view.packet.wants_verdict {
             // All that the first led to is kept when this is. [MOTE-5.30]

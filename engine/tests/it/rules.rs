@@ -8,7 +8,7 @@
 //!
 //! Whose: `broker` (a test proves it), `client` (what a receiver does; `row/fold.rs` and the tests do it), `unseen` (no
 //! client can tell; a bench or a count does) or `reserved` (for what this broker does not have yet). `[MOTE-2.7]` in a
-//! test names a rule, `[MOTE-2.7..9]` three of them. `rules/open.txt` has the rules that no test proves yet.
+//! test names a rule, `[MOTE-2.7..9]` three of them.
 
 use crate::statements::marks::{Place, for_each_text, lines};
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,25 +92,16 @@ fn every_mark_names_a_rule() {
 #[test]
 fn every_rule_is_proved_by_a_test() {
     let (rules, marked) = (rules(), marked());
-    let open: BTreeSet<&str> = include_str!("rules/open.txt").lines().collect();
     let (owed, others): (Vec<&Rule>, Vec<&Rule>) = rules.iter().partition(|rule| rule.whose == "broker");
-    let proved = owed.iter().filter(|rule| marked.test.contains(rule.id)).count();
     let in_code = owed.iter().filter(|rule| marked.code.contains(rule.id)).count();
+    let missing = owed.iter().filter(|rule| !marked.test.contains(rule.id));
+    let missing: Vec<String> = missing.map(|rule| format!("{}: no test: {}", rule.id, rule.what)).collect();
     println!(
-        "rules: {} rules; {} not the broker's or not to be seen; {} to prove: {proved} proved by a test, {} open; \
-         {in_code} marked in code",
+        "rules: {} rules; {} not the broker's or not to be seen; {} to prove: {} proved by a test; {in_code} marked in code",
         rules.len(),
         others.len(),
         owed.len(),
-        open.len(),
+        owed.len() - missing.len(),
     );
-    for rule in owed.iter().filter(|rule| open.contains(rule.id) && marked.test.contains(rule.id)) {
-        println!("rules: {} is proved and no longer open", rule.id);
-    }
-    let missing = |rule: &&&Rule| !marked.test.contains(rule.id) && !open.contains(rule.id);
-    let missing: Vec<String> =
-        owed.iter().filter(missing).map(|rule| format!("{}: no test: {}", rule.id, rule.what)).collect();
     assert!(missing.is_empty(), "{} rules\n{}", missing.len(), missing.join("\n"));
-    let unknown: Vec<&&str> = open.iter().filter(|id| !owed.iter().any(|rule| rule.id == **id)).collect();
-    assert!(unknown.is_empty(), "open, and no rule: {unknown:?}");
 }

@@ -39,6 +39,8 @@ fn a_repeat_is_answered_as_the_first_was_and_not_applied_again() {
             publish(world, c, message("obj/1", "y").retained());
             assert_eq!(version(world, c, set), all);
             assert_eq!(world.twin.rows()["obj/1"], b"y");
+            let nothing = || message("$set;id=s/none/*", "z").qos(qos).retained();
+            assert_eq!((said(world, c, nothing()), said(world, c, nothing())), (None, None));
         });
     }
 }
