@@ -195,6 +195,7 @@ impl Subtree {
         homes: &mut impl Homes,
     ) -> bool {
         if open.bodies.is_empty() {
+            open.reset |= self.is_overtaken(open, roots);
             self.make_bodies(open, roots);
         }
         let Some(Body { bytes, versions_len, rows, skipped, qos, object }) = open.bodies.pop_front() else {
@@ -221,6 +222,17 @@ impl Subtree {
         let stands = if done { self.keep_stands(open.group, roots, &mut down.batch) } else { Span::EMPTY };
         down.items.push(DownItem::Part(Part { walk, frame, reset, done, stands }));
         done
+    }
+
+    /// Whether deletions that the reader is still to be told were forgotten since the walk began: it starts anew.
+    fn is_overtaken(&self, open: &Open, roots: &Roots) -> bool {
+        match &open.phase {
+            Phase::Walking { began, .. } => *began < self.retained.forgotten(),
+            Phase::Newer { since, .. } => *since > 0 && *since < self.retained.forgotten(),
+            Phase::Missed { since, .. } => {
+                self.own_groups(open.group, roots).any(|group| !self.can_resume(group, since.get(group)))
+            }
+        }
     }
 
     /// Makes frames of the next changes, or of the next rows, at least one.

@@ -129,3 +129,43 @@ fn a_large_snapshot_beside_a_writer_folds_to_what_is_retained() {
         }
     }
 }
+
+#[test]
+fn deletions_that_are_forgotten_while_a_snapshot_goes_on_are_not_missed() {
+    let small = |plan: &mut Plan| {
+        plan.broker.limits.frame_bytes = 100;
+        plan.broker.tombstones.max = 1;
+    };
+    worlds_with(small, |world| {
+        let publisher = client(world, V5, "p");
+        let leaves: Vec<String> = (0..200).map(|number| format!("\"k{number:03}\":{number}")).collect();
+        let tree = format!("{{{}}}", leaves.join(","));
+        publish(world, publisher, message("$tree/z", &tree).qos(Q1).retained());
+        let reader = world.connected(ConnectOptions::new(V5, "r").silent());
+        world.subscribe(reader, "$sync/z/#", Q1);
+        world.run_until_quiet();
+        let (mut state, mut resets, mut deleted) = (State::new("z/#"), 0, 0);
+        loop {
+            let frames = world.messages(reader);
+            if frames.is_empty() {
+                break;
+            }
+            for frame in &frames {
+                if mark(frame).1.iter().any(|word| word == "reset") {
+                    resets += 1;
+                    state = State::new("z/#");
+                }
+                fold(&mut state, std::slice::from_ref(frame));
+            }
+            // What it has already, in the order in which it came.
+            if deleted < 60 {
+                let known: Vec<String> = state.rows().map(|(topic, _)| topic.to_owned()).take(10).collect();
+                deleted += known.len();
+                known.iter().for_each(|topic| publish(world, publisher, message(topic, "").qos(Q1).retained()));
+            }
+            frames.iter().for_each(|frame| world.ack(reader, AckKind::Puback, frame.packet_id));
+            world.run_until_quiet();
+        }
+        assert!(rows(&state) == kept(world, "z/#") && resets > 0, "{resets} resets");
+    });
+}
