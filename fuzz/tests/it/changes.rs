@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::merged::{cursor, fold, kept, mark, rows, text};
+use crate::since::come_and_go;
 use engine::config::History;
 use engine::row::fold::State;
 
@@ -238,39 +239,7 @@ fn whoever_gets_each_change_folds_to_what_is_retained() {
             plan.broker.history = ["a/#", "b/1"].map(|filter| History { filter: filter.into(), depth: 3 }).into();
         };
         worlds_with(set, |world| {
-            let writers = ["w1", "w2"].map(|name| client(world, V5, name));
-            let write = |world: &mut World, count: usize| {
-                for _ in 0..count {
-                    let topic = format!("{}/{}", ["a", "b", "c"][world.rng.below(3)], world.rng.below(9));
-                    let value = if world.rng.once_in(3) { String::new() } else { world.rng.below(1_000).to_string() };
-                    let writer = writers[world.rng.below(2)];
-                    world.publish(writer, message(&topic, &value).qos(Q1).retained());
-                }
-            };
-            write(world, 40);
-            world.run_until_quiet();
-            let mut reader = client(world, V5, "r0");
-            world.subscribe(reader, &format!("$sync/{filter}"), Q1);
-            let mut state = State::new(filter);
-            for round in 1..6 {
-                write(world, 30);
-                world.run_turns(round * 7);
-                world.advance_ms(400);
-                write(world, 5);
-                world.run_until_quiet();
-                let frames = world.messages(reader);
-                let Some(at) = frames.iter().rposition(|frame| cursor(frame).is_some()) else { continue };
-                fold(&mut state, &frames[..=at]);
-                let cursor = cursor(&frames[at]).unwrap();
-                world.drop_client(reader);
-                write(world, 20);
-                let name = format!("r{round}");
-                reader = client(world, V5, &name);
-                write(world, 20);
-                world.subscribe(reader, &format!("$sync;events;since={cursor}/{filter}"), Q1);
-            }
-            world.run_until_quiet();
-            fold(&mut state, &world.messages(reader));
+            let (state, _) = come_and_go(world, ("sync;events", filter), 9);
             assert_eq!(rows(&state), kept(world, filter));
         });
     }

@@ -191,46 +191,53 @@ fn a_filter_of_many_groups_says_its_cursor_with_the_snapshot_and_once_a_second()
     });
 }
 
+/// A reader that goes and comes back with its cursor, by `verb`, again and again while rows of `numbers` times three topics
+/// change. Returns what it folded all frames to, and the frames since it came back last.
+pub(crate) fn come_and_go(world: &mut World, (verb, filter): (&str, &str), numbers: usize) -> (State, Vec<Message>) {
+    let writers = ["w1", "w2"].map(|name| client(world, V5, name));
+    let write = |world: &mut World, count: usize| {
+        for _ in 0..count {
+            let topic = format!("{}/{}", ["a", "b", "c"][world.rng.below(3)], world.rng.below(numbers));
+            let value = if world.rng.once_in(3) { String::new() } else { world.rng.below(1_000).to_string() };
+            let writer = writers[world.rng.below(2)];
+            world.publish(writer, message(&topic, &value).qos(Q1).retained());
+        }
+    };
+    write(world, 40);
+    world.run_until_quiet();
+    let mut reader = client(world, V5, "r0");
+    world.subscribe(reader, &format!("$sync/{filter}"), Q1);
+    let mut state = State::new(filter);
+    for round in 1..6 {
+        write(world, 30);
+        world.run_turns(round * 7);
+        world.advance_ms(400);
+        write(world, 5);
+        world.run_until_quiet();
+        let frames = world.messages(reader);
+        let Some(at) = frames.iter().rposition(|frame| cursor(frame).is_some()) else { continue };
+        fold(&mut state, &frames[..=at]);
+        let cursor = cursor(&frames[at]).unwrap();
+        world.drop_client(reader);
+        write(world, 20);
+        let name = format!("r{round}");
+        reader = client(world, V5, &name);
+        write(world, 20);
+        world.subscribe(reader, &format!("${verb};since={cursor}/{filter}"), Q1);
+    }
+    world.run_until_quiet();
+    let frames = world.messages(reader);
+    fold(&mut state, &frames);
+    (state, frames)
+}
+
 #[test]
 fn whoever_comes_back_with_any_cursor_folds_to_what_is_retained() {
     // [MOTE-2.21]
     for filter in ["#", "a/+", "+/+", "b/#"] {
         worlds(|world| {
-            let writers = ["w1", "w2"].map(|name| client(world, V5, name));
-            let write = |world: &mut World, count: usize| {
-                for _ in 0..count {
-                    let topic = format!("{}/{}", ["a", "b", "c"][world.rng.below(3)], world.rng.below(20));
-                    let value = if world.rng.once_in(3) { String::new() } else { world.rng.below(1_000).to_string() };
-                    let writer = writers[world.rng.below(2)];
-                    world.publish(writer, message(&topic, &value).qos(Q1).retained());
-                }
-            };
-            write(world, 40);
-            world.run_until_quiet();
-            let mut reader = client(world, V5, "r0");
-            world.subscribe(reader, &format!("$sync/{filter}"), Q1);
-            let mut state = State::new(filter);
-            for round in 1..6 {
-                write(world, 30);
-                world.run_turns(round * 7);
-                world.advance_ms(400);
-                write(world, 5);
-                world.run_until_quiet();
-                let frames = world.messages(reader);
-                let Some(at) = frames.iter().rposition(|frame| cursor(frame).is_some()) else { continue };
-                fold(&mut state, &frames[..=at]);
-                let cursor = cursor(&frames[at]).unwrap();
-                world.drop_client(reader);
-                write(world, 20);
-                let name = format!("r{round}");
-                reader = client(world, V5, &name);
-                write(world, 20);
-                world.subscribe(reader, &format!("$sync;since={cursor}/{filter}"), Q1);
-            }
-            world.run_until_quiet();
-            let frames = world.messages(reader);
+            let (state, frames) = come_and_go(world, ("sync", filter), 20);
             assert!(frames.iter().all(|frame| !says(frame, "reset")));
-            fold(&mut state, &frames);
             assert_eq!(rows(&state), kept(world, filter));
         });
     }
