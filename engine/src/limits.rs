@@ -86,7 +86,7 @@ pub const LINK_PARCELS_DEFAULT: usize = 64;
 /// Retained rows that a walk visits in one turn before it gives others their turn.
 pub const WALK_ROWS_PER_TURN_MAX: usize = 1_024;
 /// Rows that a merged walk makes frames of in one turn: about a millisecond of them.
-pub const FRAME_ROWS_PER_TURN_MAX: usize = 4_096;
+pub const FRAME_ROWS_PER_TURN_MAX: usize = 1_024;
 /// Nodes that it looks at for them.
 pub const FRAME_NODES_PER_TURN_MAX: usize = 4 * FRAME_ROWS_PER_TURN_MAX;
 /// Bytes that a walk sends to one home before it waits for that home's ready.
