@@ -108,6 +108,24 @@ impl Ask {
 impl Packet {
     /// It asks for nothing beyond what every PUBLISH does.
     pub const NO_ASK: u32 = u32::MAX;
+
+    /// A packet of one row, without properties, that nobody waits for and that never expires.
+    pub fn new(publisher: Client, qos: QoS, retain: bool) -> Packet {
+        Packet {
+            publisher,
+            ticket: 0,
+            qos,
+            retain,
+            wants_verdict: false,
+            named: Span::EMPTY,
+            publish: 0,
+            properties: Span::EMPTY,
+            expires_at_ms: 0,
+            first_row: 0,
+            row_count: 1,
+            ask: Packet::NO_ASK,
+        }
+    }
     /// In place of an ask: the broker answers a `get` with it, so its user property `mote` is the broker's own.
     pub const OWN_WORDS: u32 = u32::MAX - 1;
 

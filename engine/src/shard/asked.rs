@@ -30,11 +30,11 @@ impl Message<'_> {
     }
 }
 
-/// What a publish is, its intent taken off.
+/// What a publish is, its intent taken off. Nearly all are plain, and none pays for what the others hold.
 pub(super) enum Target<'a> {
     Plain(&'a str),
-    Asked(Asked<'a>),
-    Get(Question<'a>),
+    Asked(Box<Asked<'a>>),
+    Get(Box<Question<'a>>),
 }
 
 /// A publish with the verb `get`.
@@ -113,12 +113,12 @@ impl Shard {
         };
         is_allowed(intent).map_err(bad)?;
         if intent.verb == Verb::Get {
-            return question(intent, topic, levels_max).map(Target::Get);
+            return question(intent, topic, levels_max).map(Box::new).map(Target::Get);
         }
         if is_reserved {
             return Err(reserved());
         }
-        self.asked(message, intent, topic).map(Target::Asked)
+        self.asked(message, intent, topic).map(Box::new).map(Target::Asked)
     }
 
     /// The same in the classic profile, of a message with RETAIN 1 that carries no intent.
@@ -141,7 +141,7 @@ impl Shard {
         if asked.needs_one_group() && !self.is_one_object(&asked) {
             return Err(bad("spans groups"));
         }
-        Ok(Target::Asked(asked))
+        Ok(Target::Asked(Box::new(asked)))
     }
 
     /// A publish with a verb, judged but for its payload.

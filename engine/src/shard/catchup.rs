@@ -370,17 +370,9 @@ fn copy_kept(batch: &mut Batch, kept: Kept<'_>) {
     let first_row = batch.rows.len() as u32;
     batch.rows.push(Row { topic, payload, text: kept.text });
     batch.packets.push(Packet {
-        publisher: Client { home: ShardId(0), session: SessionKey::NONE },
-        ticket: 0,
-        qos: kept.qos,
-        retain: true,
-        wants_verdict: false,
-        named: Span::EMPTY,
-        publish: 0,
         properties,
         expires_at_ms: kept.expires_at_ms,
         first_row,
-        row_count: 1,
-        ask: Packet::NO_ASK,
+        ..Packet::new(Client { home: ShardId(0), session: SessionKey::NONE }, kept.qos, true)
     });
 }

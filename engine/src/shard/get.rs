@@ -218,18 +218,9 @@ impl Shard {
         scratch.bytes.extend_from_slice(&self.home.properties);
         let properties = Span::new(start, scratch.bytes.len() - start);
         let packet = Packet {
-            publisher: Client { home: self.me, session: key },
-            ticket: 0,
-            qos,
-            retain: false,
-            wants_verdict: false,
-            named: Span::EMPTY,
-            publish: 0,
             properties,
-            expires_at_ms: 0,
-            first_row: 0,
-            row_count: 1,
             ask: Packet::OWN_WORDS,
+            ..Packet::new(Client { home: self.me, session: key }, qos, false)
         };
         let scratch = std::mem::take(&mut self.scratch);
         let view = View { bytes: &scratch.bytes, packet: &packet, rows: &scratch.rows, ask: None };

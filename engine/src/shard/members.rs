@@ -444,18 +444,9 @@ fn batch_of(message: &Message, ShareOf { qos, retain, .. }: ShareOf) -> Batch {
     let properties = batch.keep(message.properties());
     batch.rows.push(Row { topic, payload, text: false });
     batch.packets.push(Packet {
-        publisher: Client { home: ShardId(0), session: SessionKey::NONE },
-        ticket: 0,
-        qos,
-        retain,
-        wants_verdict: false,
-        named: Default::default(),
-        publish: 0,
         properties,
         expires_at_ms: message.expires_at_ms,
-        first_row: 0,
-        row_count: 1,
-        ask: Packet::NO_ASK,
+        ..Packet::new(Client { home: ShardId(0), session: SessionKey::NONE }, qos, retain)
     });
     batch
 }

@@ -66,7 +66,7 @@ impl Shard {
                 self.send_to_owner(now, owner, View { bytes, packet: &packet, rows: &rows, ask: None }, out);
             }
             Ok(Target::Get(question)) => {
-                if let Err(fault) = self.get(key, publish, question, out) {
+                if let Err(fault) = self.get(key, publish, *question, out) {
                     self.refuse_publish(key, publish, &fault, out);
                 }
             }
@@ -222,18 +222,9 @@ impl Shard {
 
 fn client_packet(publisher: Client, publish: &Publish<'_>, now: Now) -> Packet {
     Packet {
-        publisher,
-        ticket: 0,
-        qos: publish.qos,
-        retain: publish.retain,
         wants_verdict: publish.qos > QoS::AtMostOnce,
-        named: Span::EMPTY,
-        publish: 0,
-        properties: Span::EMPTY,
         expires_at_ms: expires_at_ms(now, publish.properties.message_expiry()),
-        first_row: 0,
-        row_count: 1,
-        ask: Packet::NO_ASK,
+        ..Packet::new(publisher, publish.qos, publish.retain)
     }
 }
 

@@ -7,7 +7,7 @@ use super::outbox::Outbox;
 use super::parcel::Conflict;
 use crate::clock::Now;
 use crate::dialect::Condition;
-use crate::key::{Client, Span};
+use crate::key::Client;
 use crate::limits::REPLIES_WAITING_MAX;
 use crate::row::batch::{Batch, Packet, Row};
 use crate::row::json::write_string;
@@ -56,20 +56,7 @@ impl Shard {
         let row = Row { topic: batch.keep(topic.as_bytes()), payload: batch.keep(body), text: false };
         batch.rows.push(row);
         let properties = batch.keep(properties.as_properties().bytes());
-        batch.packets.push(Packet {
-            publisher: requester,
-            ticket: 0,
-            qos,
-            retain: false,
-            wants_verdict: false,
-            named: Span::EMPTY,
-            publish: 0,
-            properties,
-            expires_at_ms: 0,
-            first_row: 0,
-            row_count: 1,
-            ask: Packet::NO_ASK,
-        });
+        batch.packets.push(Packet { properties, ..Packet::new(requester, qos, false) });
         self.replies.push_back(batch);
     }
 

@@ -598,21 +598,8 @@ impl Subtree {
         homes: &mut impl Homes,
     ) {
         let publisher = Client { home: self.me, session: SessionKey::NONE };
-        let packet = Packet {
-            publisher,
-            ticket: 0,
-            // The row is gone and its QoS with it: what the reader was granted decides.
-            qos: QoS::ExactlyOnce,
-            retain: true,
-            wants_verdict: false,
-            named: Span::EMPTY,
-            publish: 0,
-            properties: Span::EMPTY,
-            expires_at_ms: 0,
-            first_row: 0,
-            row_count: 1,
-            ask: Packet::NO_ASK,
-        };
+        // The row is gone and its QoS with it: what the reader was granted decides.
+        let packet = Packet::new(publisher, QoS::ExactlyOnce, true);
         let rows = [Row { topic: Span::new(0, topic.len()), payload: Span::EMPTY, text: false }];
         let view = View { bytes: topic.as_bytes(), packet: &packet, rows: &rows, ask: None };
         let mut matched = Vec::new();

@@ -16,7 +16,7 @@ use super::subtree::Subtree;
 use super::wheel::Timer;
 use super::{Shard, input::Process, owner_side};
 use crate::clock::Now;
-use crate::key::{Client, SessionKey, ShardId, Span};
+use crate::key::{Client, SessionKey, ShardId};
 use crate::row::batch::{Batch, Packet, Row, View};
 use crate::stats::Stats;
 use crate::wire::QoS;
@@ -304,18 +304,8 @@ impl Shard {
         self.sys.collect(&self.subtree);
         let batch = std::mem::take(&mut self.sys.rows.batch);
         let packet = Packet {
-            publisher: Client { home: self.me, session: SessionKey::NONE },
-            ticket: 0,
-            qos: QoS::ExactlyOnce,
-            retain: true,
-            wants_verdict: false,
-            named: Span::EMPTY,
-            publish: 0,
-            properties: Span::EMPTY,
-            expires_at_ms: 0,
-            first_row: 0,
             row_count: batch.rows.len() as u32,
-            ask: Packet::NO_ASK,
+            ..Packet::new(Client { home: self.me, session: SessionKey::NONE }, QoS::ExactlyOnce, true)
         };
         if !batch.rows.is_empty() {
             let (subtree, roots, mut reach) = owner_side!(self, now, out);

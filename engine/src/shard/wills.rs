@@ -6,7 +6,7 @@ use super::outbox::Outbox;
 use super::publish::expires_at_ms;
 use crate::clock::Now;
 use crate::dialect::allowed_on_will;
-use crate::key::{Client, Span};
+use crate::key::Client;
 use crate::row::batch::Packet;
 use crate::session::will::Will;
 use crate::wire::{self, Properties};
@@ -50,19 +50,10 @@ pub(super) fn kept_will(will: &wire::Will<'_>, is_classic: bool) -> Box<Will> {
 }
 
 fn will_packet(publisher: Client, will: &Will, now: Now) -> Packet {
+    // [MQTT-3.1.2-14] [MQTT-3.1.2-15] [3.1.1: MQTT-3.1.2-16] [3.1.1: MQTT-3.1.2-17]
     Packet {
-        publisher,
-        ticket: 0,
-        // [MQTT-3.1.2-14] [MQTT-3.1.2-15] [3.1.1: MQTT-3.1.2-16] [3.1.1: MQTT-3.1.2-17]
-        qos: will.qos,
-        retain: will.retain,
-        wants_verdict: false,
-        named: Span::EMPTY,
-        publish: 0,
-        properties: Span::EMPTY,
         expires_at_ms: expires_at_ms(now, will.expiry_s),
-        first_row: 0,
         row_count: 0,
-        ask: Packet::NO_ASK,
+        ..Packet::new(publisher, will.qos, will.retain)
     }
 }
