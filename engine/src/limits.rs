@@ -110,6 +110,8 @@ pub const HISTORY_DEPTH_MAX: usize = 1_000_000;
 pub const PLAIN_WALKS_MAX: usize = 4;
 /// Gets of one session that are not answered yet; one more is refused.
 pub const GETS_PER_SESSION_MAX: usize = 8;
+/// Gets of one shard that are answered to a Response Topic though who asked is gone; what is beyond them is not.
+pub const GETS_DETACHED_MAX: usize = 256;
 /// Slices of gets that one shard has asked for and is going to publish to a Response Topic: each adds one packet to
 /// what its lanes hold.
 pub const REPLIES_DUE_MAX: usize = 16;

@@ -269,7 +269,7 @@ impl Shard {
         } else {
             session.acks.forget_owed();
         }
-        self.home.end_gets(key);
+        self.home.detach_gets(key);
         let Some(session) = self.home.sessions.get_mut(key) else { return };
         self.home.writing.change(key, session);
         if !wants_will {

@@ -1,8 +1,8 @@
 //! Snapshots that are asked for once, without a subscription (verb `get`), at the requester's home.
 //!
 //! The gets of a session are answered one after the other, and the owners of each are walked one after the other: one
-//! slice of a session is under way. Its socket and its window pace that, also where the answer is published to a
-//! Response Topic, since who asks is who reads it in nearly all cases.
+//! slice of a session is under way. Its socket and its window pace that while it is connected, also where the answer
+//! is published to a Response Topic, since who asks is who reads it in nearly all cases.
 //!
 //! ```text
 //! PUBLISH ─▶ waiting ─▶ walk(owner 0) ─slice─▶ requester, or owner of the Response Topic ─▶ walk(owner 1) ─▶ … ─▶ snap
@@ -18,7 +18,7 @@ use super::parcel::{Frame, Part, Stand, WalkStart};
 use crate::clock::Now;
 use crate::dialect::{Form, safe_topic};
 use crate::key::{Client, GroupId, SessionKey, ShardId, Span};
-use crate::limits::{CURSOR_PACKET_BYTES_MIN, GETS_PER_SESSION_MAX, REPLIES_DUE_MAX};
+use crate::limits::{CURSOR_PACKET_BYTES_MIN, GETS_DETACHED_MAX, GETS_PER_SESSION_MAX, REPLIES_DUE_MAX};
 use crate::row::batch::{Packet, Row, View};
 use crate::row::graft::Fault;
 use crate::session::Session;
@@ -63,6 +63,8 @@ struct Get {
     is_due: bool,
     /// It stands in `Gets::waiting`.
     is_listed: bool,
+    /// The connection that asked is gone: it counts in `Gets::detached`.
+    is_detached: bool,
 }
 
 /// Where an answer is published.
@@ -81,6 +83,8 @@ pub struct Gets {
     due: usize,
     /// Sessions that wait for that, or for room in such a lane.
     waiting: Vec<SessionKey>,
+    /// Those whose askers are gone.
+    detached: usize,
     serial: u32,
 }
 
@@ -141,6 +145,7 @@ impl Shard {
             serial: gets.serial,
             is_due: false,
             is_listed: false,
+            is_detached: false,
         };
         gets.of.entry(key).or_default().push_back(get);
         let (ticket, _) = self.owe(key, publish, 0);
@@ -276,13 +281,14 @@ impl Home {
         let Home { gets, sessions, config, me, asks, .. } = self;
         let Gets { of, due, waiting, .. } = gets;
         let Some(get) = of.get_mut(&key).and_then(VecDeque::front_mut) else { return false };
-        let Some(session) = sessions.get_mut(key) else { return false };
-        let delivery = &session.delivery;
-        let has_place = delivery.queue_is_empty() && delivery.window_is_open();
-        let has_place = has_place && get.unacked < config.limits.frames_unacked;
-        session.is_awaited |= !has_place;
-        if !has_place || !takes_more(session, out) {
-            return false;
+        if let Some(session) = sessions.get_mut(key).filter(|session| session.conn.is_some()) {
+            let delivery = &session.delivery;
+            let has_place = delivery.queue_is_empty() && delivery.window_is_open();
+            let has_place = has_place && get.unacked < config.limits.frames_unacked;
+            session.is_awaited |= !has_place;
+            if !has_place || !takes_more(session, out) {
+                return false;
+            }
         }
         let Some(reply) = &get.reply else { return true };
         let has_lane = reply.owner == *me || out.has_up_room(reply.owner) && asks[reply.owner.index()].is_empty();
@@ -391,21 +397,37 @@ impl Home {
 
     /// The first get of a session is answered.
     fn end_get(&mut self, key: SessionKey) {
-        if let Some(gets) = self.gets.of.get_mut(&key) {
-            gets.pop_front();
-            if gets.is_empty() {
-                self.gets.of.remove(&key);
-            }
+        let Gets { of, detached, .. } = &mut self.gets;
+        let Some(gets) = of.get_mut(&key) else { return };
+        *detached -= usize::from(gets.pop_front().is_some_and(|get| get.is_detached));
+        if gets.is_empty() {
+            of.remove(&key);
         }
     }
 
-    /// The connection that asked is gone, and with it what it asked.
-    pub fn end_gets(&mut self, key: SessionKey) {
-        self.gets.is_no_longer_due(key);
+    /// The connection that asked is gone. What was for it alone ends; what goes to a Response Topic is for others as
+    /// well, and a client that asks and leaves at once is answered too, if not too many do.
+    pub fn detach_gets(&mut self, key: SessionKey) {
         let Some(gets) = self.gets.of.remove(&key) else { return };
-        for walk in gets.iter().filter_map(|get| get.walk) {
-            self.cancel_walk(walk);
+        let mut kept = VecDeque::new();
+        for mut get in gets {
+            let has_room = get.is_detached || self.gets.detached < GETS_DETACHED_MAX;
+            if get.reply.is_some() && has_room {
+                self.gets.detached += usize::from(!std::mem::replace(&mut get.is_detached, true));
+                kept.push_back(get);
+                continue;
+            }
+            self.gets.detached -= usize::from(get.is_detached);
+            self.gets.due -= usize::from(get.is_due);
+            if let Some(walk) = get.walk {
+                self.cancel_walk(walk);
+            }
         }
+        let Some(first) = kept.front_mut() else { return };
+        if !std::mem::replace(&mut first.is_listed, true) {
+            self.gets.waiting.push(key);
+        }
+        self.gets.of.insert(key, kept);
     }
 }
 

@@ -438,3 +438,31 @@ fn the_parts_are_the_state_at_one_moment() {
         }
     }
 }
+
+#[test]
+fn who_asks_and_leaves_at_once_is_answered_at_the_response_topic() {
+    // [MOTE-4.9] [MOTE-4.14]
+    worlds(|world| {
+        fill(world);
+        let reader = subscriber(world, V5, "reader", "r/1", Q0);
+        for asker in ["a0", "a1", "a2"] {
+            let asker = client(world, V5, asker);
+            for filter in ["nothing/+", "+/+"] {
+                let properties = vec![Property::ResponseTopic("r/1"), Property::CorrelationData(b"7")];
+                world.publish(asker, PublishOptions { properties, ..message(&format!("$get/{filter}"), "") });
+                world.publish(asker, message(&format!("$get/{filter}"), ""));
+            }
+            world.disconnect(asker, ReasonCode::Success);
+            world.run_until_quiet();
+            let parts = world.messages(reader);
+            assert!(parts.iter().all(|part| part.properties.read().correlation_data() == Some(b"7")));
+            let begins = |part: &Message| part.properties.mote().is_some_and(|mote| mote.contains(";n=0"));
+            let second = parts.iter().rposition(begins).expect("an answer");
+            let (first, second) = parts.split_at(second);
+            assert_eq!(folded("nothing/+", first), "{}");
+            assert_eq!(folded("+/+", second), ALL);
+            is_one_series(first);
+            is_one_series(second);
+        }
+    });
+}
