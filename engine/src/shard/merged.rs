@@ -82,6 +82,8 @@ pub struct Merged {
     is_reset: bool,
     /// The last frame said that more follows.
     owes_more: bool,
+    /// Whose frame said so first.
+    owed_by: ShardId,
     pub(super) standing: SmallVec<[(ShardId, Standing); 1]>,
 }
 
@@ -223,6 +225,7 @@ impl Home {
             snapshot_left: 0,
             is_reset: false,
             owes_more: false,
+            owed_by: ShardId(0),
             standing: SmallVec::new(),
         };
         merged.is_reset = asked.first == First::Reset;
@@ -296,9 +299,14 @@ impl Home {
         // With `interval` what walks bring is one frame, which nothing comes into, and which goes on when it began.
         let is_held = merged.pace.is_some() && !walks_of(merged).is_empty();
         let goes_on = merged.owes_more;
+        // What another owner has begun to say is not complete with this.
+        let others_owe = goes_on && (merged.owed_by != from || !merged.standing.is_empty());
         let is_ready = !is_held && self.is_ready(index, out) && (goes_on || !self.is_early(index, Paced::Live));
-        let sending = Sending { kind: FrameKind::Live, frame, body, more: frame.more, stands: None };
+        let sending = Sending { kind: FrameKind::Live, frame, body, more: frame.more || others_owe, stands: None };
         if is_ready && self.send_frame(now, index, wish, sending, out) == Sent::Yes {
+            if let Some(merged) = self.merged.get_mut(index).filter(|_| frame.more) {
+                merged.owed_by = from;
+            }
             if !goes_on {
                 self.begin_interval(index, Paced::Live);
             }
@@ -340,6 +348,8 @@ impl Home {
         };
         // With `interval` what several owners bring at once is one frame in parts.
         let others_come = merged.pace.is_some() && walks_of(merged).len() > 1;
+        // What was begun is complete when all have said what is owed.
+        let others_come = others_come || merged.owes_more && merged.standing.len() > 1;
         let more = kind == FrameKind::Live && is_tree && (!done || others_come);
         // Without wildcard an empty live frame would say that the row is gone.
         let says_something = frame.rows > 0 || is_tree && (frame.skipped > 0 || !more && done && merged.owes_more);

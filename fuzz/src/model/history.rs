@@ -403,9 +403,7 @@ impl History {
     }
 
     fn subscribe(&mut self, index: usize, client: ClientId) {
-        let filters: Vec<&str> =
-            FILTERS.into_iter().filter(|filter| !self.is_tight || !stem(filter).is_empty()).collect();
-        let filter = self.rng.pick(&filters).to_string();
+        let filter = self.rng.pick(&FILTERS).to_string();
         let is_sync = self.rng.below(4) > 0;
         let wish = self.wish(index);
         let mut intent = if is_sync { "sync" } else { "tree" }.to_string();
