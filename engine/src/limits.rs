@@ -15,8 +15,10 @@ pub const PACKET_BYTES_DEFAULT: usize = 2 * 1024 * 1024;
 /// for User Properties. Nobody is known before CONNECT, so nobody may fill the memory with more.
 pub const CONNECT_BYTES_MAX: usize = 11 * (3 + STRING_BYTES_MAX);
 
-/// Groups that the topic tree is dealt into (PROTOCOL: groups). Recorded in the store.
+/// Groups that the topic tree is dealt into (PROTOCOL: groups), the last for `$SYS` alone.
 pub const GROUPS: usize = 256;
+/// Groups that the roots of clients hash to. Recorded in the store.
+pub const GROUPS_OF_ROOTS: usize = GROUPS - 1;
 /// Shards that one process may run.
 pub const SHARDS_MAX: usize = 64;
 /// Default of `limits.topic_levels`.

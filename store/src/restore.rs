@@ -16,7 +16,7 @@ use crate::table::{Edit, Table, TableError};
 use crate::writer::{self, ByHand, Start, Wake, Writer};
 use engine::config::Split;
 use engine::key::GroupId;
-use engine::limits::{GROUPS, STORE_PENDING_BYTES_DEFAULT, STORE_PENDING_BYTES_MAX, VERSION_RESERVE};
+use engine::limits::{GROUPS, GROUPS_OF_ROOTS, STORE_PENDING_BYTES_DEFAULT, STORE_PENDING_BYTES_MAX, VERSION_RESERVE};
 use engine::row::change::Restored;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -248,8 +248,8 @@ pub fn open_with(
         groups.iter_mut().for_each(GroupState::lose_reserved);
     }
     let mut moved = None;
-    if record.split != split || record.groups != GROUPS as u32 {
-        record = IdentityRecord { split, groups: GROUPS as u32, epoch: random()?, ..record };
+    if record.split != split || record.groups != GROUPS_OF_ROOTS as u32 {
+        record = IdentityRecord { split, groups: GROUPS_OF_ROOTS as u32, epoch: random()?, ..record };
         let top = groups.iter().map(|group| group.bound.max(group.last_version)).max().unwrap_or(0);
         groups = fresh_groups(top);
         let group_of = rule(record.hash_seed);
@@ -400,7 +400,7 @@ fn in_order(split: &[Split]) -> Vec<Split> {
 
 fn new_identity(split: Vec<Split>) -> Result<IdentityRecord, OpenError> {
     let hash_seed = [random()?, random()?];
-    Ok(IdentityRecord { format: key::FORMAT, hash_seed, epoch: random()?, groups: GROUPS as u32, split })
+    Ok(IdentityRecord { format: key::FORMAT, hash_seed, epoch: random()?, groups: GROUPS_OF_ROOTS as u32, split })
 }
 
 fn random() -> Result<u64, OpenError> {

@@ -105,7 +105,8 @@ impl Shard {
             Parsed::Bad(what) => return Err(bad(what)),
         };
         let property = message.mote.map_err(bad)?.map_or(Ok(None), parse_property).map_err(bad)?;
-        let is_reserved = ["$error", "$conflict", "$SYS"].contains(&topic.split('/').next().unwrap_or_default());
+        let is_reserved =
+            ["$error", "$conflict", super::sys::ROOT].contains(&topic.split('/').next().unwrap_or_default());
         let reserved = || Fault { code: ReasonCode::NotAuthorized, ..bad("only the broker publishes there") };
         let Some(intent) = combine(prefix, property).map_err(bad)? else {
             check_name(topic, levels_max).map_err(bad)?;

@@ -22,8 +22,7 @@ use crate::stats::Stats;
 use crate::wire::QoS;
 use std::fmt::{Display, Write};
 
-/// The first level of every topic here, which has one owner.
-pub const ROOT: &str = "$SYS";
+pub use crate::topic::owner::SYS_ROOT as ROOT;
 /// What the broker calls itself in `$SYS/broker/version`.
 pub const VERSION: &str = concat!("mote version ", env!("CARGO_PKG_VERSION"));
 

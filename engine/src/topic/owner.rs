@@ -3,7 +3,9 @@
 //! ```text
 //! topic  v1/devices/d7/temperature
 //! root   v1/devices/d7               its first L levels: 1, or what the longest prefix in `shards.split` says
-//! group  hash(root) mod GROUPS       one atomic unit, one sequence of versions; recorded in the store
+//! group  hash(root) mod GROUPS       one atomic unit, one sequence of versions; recorded in the store.
+//!                                    `$SYS` has the last to itself: what the broker says about itself must not
+//!                                    take numbers of anybody's objects
 //! shard  group mod shards            or where `shards.pin` puts the group; may change with every start
 //! ```
 
@@ -12,7 +14,7 @@ use super::filter::{is_wildcard, stem};
 use super::name::check_name;
 use crate::config::{Pin, Split};
 use crate::key::{GroupId, ShardId};
-use crate::limits::{GROUPS, SHARDS_MAX, TOPIC_LEVELS_MAX};
+use crate::limits::{GROUPS, GROUPS_OF_ROOTS, SHARDS_MAX, TOPIC_LEVELS_MAX};
 use siphasher::sip::SipHasher13;
 use siphasher::sip128::{self, Hasher128};
 use std::hash::Hasher;
@@ -37,6 +39,9 @@ pub struct Roots {
     shard_of_group: [ShardId; GROUPS],
 }
 
+/// What the broker says about itself lies below it.
+pub const SYS_ROOT: &str = "$SYS";
+const SYS_GROUP: GroupId = GroupId(GROUPS_OF_ROOTS as u16);
 /// Keeps the hash of client ids apart from that of roots, and both from digests.
 const HOMES_KEY: u64 = 0x686f_6d65_7320_2121;
 const DIGESTS_KEY: u64 = 0x6469_6765_7374_7321;
@@ -73,7 +78,15 @@ impl Roots {
     }
 
     pub fn group(&self, topic: &str) -> GroupId {
-        GroupId((self.groups.hash(self.root_of(topic).as_bytes()) % GROUPS as u64) as u16)
+        let root = self.root_of(topic);
+        if root == SYS_ROOT {
+            return SYS_GROUP;
+        }
+        let hash = self.groups.hash(root.as_bytes());
+        match GroupId((hash % GROUPS as u64) as u16) {
+            SYS_GROUP => GroupId((hash / GROUPS as u64 % GROUPS_OF_ROOTS as u64) as u16),
+            group => group,
+        }
     }
 
     pub fn shard_of_group(&self, group: GroupId) -> ShardId {
@@ -184,7 +197,7 @@ fn checked_splits(splits: &[Split]) -> Result<Vec<Split>, String> {
         if splits[..at].iter().any(|other| other.prefix == *prefix) {
             return Err(format!("shards.split: \"{prefix}\" is listed twice"));
         }
-        if begins_with(prefix, "$SYS") {
+        if begins_with(prefix, SYS_ROOT) {
             return Err(format!("shards.split: \"{prefix}\": what the broker says about itself lies in one group"));
         }
         // At fewer levels, topics below a longer prefix would share the root of topics above it, and a filter

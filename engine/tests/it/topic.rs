@@ -435,10 +435,23 @@ fn the_root_is_the_first_level_or_what_the_longest_split_says() {
 #[test]
 fn the_group_of_a_root_never_changes() {
     let roots = Roots::new([0, 0], &[split("v1/devices", 3), split("a", 2)], &[], 1).unwrap();
-    let groups = [("light/bedroom", 2), ("v1/devices/d7/x", 174), ("$SYS/broker", 52), ("a/b/c", 225)];
+    let groups = [("light/bedroom", 2), ("v1/devices/d7/x", 174), ("$SYS/broker", 255), ("a/b/c", 225)];
     for (topic, group) in groups {
         assert_eq!(roots.group(topic), GroupId(group), "{topic}");
     }
+}
+
+#[test]
+fn what_the_broker_says_about_itself_shares_its_group_with_nobody() {
+    let roots = Roots::new([7, 8], &[], &[], 3).unwrap();
+    let sys = roots.group("$SYS/broker/uptime");
+    let mut taken = [false; GROUPS];
+    for root in 0..20_000 {
+        let group = roots.group(&format!("root-{root}/a"));
+        assert_ne!(group, sys, "root-{root}");
+        taken[group.index()] = true;
+    }
+    assert_eq!(taken.iter().filter(|taken| !**taken).count(), 1, "every other group is in use");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::json::{What, parse};
 use super::reader::{Due, Reader, Wish};
 use super::storm::{Stored, Verdict, replay};
 use super::writer::{FILTERS, ROOTS, Writer};
-use super::{Condition, Effect, Group, Model, Op, Row, Verb, Written, pattern, stem};
+use super::{Condition, Effect, Group, Model, Op, Row, Verb, Written, pattern};
 use crate::client::{ConnectOptions, PublishOptions};
 use crate::packet::{Message, OwnedPacket};
 use crate::rng::Rng;
