@@ -76,10 +76,10 @@ def main():
     for _ in range(arguments.rounds):
         for run, seen in results.items():
             result = run(arguments)
-            seen.append(result["broker_us_per_delivery"])
+            seen.append(result["broker"]["us_per_delivery"])
             print(f"{run.__name__:9} {result['per_second']:11,.0f} deliveries/s  {seen[-1]:7.3f} us each  "
                   f"{result['lost']} lost, {result['reordered']} out of order "
-                  f"(generator {result['generator_us_per_delivery']:.3f} us)", flush=True)
+                  f"(generator {result['generator']['us_per_delivery']:.3f} us)", flush=True)
     ratio = statistics.median(results[mote]) / statistics.median(results[mosquitto])
     print(f"mote needs {ratio:.4f} of Mosquitto's CPU per delivery (1/{1 / ratio:.1f})")
     return 1 if arguments.at_most and ratio > arguments.at_most else 0

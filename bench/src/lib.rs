@@ -4,8 +4,10 @@
 //! it measures. One thread, one epoll; it must never be what limits the broker, so it writes in batches and allocates
 //! nothing per message.
 
-pub mod cpu;
 pub mod load;
+pub mod machine;
 pub mod packets;
+pub mod process;
 pub mod report;
+pub mod result;
 pub mod trees;

@@ -72,6 +72,15 @@ impl Plan {
         }
     }
 
+    /// What the topics look like.
+    pub fn layout(&self) -> &'static str {
+        match self.scenario {
+            Scenario::Pairs => "b{i}/data",
+            Scenario::FanIn => "bench/p{i}",
+            Scenario::FanOut => "bench/data",
+        }
+    }
+
     fn filter(&self, subscriber: usize) -> String {
         match self.scenario {
             Scenario::FanIn => "bench/#".to_owned(),
@@ -98,6 +107,7 @@ impl Plan {
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Totals {
+    pub published: u64,
     pub delivered: u64,
     pub lost: u64,
     /// Deliveries with a number below one that came before: out of order, or twice.
@@ -266,16 +276,19 @@ impl Load {
     /// took. `mark` is called at the start and at the end of that time.
     pub fn run(&mut self, mut mark: impl FnMut()) -> io::Result<(Totals, f64)> {
         self.publish_until(Instant::now() + self.plan.warmup)?;
-        let before = self.totals;
+        let before = (self.totals.delivered, self.published());
         let start = Instant::now();
         mark();
         self.publish_until(start + self.plan.duration)?;
         let seconds = start.elapsed().as_secs_f64();
         mark();
-        let delivered = self.totals.delivered - before.delivered;
+        let (delivered, published) = (self.totals.delivered - before.0, self.published() - before.1);
         self.drain()?;
-        let after = self.totals;
-        Ok((Totals { delivered, ..after }, seconds))
+        Ok((Totals { delivered, published, ..self.totals }, seconds))
+    }
+
+    fn published(&self) -> u64 {
+        self.publishers.iter().map(|publisher| publisher.next).sum()
     }
 
     fn publish_until(&mut self, end: Instant) -> io::Result<()> {

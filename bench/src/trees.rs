@@ -16,8 +16,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::cpu;
 use crate::packets;
+use crate::process;
 
 const READ_BUFFER_BYTES: usize = 1 << 20;
 /// Rows of one tree while the rows of the snapshot are written.
@@ -154,9 +154,9 @@ fn round_us(plan: &Plan, way: Way, subscribers: usize) -> io::Result<f64> {
         Ok(rounds - before)
     };
     run(Instant::now() + plan.duration / 4)?;
-    let before = cpu::sample(plan.pid)?;
+    let before = process::sample(plan.pid)?;
     let rounds = run(Instant::now() + plan.duration)?;
-    let used = cpu::between(&before, &cpu::sample(plan.pid)?).process;
+    let used = process::between(&before, &process::sample(plan.pid)?).cpu_s;
     Ok(used * 1e6 / f64::from(rounds))
 }
 

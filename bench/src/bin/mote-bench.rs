@@ -2,15 +2,20 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bench::cpu;
-use bench::load::{Load, Plan, Scenario};
+use bench::load::{Load, Plan, Scenario, Totals};
+use bench::machine::machine;
 use bench::packets::STAMP_BYTES;
-use bench::report::Report;
-use bench::trees;
+use bench::process::{self, Sample};
+use bench::result::{self, Broker, Generator, Loop, Run, SCHEMA, Series, Thread};
+use bench::{report, trees};
 use clap::{Parser, ValueEnum};
+
+/// A thread that is busier than this part of the time could not do much more.
+const BUSY_LIMIT: f64 = 0.95;
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
 enum ScenarioName {
@@ -56,6 +61,12 @@ struct Args {
     /// The broker's process, on this machine: its CPU time is reported.
     #[arg(long)]
     broker_pid: Option<u32>,
+    /// Which broker and build this is, for who reads the result; else its address.
+    #[arg(long)]
+    label: Option<String>,
+    /// Writes the result to this file, as one JSON object.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// One JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -114,24 +125,114 @@ fn run(args: &Args) -> io::Result<()> {
 
 fn load(args: &Args, scenario: Scenario) -> io::Result<()> {
     let plan = plan(args, scenario)?;
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?.as_secs();
+    let sample = |pid: Option<u32>| pid.map(process::sample).transpose();
+    let empty = sample(args.broker_pid)?;
     let mut load = Load::connect(plan.clone())?;
     let mut samples = Vec::new();
-    let mark = || samples.push((args.broker_pid.map(cpu::sample), cpu::sample(0)));
-    let (totals, seconds) = load.run(mark)?;
+    let (totals, seconds) = load.run(|| samples.push((sample(args.broker_pid), process::sample(0))))?;
     let mut samples = samples.into_iter();
     let (Some((broker_before, own_before)), Some((broker_after, own_after))) = (samples.next(), samples.next()) else {
         return Err(io::Error::other("nothing was measured"));
     };
-    let broker = match (broker_before.transpose()?, broker_after.transpose()?) {
-        (Some(before), Some(after)) => Some(cpu::between(&before, &after)),
+    let broker = match (broker_before?, broker_after?) {
+        (Some(before), Some(after)) => Some(process::between(&before, &after)),
         _ => None,
     };
-    let generator = cpu::between(&own_before?, &own_after?);
-    let report = Report { plan: &plan, totals, seconds, broker, generator };
+    let used = Used { empty, broker, own: process::between(&own_before?, &own_after?) };
+    let run = result(args, &plan, time, (totals, seconds), &used);
+    if let Some(path) = &args.out {
+        std::fs::write(path, run.json()? + "\n")?;
+    }
     if args.json {
-        println!("{}", report.json());
+        println!("{}", run.json()?);
     } else {
-        print!("{}", report.text());
+        print!("{}", report::text(&run));
     }
     Ok(())
+}
+
+/// What broker and generator used while it was measured.
+struct Used {
+    /// The broker before any client came.
+    empty: Option<Sample>,
+    broker: Option<Sample>,
+    own: Sample,
+}
+
+fn per_delivery_us(cpu_s: f64, delivered: u64) -> f64 {
+    cpu_s * 1e6 / delivered.max(1) as f64
+}
+
+impl Used {
+    fn broker(&self, pid: u32, delivered: u64) -> Option<Broker> {
+        let broker = self.broker.as_ref()?;
+        Some(Broker {
+            pid,
+            cpu_s: broker.cpu_s,
+            us_per_delivery: per_delivery_us(broker.cpu_s, delivered),
+            threads: broker.threads.iter().map(|it| Thread { name: it.name.clone(), cpu_s: it.cpu_s }).collect(),
+            anon_bytes_before: self.empty.as_ref().map_or(0, |empty| empty.anon_bytes),
+            anon_bytes: broker.anon_bytes,
+            switches_voluntary: broker.switches_voluntary,
+            switches_involuntary: broker.switches_involuntary,
+        })
+    }
+
+    fn generator(&self, seconds: f64, delivered: u64) -> Generator {
+        let busy = self.own.cpu_s / seconds;
+        let broker_busy = self.broker.as_ref().map_or(0.0, |broker| broker.cpu_s / seconds);
+        Generator {
+            cpu_s: self.own.cpu_s,
+            busy,
+            us_per_delivery: per_delivery_us(self.own.cpu_s, delivered),
+            is_limit: busy > BUSY_LIMIT && broker_busy < BUSY_LIMIT,
+        }
+    }
+}
+
+fn result(args: &Args, plan: &Plan, time: u64, (totals, seconds): (Totals, f64), used: &Used) -> Run {
+    Run {
+        schema: SCHEMA.into(),
+        label: args.label.clone().unwrap_or_else(|| plan.broker.to_string()),
+        time,
+        machine: machine(),
+        plan: result_plan(args, plan),
+        seconds,
+        published: totals.published,
+        delivered: totals.delivered,
+        rows_delivered: totals.delivered,
+        per_second: totals.delivered as f64 / seconds,
+        published_per_second: totals.published as f64 / seconds,
+        lost: totals.lost,
+        duplicates: 0,
+        reordered: totals.reordered,
+        stalls: totals.stalls,
+        latency_us: None,
+        broker: args.broker_pid.and_then(|pid| used.broker(pid, totals.delivered)),
+        generator: used.generator(seconds, totals.delivered),
+        series: Series { step_s: 1.0, ..Series::default() },
+        figures: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+fn result_plan(args: &Args, plan: &Plan) -> result::Plan {
+    result::Plan {
+        scenario: plan.scenario.name().into(),
+        protocol: "3.1.1".into(),
+        publishers: plan.publishers() as u64,
+        subscribers: plan.subscribers() as u64,
+        topics: plan.layout().into(),
+        qos: plan.qos,
+        size: plan.size as u64,
+        retain: false,
+        pace: Loop::Closed,
+        in_flight: Some(plan.in_flight),
+        rate: None,
+        rows: 1,
+        threads: 1,
+        warmup_s: args.warmup,
+        seconds: args.seconds,
+    }
 }
