@@ -195,6 +195,22 @@ pub fn read(path: &Path) -> io::Result<Vec<Run>> {
 pub(crate) mod tests {
     use super::*;
 
+    fn latency() -> Latency {
+        Latency {
+            count: 2000,
+            min: 10.0,
+            mean: 50.0,
+            p50: 45.0,
+            p90: 80.0,
+            p99: 100.0,
+            p999: 200.0,
+            p9999: 300.0,
+            max: 400.0,
+            curve: vec![[0.0, 10.0], [50.0, 45.0], [99.0, 100.0], [100.0, 400.0]],
+            hdr: String::new(),
+        }
+    }
+
     /// A run in which everything is there.
     pub(crate) fn example() -> Run {
         Run {
@@ -229,19 +245,7 @@ pub(crate) mod tests {
             duplicates: 0,
             reordered: 0,
             stalls: 0,
-            latency_us: Some(Latency {
-                count: 2000,
-                min: 10.0,
-                mean: 50.0,
-                p50: 45.0,
-                p90: 80.0,
-                p99: 100.0,
-                p999: 200.0,
-                p9999: 300.0,
-                max: 400.0,
-                curve: vec![[0.0, 10.0], [50.0, 45.0], [99.0, 100.0], [100.0, 400.0]],
-                hdr: String::new(),
-            }),
+            latency_us: Some(latency()),
             broker: Some(Broker {
                 pid: 7,
                 cpu_s: 0.5,
