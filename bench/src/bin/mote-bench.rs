@@ -11,7 +11,7 @@ use bench::machine::machine;
 use bench::packets::STAMP_BYTES;
 use bench::process::{self, Sample};
 use bench::result::{self, Broker, Generator, Loop, Run, SCHEMA, Series, Thread};
-use bench::{report, trees};
+use bench::{reading, report, trees};
 use clap::{Parser, ValueEnum};
 
 /// A thread that is busier than this part of the time could not do much more.
@@ -26,7 +26,8 @@ enum ScenarioName {
     Trees,
 }
 
-/// Load for any MQTT 3.1.1 broker: a closed loop on one thread.
+/// Load for any MQTT 3.1.1 broker: a closed loop on one thread. Results are shown again by `mote-bench page`, `table` and
+/// `baseline` (each has a --help of its own).
 #[derive(Parser, Debug)]
 #[command(name = "mote-bench", version, disable_help_flag = true)]
 struct Args {
@@ -75,8 +76,13 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let result = if reading::is_asked(std::env::args().nth(1).as_deref()) {
+        reading::run()
+    } else {
+        run(&Args::parse()).map(|()| ExitCode::SUCCESS)
+    };
+    match result {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("mote-bench: {error}");
             ExitCode::FAILURE

@@ -1,6 +1,10 @@
-//! The load generator against a broker of forty lines, so that its own counting is known to be right.
+//! The load generator against a broker of forty lines, so that its own counting is known to be right, and what is
+//! made of its results.
 
 #![allow(clippy::unwrap_used)]
 
+mod baseline;
 mod echo;
 mod load;
+mod page;
+mod sample;
