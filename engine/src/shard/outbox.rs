@@ -4,7 +4,7 @@
 use super::parcel::{Down, Up};
 use crate::dialect::Profile;
 use crate::key::{ConnId, ShardId};
-use crate::limits::{PARCEL_BYTES_MAX, PARCEL_ITEMS_MAX, SEND_LOW_BYTES};
+use crate::limits::{PARCEL_BYTES_MAX, PARCEL_ITEMS_MAX, SEND_HIGH_BYTES, SEND_LOW_BYTES};
 use crate::row::change::Changes;
 
 /// One order about a socket.
@@ -140,6 +140,8 @@ struct Slot {
     packets_in_flight: u32,
     is_dirty: bool,
     is_watched: bool,
+    /// Its last send was larger than a small spare: what comes now is likely to be as well.
+    is_large: bool,
 }
 
 impl Sends {
@@ -178,7 +180,7 @@ impl Sends {
             self.dirty.push(conn);
         }
         if slot.bytes.capacity() == 0 {
-            slot.bytes = self.spares.take();
+            slot.bytes = self.spares.take(slot.is_large);
         }
         &mut slot.bytes
     }
@@ -228,6 +230,7 @@ impl Sends {
             return None;
         }
         slot.in_flight = slot.bytes.len();
+        slot.is_large = slot.in_flight > SPARE_BYTES_MAX;
         slot.packets_in_flight = std::mem::take(&mut slot.packets);
         Some(std::mem::replace(&mut slot.bytes, std::mem::take(spare)))
     }
@@ -281,30 +284,48 @@ pub struct Progress {
 /// Spare buffers that are kept; more connections than this with unsent bytes at once are rare, and their
 /// buffers are freed.
 const SPARES_MAX: usize = 1_024;
-/// A buffer that grew beyond this is freed instead of kept, so that one burst is not paid for ever.
+/// A buffer that grew beyond this is large: only a connection that sends so much gets it, or each would grow one.
 const SPARE_BYTES_MAX: usize = 64 * 1024;
-/// What all spares may hold together.
+/// What all small spares may hold together, and all large ones.
 const SPARES_BYTES_MAX: usize = 4 * 1024 * 1024;
+const _: () = assert!(2 * SEND_HIGH_BYTES <= SPARES_BYTES_MAX, "a buffer grows by doubling until it takes no more");
 
 /// Spare buffers: what a completed send leaves is what the next one fills.
 #[derive(Default)]
 struct Spares {
+    small: Pool,
+    large: Pool,
+}
+
+#[derive(Default)]
+struct Pool {
     list: Vec<Vec<u8>>,
     bytes: usize,
 }
 
 impl Spares {
     /// An empty buffer, with memory if there is one to spare.
-    fn take(&mut self) -> Vec<u8> {
-        let spare = self.list.pop().unwrap_or_default();
+    fn take(&mut self, is_large: bool) -> Vec<u8> {
+        let large = if is_large { self.large.take() } else { None };
+        large.or_else(|| self.small.take()).unwrap_or_default()
+    }
+
+    fn give(&mut self, buffer: Vec<u8>) {
+        let pool = if buffer.capacity() > SPARE_BYTES_MAX { &mut self.large } else { &mut self.small };
+        pool.give(buffer);
+    }
+}
+
+impl Pool {
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let spare = self.list.pop()?;
         self.bytes -= spare.capacity();
-        spare
+        Some(spare)
     }
 
     fn give(&mut self, mut buffer: Vec<u8>) {
         let bytes = buffer.capacity();
-        let is_worth_it = bytes > 0 && bytes <= SPARE_BYTES_MAX;
-        if is_worth_it && self.list.len() < SPARES_MAX && self.bytes + bytes <= SPARES_BYTES_MAX {
+        if bytes > 0 && self.list.len() < SPARES_MAX && self.bytes + bytes <= SPARES_BYTES_MAX {
             buffer.clear();
             self.bytes += bytes;
             self.list.push(buffer);
@@ -317,14 +338,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_comes_back_empty_and_a_huge_one_does_not() {
+    fn a_buffer_comes_back_empty_and_a_large_one_to_who_sends_much() {
         let mut spares = Spares::default();
         spares.give(b"unsent".to_vec());
         spares.give(Vec::with_capacity(SPARE_BYTES_MAX + 1));
-        let spare = spares.take();
+        let spare = spares.take(false);
         assert!(spare.is_empty() && spare.capacity() >= 6);
-        assert_eq!(spares.take().capacity(), 0);
-        assert_eq!(spares.bytes, 0);
+        assert_eq!(spares.take(false).capacity(), 0);
+        assert!(spares.take(true).capacity() > SPARE_BYTES_MAX);
+        assert_eq!(spares.take(true).capacity(), 0);
+        assert_eq!(spares.small.bytes + spares.large.bytes, 0);
     }
 
     #[test]
@@ -333,11 +356,30 @@ mod tests {
         for _ in 0..2 * SPARES_MAX {
             spares.give(Vec::with_capacity(16));
         }
-        assert_eq!(spares.list.len(), SPARES_MAX);
+        assert_eq!(spares.small.list.len(), SPARES_MAX);
         let mut spares = Spares::default();
-        for _ in 0..2 * SPARES_BYTES_MAX / SPARE_BYTES_MAX {
-            spares.give(Vec::with_capacity(SPARE_BYTES_MAX));
+        for bytes in [SPARE_BYTES_MAX, 2 * SPARE_BYTES_MAX] {
+            for _ in 0..2 * SPARES_BYTES_MAX / SPARE_BYTES_MAX {
+                spares.give(Vec::with_capacity(bytes));
+            }
         }
-        assert!(spares.bytes <= SPARES_BYTES_MAX);
+        assert!(spares.small.bytes <= SPARES_BYTES_MAX && spares.large.bytes <= SPARES_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_connection_that_sends_much_gets_its_memory_again() {
+        let conn = ConnId { index: 0, generation: 1 };
+        let mut sends = Sends::default();
+        sends.open(conn);
+        let mut capacities = Vec::new();
+        for _ in 0..3 {
+            sends.buffer(conn).extend_from_slice(&vec![0; 3 * SPARE_BYTES_MAX]);
+            let bytes = sends.take(conn, &mut Vec::new()).unwrap();
+            sends.sent(conn, bytes.len());
+            capacities.push((bytes.as_ptr(), bytes.capacity()));
+            sends.give(bytes);
+        }
+        assert_eq!(capacities[1], capacities[0]);
+        assert_eq!(capacities[2], capacities[0]);
     }
 }
