@@ -16,4 +16,5 @@ pub mod repeats;
 pub mod report;
 pub mod result;
 pub mod table;
+pub mod stage;
 pub mod trees;
