@@ -15,6 +15,6 @@ pub mod reading;
 pub mod repeats;
 pub mod report;
 pub mod result;
-pub mod table;
 pub mod stage;
+pub mod table;
 pub mod trees;

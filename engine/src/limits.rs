@@ -130,6 +130,8 @@ pub const SEND_FRAMES_BYTES: usize = 4 * 1024;
 pub const SEND_LOW_BYTES: usize = 256 * 1024;
 /// Unsent bytes above which a socket is no longer read: its peer asks more than it takes.
 pub const SEND_STOP_READING_BYTES: usize = 4 * 1024 * 1024;
+/// Publishes of one client that are passed on as one have no more bytes than this, unless it is one alone.
+pub const RUN_BYTES_MAX: usize = 64 * 1024;
 
 /// Packet identifiers, [MQTT-2.2.1-4]: 1 to 65 535.
 pub const PACKET_IDS: usize = 65_535;

@@ -85,10 +85,16 @@ pub enum Named {
 pub type AliasProperty = [u8; 3];
 
 /// Decides how `head` names its topic to this client and makes it so; `place` holds the property.
+/// Whether a topic of that many bytes is named in full to this client, whatever else it is.
+#[inline]
+pub fn is_named_in_full(session: &Session, topic_bytes: usize) -> bool {
+    session.delivery.alias_max == 0 || topic_bytes < TOPIC_ALIAS_TOPIC_BYTES_MIN
+}
+
 #[inline]
 pub fn name_topic<'a>(session: &mut Session, head: &mut PublishHead<'a>, place: &'a mut AliasProperty) -> Named {
     // [MQTT-3.1.2-27]
-    if session.delivery.alias_max > 0 && head.topic.len() >= TOPIC_ALIAS_TOPIC_BYTES_MIN {
+    if !is_named_in_full(session, head.topic.len()) {
         return name_by_alias(session, head, place);
     }
     match fits(session, head) {

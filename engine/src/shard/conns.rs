@@ -87,6 +87,18 @@ impl Conns {
         self.live
     }
 
+    /// The session and version of a client whose topics are taken as they are.
+    #[inline]
+    pub fn plain_client(&self, conn: ConnId) -> Option<(SessionKey, Version)> {
+        let slot = self.slots.get(conn.index as usize).filter(|slot| slot.generation == conn.generation)?;
+        match slot.state {
+            State::Live(session) if slot.connack.is_none() && slot.profile != Profile::Classic => {
+                Some((session, slot.version))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether it speaks MQTT 5.
     pub fn is_v5(&mut self, conn: ConnId) -> bool {
         self.get(conn).is_some_and(|this| this.version.is_v5())

@@ -46,13 +46,24 @@ pub struct Cast<'a> {
 impl<'a> Cast<'a> {
     pub fn new(view: &View<'a>, row: &Row) -> Cast<'a> {
         Cast {
-            topic: view.topic(row),
-            payload: view.payload(row),
             properties: view.properties(),
             qos: view.packet.qos,
             retain: view.packet.retain,
             expires_at_ms: view.packet.expires_at_ms,
-            publisher: view.packet.publisher,
+            ..Cast::of_event(view.topic(row), view.payload(row), view.packet.publisher)
+        }
+    }
+
+    /// A message of QoS 0 that is not retained and says nothing but its payload.
+    pub fn of_event(topic: &'a str, payload: &'a [u8], publisher: Client) -> Cast<'a> {
+        Cast {
+            topic,
+            payload,
+            properties: &[],
+            qos: QoS::AtMostOnce,
+            retain: false,
+            expires_at_ms: 0,
+            publisher,
             message: None,
             encoded: [None; 2],
             is_shared: false,

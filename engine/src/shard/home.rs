@@ -326,6 +326,11 @@ pub fn takes_more(session: &Session, out: &mut Outbox) -> bool {
     false
 }
 
+/// Whether a connection takes so many bytes more without having to wait.
+pub fn takes_all(conn: ConnId, bytes: usize, out: &Outbox) -> bool {
+    out.sends.unsent(conn) + bytes < SEND_HIGH_BYTES
+}
+
 /// Whether the socket of a session takes frames: it has taken what it was given in earlier turns, or nearly. So who does
 /// not read costs the frames of one turn, and what changes from then on waits to be merged. If not, `Drained` will tell.
 pub fn takes_frames(session: &Session, out: &mut Outbox) -> bool {

@@ -7,6 +7,7 @@
 //! receive    bytes of a socket into packets            attach     CONNECT, takeover, wills, the ends of sessions
 //! aliases    what a PUBLISH without topic is of
 //! publish    a PUBLISH received                        subtree    versions, retained rows, matching (owner)
+//! run        many that differ in their payload alone
 //! asked      what it asks for                          spread     its rows to their owners
 //! answers    what its publisher is answered            verbs      conditions, `replace`, `set` (owner)
 //! replies    messages to Response Topics               once       publishes with an `id` (owner)
@@ -47,6 +48,7 @@ mod receive;
 mod replies;
 mod restore;
 mod retain;
+mod run;
 mod sessions;
 mod share;
 mod spread;

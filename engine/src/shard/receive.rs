@@ -96,6 +96,13 @@ impl Shard {
                 Err(fault) => return self.refuse_bytes(now, conn, is_fresh, rest, fault, out),
             };
             let Some((packet, after)) = rest.split_at_checked(header.total_len) else { break };
+            match self.pass_run(now, conn, rest, &header, out) {
+                0 => {}
+                passed => {
+                    rest = &rest[passed..];
+                    continue;
+                }
+            }
             match self.packet(now, conn, packet, out) {
                 // Who goes on after CONNECT was accepted.
                 Flow::Next => (rest, is_fresh) = (after, false),

@@ -60,16 +60,16 @@ impl Slot {
     };
 
     #[inline]
-    fn is_of(&self, key: Key, topic: &str) -> bool {
-        self.tag == key.tag() && self.topic.get(..usize::from(self.len)) == Some(topic.as_bytes())
+    fn is_of(&self, key: Key, topic: &[u8]) -> bool {
+        self.tag == key.tag() && self.topic.get(..usize::from(self.len)) == Some(topic)
     }
 
-    fn fill(&mut self, epoch: u64, key: Key, topic: &str, filters: &[FilterId]) {
+    fn fill(&mut self, epoch: u64, key: Key, topic: &[u8], filters: &[FilterId]) {
         self.epoch = epoch;
         self.tag = key.tag();
         self.len = topic.len() as u8;
         self.count = filters.len() as u8;
-        self.topic[..topic.len()].copy_from_slice(topic.as_bytes());
+        self.topic[..topic.len()].copy_from_slice(topic);
         self.filters[..filters.len()].copy_from_slice(filters);
     }
 }
@@ -107,13 +107,13 @@ impl Cache {
 
     /// `None` for a topic too long to be kept.
     #[inline]
-    pub(super) fn key(&self, topic: &str) -> Option<Key> {
+    pub(super) fn key(&self, topic: &[u8]) -> Option<Key> {
         (topic.len() <= TOPIC_CACHE_BYTES_MAX).then(|| Key(self.hash.of(topic)))
     }
 
     /// Where it stands what was found for `topic`, if that is known and still holds.
     #[inline]
-    pub(super) fn find(&self, key: Key, topic: &str) -> Option<At> {
+    pub(super) fn find(&self, key: Key, topic: &[u8]) -> Option<At> {
         if self.sets.is_empty() {
             return None;
         }
@@ -130,7 +130,7 @@ impl Cache {
     }
 
     /// `topic` was not in here; these were found for it. Kept if it came before.
-    pub(super) fn offer(&mut self, key: Key, topic: &str, filters: &[FilterId]) {
+    pub(super) fn offer(&mut self, key: Key, topic: &[u8], filters: &[FilterId]) {
         if filters.len() > TOPIC_CACHE_FILTERS_MAX {
             return;
         }
@@ -157,7 +157,7 @@ impl Cache {
     }
 
     /// What was found for `topic` no longer holds; everything else does.
-    pub(super) fn forget(&mut self, topic: &str) {
+    pub(super) fn forget(&mut self, topic: &[u8]) {
         if let Some(key) = self.key(topic).filter(|_| !self.sets.is_empty()) {
             let sets = self.sets.len();
             let slots = &mut self.sets[key.set(sets)];
@@ -182,7 +182,7 @@ impl Cache {
         let mut grown = vec![[Slot::EMPTY; 2]; sets];
         let slots = self.sets.iter().flat_map(|set| set.iter().enumerate());
         for (side, slot) in slots.filter(|(_, slot)| slot.epoch == self.epoch) {
-            let topic = std::str::from_utf8(&slot.topic[..usize::from(slot.len)]).unwrap_or_default();
+            let topic = &slot.topic[..usize::from(slot.len)];
             grown[Key(self.hash.of(topic)).set(sets)][side] = *slot;
         }
         self.sets = grown;

@@ -17,9 +17,9 @@ impl TextHash {
     }
 
     #[inline]
-    pub(super) fn of(&self, text: &str) -> u64 {
+    pub(super) fn of(&self, text: &[u8]) -> u64 {
         let mut hasher = FoldHasher::with_seed(self.seed, &self.shared);
-        hasher.write(text.as_bytes());
+        hasher.write(text);
         hasher.finish()
     }
 }

@@ -85,7 +85,7 @@ impl Interner {
     /// [3.1.1: MQTT-4.7.3-4].
     #[inline]
     pub fn get(&self, text: &str) -> Option<Level> {
-        self.ids.find(self.hash.of(text), |level| self.text(*level) == text).copied()
+        self.ids.find(self.hash.of(text.as_bytes()), |level| self.text(*level) == text).copied()
     }
 
     /// Counts one more use of the level `text`, which is put in if it is new.
@@ -98,7 +98,9 @@ impl Interner {
         self.texts.push_str(text);
         let level = self.place(slot);
         let Interner { hash, ids, slots, texts, .. } = self;
-        ids.insert_unique(hash.of(text), level, |other| hash.of(slots[other.index()].text(texts)));
+        ids.insert_unique(hash.of(text.as_bytes()), level, |other| {
+            hash.of(slots[other.index()].text(texts).as_bytes())
+        });
         level
     }
 
@@ -147,7 +149,7 @@ impl Interner {
     }
 
     fn forget(&mut self, level: Level) {
-        let hash = self.hash.of(self.text(level));
+        let hash = self.hash.of(self.text(level).as_bytes());
         if let Ok(entry) = self.ids.find_entry(hash, |other| *other == level) {
             entry.remove();
         }

@@ -239,14 +239,20 @@ impl Subscriptions {
         }
     }
 
+    /// What matches `topic`, where that was found before; it is a topic name then.
+    pub fn known(&self, topic: &[u8]) -> Option<&[FilterId]> {
+        let at = self.cache.find(self.cache.key(topic)?, topic)?;
+        Some(self.cache.filters(at))
+    }
+
     fn look_up(&mut self, topic: &str, interner: &Interner) -> &[FilterId] {
         let Subscriptions { trie, walk, cache, .. } = self;
-        let Some(key) = cache.key(topic) else { return walk.walk(trie, interner, topic) };
-        if let Some(at) = cache.find(key, topic) {
+        let Some(key) = cache.key(topic.as_bytes()) else { return walk.walk(trie, interner, topic) };
+        if let Some(at) = cache.find(key, topic.as_bytes()) {
             return cache.filters(at);
         }
         let found = walk.walk(trie, interner, topic);
-        cache.offer(key, topic, found);
+        cache.offer(key, topic.as_bytes(), found);
         found
     }
 
@@ -276,7 +282,7 @@ impl Subscriptions {
         if is_wildcard(filter) {
             self.cache.forget_all();
         } else {
-            self.cache.forget(filter);
+            self.cache.forget(filter.as_bytes());
         }
     }
 

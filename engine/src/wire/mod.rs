@@ -17,6 +17,7 @@ mod properties;
 mod property;
 mod publish;
 mod reason;
+mod run;
 mod subscribe;
 mod unsubscribe;
 
@@ -28,6 +29,7 @@ pub use properties::{Properties, PropertyBuffer};
 pub use property::{Property, topic_alias_property};
 pub use publish::PublishHead;
 pub use reason::ReasonCode;
+pub use run::Run;
 pub use subscribe::FilterBuffer;
 pub use unsubscribe::NameBuffer;
 

@@ -83,7 +83,23 @@ pub struct PublishHead<'a> {
 /// Identifier and Four Byte Integer.
 const MESSAGE_EXPIRY_BYTES: usize = 5;
 
-impl PublishHead<'_> {
+impl<'a> PublishHead<'a> {
+    /// Of a message of QoS 0 that is not retained and says nothing but its payload.
+    pub fn of_event(topic: &'a str, payload_len: usize) -> PublishHead<'a> {
+        PublishHead {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            topic,
+            packet_id: 0,
+            forwarded: &[],
+            message_expiry: None,
+            subscription_ids: &[],
+            extra: &[],
+            payload_len,
+        }
+    }
+
     /// Appends everything up to the payload, which the caller appends.
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) {
         // [MQTT-3.3.1-2] [MQTT-4.3.1-1] [3.1.1: MQTT-4.3.1-1]

@@ -31,6 +31,7 @@ mod refusals;
 mod retain_bounds;
 mod retained;
 mod rows;
+mod run;
 mod session;
 mod set;
 mod share;
