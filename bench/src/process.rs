@@ -37,24 +37,22 @@ pub fn sample(pid: u32) -> io::Result<Sample> {
         let entry = entry?;
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let task = format!("{root}/task/{id}");
-        let Ok((name, ticked)) = stat(&format!("{task}/stat")) else { continue }; // it has just ended: no error
+        let Ok((name, cpu_s)) = stat(&format!("{task}/stat")) else { continue }; // it has just ended: no error
         let status = read_to_string(format!("{task}/status")).unwrap_or_default();
         sample.switches_voluntary += field(&status, "voluntary_ctxt_switches:").unwrap_or(0);
         sample.switches_involuntary += field(&status, "nonvoluntary_ctxt_switches:").unwrap_or(0);
-        let cpu_s = scheduled_s(&format!("{task}/schedstat")).unwrap_or(ticked);
         sample.threads.push(Thread { id, name, cpu_s });
     }
     sample.threads.sort_by_key(|thread| thread.id);
-    // Neither is ever too much: ticks are rounded down, and the sum lacks threads that have ended.
-    sample.cpu_s = ticked.max(sample.threads.iter().map(|thread| thread.cpu_s).sum());
+    sample.cpu_s = clocked_s(pid).unwrap_or(ticked);
     Ok(sample)
 }
 
-/// CPU seconds of one thread, finer than ticks, where the kernel keeps them.
-fn scheduled_s(path: &str) -> Option<f64> {
-    let text = read_to_string(path).ok()?;
-    let ns: f64 = text.split_ascii_whitespace().next()?.parse().ok()?;
-    Some(ns / 1e9)
+/// CPU seconds of all threads of a process, ended ones too, finer than ticks; `None` where the kernel does not tell.
+fn clocked_s(pid: u32) -> Option<f64> {
+    let clock = nix::time::clock_getcpuclockid(nix::unistd::Pid::from_raw(pid.try_into().ok()?)).ok()?;
+    let time = clock.now().ok()?;
+    Some(time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9)
 }
 
 fn stat(path: &str) -> io::Result<(String, f64)> {

@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::packets;
+use crate::packets::{self, Version};
 use crate::process;
 
 const READ_BUFFER_BYTES: usize = 1 << 20;
@@ -27,6 +27,10 @@ const BATCH_ROWS: u64 = 65_536;
 /// Live messages in a second while latency is measured.
 const LIVE_PER_SECOND: u64 = 5_000;
 const LIVE_PAYLOAD_BYTES: usize = 64;
+
+fn publish(topic: &str, payload: &[u8], qos: u8, retain: bool) -> Vec<u8> {
+    packets::publish(Version::V4, topic, payload, qos, retain, 1)
+}
 
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -56,7 +60,7 @@ impl Line {
     fn open(broker: SocketAddr, client_id: &str) -> io::Result<Line> {
         let mut socket = TcpStream::connect(broker)?;
         socket.set_nodelay(true)?;
-        socket.write_all(&packets::connect(client_id))?;
+        socket.write_all(&packets::connect(Version::V4, client_id))?;
         let input = BufReader::with_capacity(READ_BUFFER_BYTES, socket.try_clone()?);
         let mut line = Line { socket, input, body: Vec::new() };
         line.expect(2)?;
@@ -64,7 +68,7 @@ impl Line {
     }
 
     fn subscribe(&mut self, filter: &str, qos: u8) -> io::Result<()> {
-        self.socket.write_all(&packets::subscribe(filter, qos))?;
+        self.socket.write_all(&packets::subscribe(Version::V4, filter, qos))?;
         self.expect(9)?;
         match self.body.last() {
             Some(code) if *code == qos => Ok(()),
@@ -178,9 +182,9 @@ fn receive(line: &mut Line, messages: u64, done: &Sender<()>) {
 fn writes(plan: &Plan, way: Way) -> Vec<Vec<u8>> {
     let value = "x".repeat(plan.size);
     match way {
-        Way::Tree => vec![packets::publish("$tree/t/*", &tree(0..plan.rows, &value), 1, false)],
+        Way::Tree => vec![publish("$tree/t/*", &tree(0..plan.rows, &value), 1, false)],
         Way::Device | Way::Burst => {
-            let one = |row| packets::publish(&format!("t/row{row}"), value.as_bytes(), way.qos(), false);
+            let one = |row| publish(&format!("t/row{row}"), value.as_bytes(), way.qos(), false);
             let all: Vec<Vec<u8>> = (0..plan.rows).map(one).collect();
             if way == Way::Burst { vec![all.concat()] } else { all }
         }
@@ -223,7 +227,7 @@ impl Live {
                 std::thread::sleep(due.saturating_sub(start.elapsed()));
                 let mut payload = vec![0; LIVE_PAYLOAD_BYTES];
                 payload[..8].copy_from_slice(&(due.as_micros() as u64).to_le_bytes());
-                let packet = packets::publish("live/x", &payload, 0, false);
+                let packet = publish("live/x", &payload, 0, false);
                 if over.load(Ordering::Relaxed) || writer.socket.write_all(&packet).is_err() {
                     return;
                 }
@@ -252,7 +256,7 @@ fn fill(plan: &Plan, publisher: &mut Line) -> io::Result<()> {
     for first in (0..plan.snapshot_rows).step_by(FILL_ROWS as usize) {
         let rows = first..(first + FILL_ROWS).min(plan.snapshot_rows);
         let topic = format!("$tree/big/{}/*", first / FILL_ROWS);
-        publisher.socket.write_all(&packets::publish(&topic, &tree(rows, "0123456789abcdef"), 1, true))?;
+        publisher.socket.write_all(&publish(&topic, &tree(rows, "0123456789abcdef"), 1, true))?;
         publisher.expect(4)?;
     }
     Ok(())
@@ -313,7 +317,7 @@ fn beside(plan: &Plan) -> io::Result<()> {
     reader.subscribe("$tree/batch/+", 0)?;
     std::thread::spawn(move || while reader.publish().is_ok() {});
     for retain in [false, true] {
-        let packet = packets::publish("$tree/batch/*", &tree(0..BATCH_ROWS, "0123456789abcdef"), 1, retain);
+        let packet = publish("$tree/batch/*", &tree(0..BATCH_ROWS, "0123456789abcdef"), 1, retain);
         let (mut batches, start) = (0, Instant::now());
         while start.elapsed() < plan.duration {
             publisher.socket.write_all(&packet)?;
