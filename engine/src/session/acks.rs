@@ -90,6 +90,11 @@ impl Acks {
         self.owed.is_empty()
     }
 
+    /// Nothing is owed, and no Packet Identifier is in use: a publish that is answered at once is answered in its turn.
+    pub fn is_idle(&self) -> bool {
+        self.owed.is_empty() && self.unreleased.as_ref().is_none_or(|unreleased| unreleased.is_empty())
+    }
+
     /// Takes up a debt that `waiting` owners decide about.
     pub fn owe(&mut self, kind: OwedKind, packet_id: u16, waiting: u32) -> u32 {
         let ticket = self.next_ticket();

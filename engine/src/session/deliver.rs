@@ -308,6 +308,34 @@ pub fn acked(
     })
 }
 
+/// PUBACKs from the client, as `acked` takes them one by one; `frames` are the merged subscriptions whose frames were
+/// acknowledged. Returns how many were taken: the next one is not allowed.
+pub fn acked_all(
+    session: &mut Session,
+    packet_ids: impl Iterator<Item = u16>,
+    messages: &mut Messages,
+    frames: &mut Vec<FrameOf>,
+) -> usize {
+    let Delivery { inflight, lasting, .. } = &mut session.delivery;
+    let Some(inflight) = inflight else { return packet_ids.count() };
+    let mut taken = 0;
+    for packet_id in packet_ids {
+        match inflight.puback(packet_id) {
+            Acked::Done(delivered) => {
+                messages.release(delivered.message);
+                if let Some(lasting) = lasting {
+                    lasting.forget(delivered.place);
+                }
+                frames.extend(delivered.merged);
+            }
+            Acked::Unknown => {}
+            Acked::Mismatch | Acked::Release { .. } => break,
+        }
+        taken += 1;
+    }
+    taken
+}
+
 /// An unknown PUBREC is answered by PUBREL 0x92 in MQTT 5 and a plain one before, so that the peer can end its
 /// exchange; anything else unknown says nothing new.
 fn unknown(version: Version, ack: &Ack<'_>, buffer: &mut Vec<u8>) {

@@ -113,6 +113,24 @@ impl Home {
         }
     }
 
+    /// Delivers a message that is not retained and has no properties to the plain subscribers of a filter.
+    pub fn deliver_event(
+        &mut self,
+        now: Now,
+        (topic, payload, qos): (&str, &[u8], QoS),
+        publisher: Client,
+        handle: FilterHandle,
+        out: &mut Outbox,
+    ) {
+        let mut cast = Cast { qos, ..Cast::of_event(topic, payload, publisher) };
+        self.encoded.clear();
+        if self.deliver_cast(now, &mut cast, &[handle], out) {
+            // An event has no version that could be told.
+            cast = Cast { qos, versions: true, ..Cast::of_event(topic, payload, publisher) };
+            self.deliver_cast(now, &mut cast, &[handle], out);
+        }
+    }
+
     /// The same to those of the subscribers who asked for row versions. They alone learn of a row that expired.
     #[cold]
     fn deliver_versions(

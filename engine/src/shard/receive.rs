@@ -10,6 +10,7 @@ use crate::limits::{CONNECT_BYTES_MAX, SEND_STOP_READING_BYTES};
 use crate::session::Session;
 use crate::session::acks::OwedKind;
 use crate::session::deliver::{acked, acknowledge, encode_within};
+use crate::session::inflight::FrameOf;
 use crate::wire::{
     Ack, AckKind, Disconnect, Fault, Header, Packet, Property, PropertyBuffer, ReasonCode, Version, connect_version,
     decode_patterns, encode, peek,
@@ -96,12 +97,10 @@ impl Shard {
                 Err(fault) => return self.refuse_bytes(now, conn, is_fresh, rest, fault, out),
             };
             let Some((packet, after)) = rest.split_at_checked(header.total_len) else { break };
-            match self.pass_run(now, conn, rest, &header, out) {
-                0 => {}
-                passed => {
-                    rest = &rest[passed..];
-                    continue;
-                }
+            let passed = self.pass_run(now, conn, rest, &header, out);
+            if passed > 0 {
+                rest = &rest[passed..];
+                continue;
             }
             match self.packet(now, conn, packet, out) {
                 // Who goes on after CONNECT was accepted.
@@ -277,16 +276,21 @@ impl Shard {
                 return Flow::Gone;
             }
         };
+        self.window_opened(now, key, merged.as_slice(), out);
+        Flow::Next
+    }
+
+    /// The window of a session has room again; `frames` are those that were acknowledged.
+    pub(super) fn window_opened(&mut self, now: Now, key: SessionKey, frames: &[FrameOf], out: &mut Outbox) {
         self.home.pump(now, key, out);
         self.home.look_at_member(key);
-        if let Some(frame) = merged {
-            self.home.frame_acked(key, frame, out);
+        for frame in frames {
+            self.home.frame_acked(key, *frame, out);
         }
-        let Some(session) = self.home.sessions.get_mut(key) else { return Flow::Next };
+        let Some(session) = self.home.sessions.get_mut(key) else { return };
         if std::mem::take(&mut session.is_awaited) || !session.walks.is_empty() {
             self.home.catch_up(key, out);
         }
-        Flow::Next
     }
 
     /// A QoS 2 publish is released: written, and whether PUBCOMP is owed until that is durable. Sent before, the client

@@ -12,29 +12,64 @@ use crate::clock::Now;
 use crate::key::{Client, ConnId, FilterHandle, SessionKey};
 use crate::limits::SEND_STOP_READING_BYTES;
 use crate::session::alias::is_named_in_full;
-use crate::wire::{Header, PublishHead, QoS, Run, Version};
+use crate::session::deliver::acked_all;
+use crate::wire::{Header, PUBACK_BYTES, PublishHead, QoS, Run, Version, pubacks};
 
 impl Shard {
     /// Passes on the run that `bytes` of a client begin with, and returns its length; 0: it is not such a run.
     pub(super) fn pass_run(&mut self, now: Now, conn: ConnId, bytes: &[u8], first: &Header, out: &mut Outbox) -> usize {
         let Some((session, version)) = self.home.conns.plain_client(conn) else { return 0 };
-        let Some(run) = Run::of(version, bytes, first) else { return 0 };
-        if !self.is_here(&run) || out.sends.unsent(conn) > SEND_STOP_READING_BYTES {
+        if out.sends.unsent(conn) > SEND_STOP_READING_BYTES {
             return 0;
         }
-        let Some(handle) = self.reader_of(&run) else { return 0 };
-        let Home { stats, .. } = &mut self.home;
+        let Some(run) = Run::of(version, bytes, first) else { return self.take_pubacks(now, session, bytes, out) };
+        if !self.is_here(&run) || run.qos > QoS::AtMostOnce && !self.is_answered_at_once(session) {
+            return 0;
+        }
+        let handle = match self.reader_of(&run) {
+            None => return 0,
+            Some(None) if run.qos > QoS::AtMostOnce => return 0, // MQTT 5 tells that nobody got it
+            Some(handle) => handle,
+        };
+        let stats = &mut self.home.stats;
         stats.packets_received += u64::from(run.count);
         stats.publishes_received += u64::from(run.count);
         stats.publish_bytes_received += run.payload_bytes as u64;
         match handle {
             Some(handle) => {
                 let publisher = Client { home: self.me, session };
-                self.home.deliver_run(now, &run, publisher, handle, out);
+                if run.qos == QoS::AtMostOnce {
+                    self.home.deliver_run(now, &run, publisher, handle, out);
+                } else {
+                    self.home.deliver_counted_run(now, &run, publisher, handle, out);
+                    run.acknowledge(out.sends.open_buffer(conn)); // [MQTT-4.3.2-4] [3.1.1: MQTT-4.3.2-2]
+                    out.sends.count(conn, run.count);
+                }
             }
             None => self.subtree.unmatched += u64::from(run.count),
         }
         run.bytes.len()
+    }
+
+    /// Whether a QoS 1 publish of this session is acknowledged in the step that brings it.
+    fn is_answered_at_once(&self, session: SessionKey) -> bool {
+        !self.home.writing.waits_for_disk
+            && self.home.sessions.get(session).is_some_and(|session| session.acks.is_idle())
+    }
+
+    /// Takes the PUBACKs that `bytes` of a client begin with, and returns how many bytes they are.
+    fn take_pubacks(&mut self, now: Now, key: SessionKey, bytes: &[u8], out: &mut Outbox) -> usize {
+        let ids = pubacks(bytes);
+        let Home { sessions, messages, writing, .. } = &mut self.home;
+        let Some(session) = sessions.get_mut(key) else { return 0 };
+        let mut frames = Vec::new();
+        let taken = acked_all(session, ids, messages, &mut frames);
+        if taken > 0 {
+            writing.list(key, session);
+            self.home.stats.packets_received += taken as u64;
+            self.window_opened(now, key, &frames, out);
+        }
+        taken * PUBACK_BYTES
     }
 
     /// Whether the topic of a run is owned here, and nothing that was asked before waits to be heard here.
@@ -107,6 +142,21 @@ impl Home {
         true
     }
 
+    /// The packets of a run of QoS 1, one after the other.
+    fn deliver_counted_run(
+        &mut self,
+        now: Now,
+        run: &Run<'_>,
+        publisher: Client,
+        handle: FilterHandle,
+        out: &mut Outbox,
+    ) {
+        let Ok(topic) = std::str::from_utf8(run.topic) else { return };
+        for (_, payload) in run.packets() {
+            self.deliver_event(now, (topic, payload, run.qos), publisher, handle, out);
+        }
+    }
+
     fn deliver_each(
         &mut self,
         now: Now,
@@ -117,7 +167,7 @@ impl Home {
         out: &mut Outbox,
     ) {
         let Ok(topic) = std::str::from_utf8(run.topic) else { return };
-        for payload in run.payloads() {
+        for (_, payload) in run.packets() {
             let mut cast = Cast::of_event(topic, payload, publisher);
             self.deliver_one(now, &mut cast, key, QoS::AtMostOnce, false, ids, out);
         }
@@ -131,7 +181,7 @@ const OTHER_BYTES: usize = 2;
 #[cold]
 fn encode_otherwise(run: &Run<'_>, version: Version, out: &mut Vec<u8>) {
     let Ok(topic) = std::str::from_utf8(run.topic) else { return };
-    for payload in run.payloads() {
+    for (_, payload) in run.packets() {
         PublishHead::of_event(topic, payload.len()).encode(version, out);
         out.extend_from_slice(payload);
     }

@@ -29,7 +29,7 @@ pub use properties::{Properties, PropertyBuffer};
 pub use property::{Property, topic_alias_property};
 pub use publish::PublishHead;
 pub use reason::ReasonCode;
-pub use run::Run;
+pub use run::{PUBACK_BYTES, Run, pubacks};
 pub use subscribe::FilterBuffer;
 pub use unsubscribe::NameBuffer;
 

@@ -35,7 +35,7 @@ fn readers(world: &mut World, filter: &str) -> Vec<(ClientId, bool)> {
 
 #[test]
 fn everybody_gets_what_packets_alone_would_have_brought() {
-    for version in [V311, V5] {
+    for (version, qos) in [(V311, Q0), (V5, Q0), (V311, Q1), (V5, Q1)] {
         for filter in ["r/1", "r/+", "#"] {
             worlds(|world| {
                 let readers = readers(world, filter);
@@ -48,11 +48,13 @@ fn everybody_gets_what_packets_alone_would_have_brought() {
                         _ => format!("{round}-{at}"),
                     };
                     let payloads: Vec<String> = (0..COUNT).map(payload).collect();
-                    for payload in &payloads {
-                        world.publish(publisher, message("r/1", payload));
-                    }
-                    world.publish(publisher, message("r/2", "another"));
+                    let publish = |(topic, text)| world.publish(publisher, message(topic, text).qos(qos));
+                    let ids: Vec<u16> =
+                        payloads.iter().map(|text| ("r/1", &**text)).chain([("r/2", "another")]).map(publish).collect();
                     world.run_until_quiet();
+                    // [MQTT-4.3.2-4] [3.1.1: MQTT-4.6.0-2]
+                    let owed = ids.iter().filter(|_| qos == Q1).map(|id| (AckKind::Puback, *id));
+                    assert!(acks(&world.received(publisher)).into_iter().eq(owed));
                     for (reader, takes_large) in &readers {
                         let mut expected: Vec<String> = payloads
                             .iter()
