@@ -73,6 +73,11 @@ impl Span {
         Span { start: start as u32, len: len as u32 }
     }
 
+    /// Where `part`, a slice of `bytes`, lies in it.
+    pub fn within(bytes: &[u8], part: &[u8]) -> Span {
+        Span::new(part.as_ptr().addr() - bytes.as_ptr().addr(), part.len())
+    }
+
     pub fn of(self, bytes: &[u8]) -> &[u8] {
         &bytes[self.start as usize..self.start as usize + self.len as usize]
     }

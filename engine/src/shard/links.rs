@@ -18,8 +18,13 @@ impl Shard {
         let batch = Arc::new(batch);
         let text = |span: Span| span.text_of(&batch.bytes);
         for item in items {
+            if let UpItem::Run(at) = item {
+                self.take_run(now, at, &batch, out);
+                continue;
+            }
             let (subtree, roots, mut reach) = owner_side!(self, now, out);
             match item {
+                UpItem::Run(_) => {}
                 UpItem::Packet { index } => {
                     let view = batch.view(index);
                     let origin = Origin::Parcel(&batch, index);
@@ -68,6 +73,7 @@ impl Shard {
                     let handles = &parcel.handles[first as usize..(first + count) as usize];
                     self.home.deliver_row(now, &view, (&view.rows[row as usize], revision), handles, out);
                 }
+                DownItem::Run { source, at, handle } => self.on_run(now, parcel, (source, at), handle, out),
                 DownItem::Share { source, packet, row, offer } => {
                     let view = parcel.source(source).view(packet);
                     self.home.take_or_return(now, &view, &view.rows[row as usize], (offer, from), out);

@@ -6,6 +6,7 @@ use crate::row::batch::{Batch, Revision};
 pub use crate::session::verdict::{Refusal, Verdict};
 pub use crate::topic::share::Counts;
 pub use crate::topic::{Kind, Owners};
+use crate::wire::{QoS, Run, Version};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub enum UpItem {
     Packet {
         index: u32,
     },
+    /// QoS 0 publishes to one topic, in the `batch` of the parcel.
+    Run(RunAt),
     /// The home wants what matches `filter` under `handle` from now on; answered by `Applied`.
     Want {
         filter: Span,
@@ -65,6 +68,49 @@ pub enum UpItem {
     Report {
         index: u32,
     },
+}
+
+/// A run in the arena of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct RunAt {
+    pub bytes: Span,
+    pub topic: Span,
+    pub publisher: Client,
+    version: Version,
+    count: u32,
+    payload_bytes: u32,
+    packet_bytes: u32,
+}
+
+impl RunAt {
+    /// Copies a run of QoS 0 into `batch`.
+    pub fn keep(run: &Run<'_>, publisher: Client, batch: &mut Batch) -> RunAt {
+        debug_assert_eq!(run.qos, QoS::AtMostOnce);
+        let topic = Span::within(run.bytes, run.topic);
+        let bytes = batch.keep(run.bytes);
+        RunAt {
+            bytes,
+            topic: Span { start: bytes.start + topic.start, ..topic },
+            publisher,
+            version: run.version,
+            count: run.count,
+            payload_bytes: run.payload_bytes as u32,
+            packet_bytes: run.packet_bytes as u32,
+        }
+    }
+
+    /// The run, in the arena that it was copied to.
+    pub fn run<'a>(&self, arena: &'a [u8]) -> Run<'a> {
+        Run {
+            bytes: self.bytes.of(arena),
+            topic: self.topic.of(arena),
+            version: self.version,
+            qos: QoS::AtMostOnce,
+            count: self.count,
+            payload_bytes: self.payload_bytes as usize,
+            packet_bytes: self.packet_bytes as usize,
+        }
+    }
 }
 
 /// Send the retained rows that match `filter` (plain), or frames of what changed after `since` (merged). Slices come one at a time, each asked for by `More`.
@@ -176,6 +222,12 @@ pub enum DownItem {
         count: u32,
         revision: Revision,
     },
+    /// A run goes to the plain subscribers of `handle`.
+    Run {
+        source: Source,
+        at: RunAt,
+        handle: FilterHandle,
+    },
     /// Row `row` of packet `packet` goes to one member of a share group; it goes back where that cannot be.
     Share {
         source: Source,
@@ -256,7 +308,7 @@ pub struct Conflict {
     pub value: Span,
     /// Of the publish: its Response Topic and Correlation Data are among them.
     pub properties: Span,
-    pub qos: crate::wire::QoS,
+    pub qos: QoS,
 }
 
 /// A message for one member of a share group.
@@ -293,7 +345,7 @@ pub struct Frame {
     /// Rows published with RETAIN 0.
     pub event: bool,
     /// Highest QoS among its rows.
-    pub qos: crate::wire::QoS,
+    pub qos: QoS,
     /// For No Local.
     pub publisher: Client,
     /// Rows in it.

@@ -54,8 +54,8 @@ impl Shard {
             // What every message is: the row lies in the receive buffer and nothing is copied.
             Ok(Target::Plain(topic)) if properties.is_empty() => {
                 let rows = [Row {
-                    topic: span_in(bytes, topic.as_bytes()),
-                    payload: span_in(bytes, publish.payload),
+                    topic: Span::within(bytes, topic.as_bytes()),
+                    payload: Span::within(bytes, publish.payload),
                     text: false,
                 }];
                 if publish.retain && !self.is_told_by_ack(conn, publish.qos) {
@@ -230,9 +230,4 @@ fn client_packet(publisher: Client, publish: &Publish<'_>, now: Now) -> Packet {
 
 pub(super) fn expires_at_ms(now: Now, expiry_s: Option<u32>) -> u64 {
     expiry_s.map_or(0, |seconds| now.wall_ms + u64::from(seconds) * 1000)
-}
-
-/// Where `part`, a slice of `bytes`, lies in it.
-fn span_in(bytes: &[u8], part: &[u8]) -> Span {
-    Span::new(part.as_ptr().addr() - bytes.as_ptr().addr(), part.len())
 }

@@ -245,7 +245,8 @@ impl Subscriptions {
         Some(self.cache.filters(at))
     }
 
-    fn look_up(&mut self, topic: &str, interner: &Interner) -> &[FilterId] {
+    /// What matches `topic`, in any order, each once.
+    pub fn look_up(&mut self, topic: &str, interner: &Interner) -> &[FilterId] {
         let Subscriptions { trie, walk, cache, .. } = self;
         let Some(key) = cache.key(topic.as_bytes()) else { return walk.walk(trie, interner, topic) };
         if let Some(at) = cache.find(key, topic.as_bytes()) {
