@@ -109,7 +109,8 @@ pub fn changes(now: &Repeats, before: &Repeats) -> Vec<(Change, Text)> {
     }
     for figure in now.figures() {
         let (Some(new), Some(old)) = (now.figure(&figure.name), before.figure(&figure.name)) else { continue };
-        let change = judge(&figure.name, new, old, is_more_better(figure), FIGURE_NOISE);
+        let Some(is_more_better) = is_more_better(figure) else { continue };
+        let change = judge(&figure.name, new, old, is_more_better, FIGURE_NOISE);
         let unit = figure.unit.clone();
         all.push((change, Box::new(move |value| numbers::with_unit(value, &unit))));
     }

@@ -49,11 +49,16 @@ fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// CONNECT with Clean Session (Clean Start) and no Keep Alive.
+/// Seconds, in CONNECT: the most that can be said, as subscribers of QoS 0 write nothing for as long as a run lasts. None at
+/// all would be 0, which rumqttd refuses.
+const KEEP_ALIVE_S: u16 = u16::MAX;
+
+/// CONNECT with Clean Session (Clean Start).
 pub fn connect(version: Version, client_id: &str) -> Vec<u8> {
     let level = if version == Version::V5 { 5 } else { 4 };
     let mut body = b"\0\x04MQTT".to_vec();
-    body.extend([level, 2, 0, 0]);
+    body.extend([level, 2]);
+    body.extend(KEEP_ALIVE_S.to_be_bytes());
     body.extend(version.properties());
     string(&mut body, client_id);
     packet(0x10, &body)

@@ -156,9 +156,14 @@ impl<'a> Workload<'a> {
     }
 }
 
-/// Whether more of a figure is better; its unit tells.
-pub fn is_more_better(figure: &Figure) -> bool {
-    matches!(figure.unit.as_str(), "/s" | "1/s" | "per second" | "x")
+/// Whether more of a figure is better: its unit tells. `None` of what is neither, and of what the generator says of itself.
+pub fn is_more_better(figure: &Figure) -> Option<bool> {
+    match figure.unit.as_str() {
+        _ if figure.name.starts_with("generator_") => None,
+        "/s" | "1/s" | "per second" => Some(true),
+        "us" | "µs" | "ms" | "s" | "B" | "bytes" => Some(false),
+        _ => None,
+    }
 }
 
 /// Plans that load a broker alike, however long and with however many threads.

@@ -90,7 +90,8 @@ pub(super) fn figures(out: &mut String, workloads: &[Workload], labels: &[&str],
     let intro = "Each card has its own scale, from zero.";
     let mut is_open = false;
     for workload in workloads {
-        for figure in workload.figures() {
+        // what the generator says of itself stands in the table
+        for figure in workload.figures().into_iter().filter(|figure| !figure.name.starts_with("generator_")) {
             let bars = bars(workload, labels, |broker| broker.figure(&figure.name));
             let high = bars.iter().map(|bar| bar.spread.high).fold(0.0, f64::max);
             if high <= 0.0 {
@@ -99,8 +100,14 @@ pub(super) fn figures(out: &mut String, workloads: &[Workload], labels: &[&str],
             if !std::mem::replace(&mut is_open, true) {
                 open(out, "figures", "What only some scenarios measure", intro);
             }
-            let better = if is_more_better(figure) { "longer is better" } else { "shorter is better" };
-            let name = format!("{} ({better})", figure.name.replace('_', " "));
+            let better = match is_more_better(figure) {
+                Some(true) => " (longer is better)",
+                Some(false) => " (shorter is better)",
+                None => "",
+            };
+            let unit_in_name = format!("_{}", figure.unit);
+            let name = figure.name.strip_suffix(&unit_in_name).unwrap_or(&figure.name).replace('_', " ");
+            let name = format!("{name}{better}");
             let text = |value: f64| numbers::with_unit(value, &figure.unit);
             let of_base = workload.base(base).figure(&figure.name).map(|spread| spread.median);
             let _ = write!(out, "<figure class=\"card\">{}", card_head(workload));

@@ -138,7 +138,7 @@ pub(super) fn series(out: &mut String, workloads: &[Workload], labels: &[&str]) 
         let (name, rest) = words(workload.plan);
         let _ = writeln!(
             out,
-            "<details{unfold}><summary>{}<small>{}</small></summary>\n<div class=\"cards\">\n{}</div>\n</details>",
+            "<details{unfold}><summary>{}<small>{}</small></summary>\n<div class=\"cards four\">\n{}</div>\n</details>",
             escape(&name),
             escape(&rest),
             plots.concat()

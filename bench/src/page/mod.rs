@@ -63,8 +63,12 @@ fn head(out: &mut String, runs: &[Run], labels: &[&str], workloads: &[Workload],
     let mut machines: Vec<String> = Vec::new();
     for machine in runs.iter().map(|run| &run.machine) {
         let governor = machine.governor.as_ref().map_or("no governor".to_owned(), |name| format!("governor {name}"));
-        let text =
-            format!("{} · {} · {} · {governor}", machine.cpu, plural(machine.cores as usize, "core"), machine.kernel);
+        let text = format!(
+            "{} · {} · kernel {} · {governor}",
+            machine.cpu,
+            plural(machine.cores as usize, "core"),
+            machine.kernel
+        );
         if !machines.contains(&text) {
             let _ = writeln!(out, "<li>{}</li>", escape(&text));
             machines.push(text);

@@ -38,7 +38,7 @@ pub fn run(label: &str, plan: &Plan, per_second: f64, cost_us: f64, p50: f64) ->
         schema: SCHEMA.into(),
         label: label.into(),
         time: 1_796_074_884,
-        machine: Machine { cpu: "Example CPU @ 2.50GHz".into(), cores: 2, kernel: "Linux 6.18".into(), governor: None },
+        machine: Machine { cpu: "Example CPU @ 2.50GHz".into(), cores: 2, kernel: "6.18".into(), governor: None },
         plan: plan.clone(),
         seconds: plan.seconds,
         published: delivered as u64,
