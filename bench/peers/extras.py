@@ -128,7 +128,7 @@ def trees(bench, all_brokers, failures, table):
         with mote.start(bench.broker_cores) as running:
             command = ["taskset", "-c", "1", bench.program, "trees", "-p", str(running.port), "--broker-pid", str(running.pid),
                        "-d", str(bench.arguments.seconds), "-n", "50", "--snapshot-rows", rows]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=bench.setup_s)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=bench.setup_s + 60 * bench.arguments.seconds)
     except (*failures, subprocess.TimeoutExpired) as fault:
         return f"\nTrees: {fault}\n"
     if done.returncode != 0:

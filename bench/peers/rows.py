@@ -34,6 +34,17 @@ class Row:
     at_most: float = 0.0
 
 
+WRITE_COST = Measure("write_us_per_row", "us")
+READ_COST = Measure("read_us_per_row", "us")
+ROW_BYTES = Measure("bytes_per_row", "B")
+CONNECTION_BYTES = Measure("bytes_per_connection", "B")
+SUBSCRIBED_BYTES = Measure("bytes_per_connection_subscribed", "B")
+CONNECTS = Measure("connects_per_second", "/s", True)
+# rows of one load are measured once
+RETAINED = ("retained", "--count", "100000", "-s", "32", "-q", "1")
+IDLE = ("idle", "--count", "10000")
+
+
 def against(mosquitto, flashmq):
     return {"mosquitto": 1 / mosquitto, "flashmq": 1 / flashmq}
 
@@ -49,4 +60,14 @@ ROWS = (
     Row("wildcard", "wildcard, 10 to 50 of bench/+/data", ("wildcard", "-n", "50", "-w", "200"), targets=against(90, 2)),
     Row("latency", "latency at 50 k/s, 200 pairs, p50 · p99", ("latency", "-n", "200", "--rate", "50000"), (P50, P99), P99,
         against_best=1),
+    Row("retained-in", "100 k retained rows (32 B) in, QoS 1", RETAINED,
+        (Measure("write_per_second", "/s", True), WRITE_COST), WRITE_COST, targets=against(5, 1)),
+    Row("retained-out", "one ret/# subscriber reads them", RETAINED,
+        (Measure("read_per_second", "/s", True), READ_COST), READ_COST, targets=against(20, 2)),
+    Row("retained-memory", "memory per retained row", RETAINED, (ROW_BYTES,), ROW_BYTES, at_most=200),
+    Row("idle", "memory per idle connection", IDLE, (CONNECTION_BYTES,), CONNECTION_BYTES),
+    Row("idle-subscribed", "memory per idle connection with one subscription", IDLE, (SUBSCRIBED_BYTES,), SUBSCRIBED_BYTES,
+        at_most=1500),
+    Row("connect", "connects per second, CPU each", ("connect", "--count", "10000"),
+        (CONNECTS, Measure("cpu_us_per_connect", "us")), CONNECTS, against_best=2),
 )
