@@ -119,6 +119,10 @@ pub const GETS_DETACHED_MAX: usize = 256;
 pub const REPLIES_DUE_MAX: usize = 16;
 /// Rows whose matching filters are held at once.
 pub const MATCHED_ROWS_MAX: usize = 256;
+/// Topics of a shard that stand for what it works for, before every second one goes.
+pub const SAMPLES_MAX: usize = 512;
+/// As much of each is kept.
+pub const SAMPLE_TOPIC_BYTES_MAX: usize = 124;
 /// Timers that one turn handles.
 pub const TIMER_BURST_MAX: usize = 1_024;
 

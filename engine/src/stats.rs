@@ -67,6 +67,8 @@ stats! {
     share_dropped,
     /// Publishes, or parts of tree publishes that lie in one group, that no filter matched.
     publishes_unmatched,
+    /// Rows that this shard as an owner took from publishers.
+    rows_applied,
     /// Messages that wait now in windows and queues, each counted once however many wait for it.
     messages_waiting,
     /// Their topics, payloads and properties.

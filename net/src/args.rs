@@ -28,6 +28,8 @@ pub enum Command {
     Get(Box<Get>),
     /// Write a value into every retained row that matches a filter.
     Set(Box<Set>),
+    /// Show what each shard of a broker on this machine does, and what would spread the work better.
+    Shards(Shards),
 }
 
 #[derive(Subcommand, Debug)]
@@ -67,6 +69,25 @@ pub struct Serve {
     /// Only errors in the log.
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Shards {
+    /// Configuration file of the broker, which says where its control socket is.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data folder of the broker; replaces that of the file.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The control socket itself.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["config", "data"])]
+    pub socket: Option<PathBuf>,
+    /// One line of JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Again and again, after so many seconds each, until it is interrupted.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub watch: Option<u64>,
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,6 +5,7 @@
 //! process with it: the others are stopped and the error is returned.
 
 use crate::clock::Clock;
+use crate::control::ControlError;
 use crate::handoff::Doors;
 use crate::listener;
 use crate::plan::Plan;
@@ -47,6 +48,7 @@ pub enum BootError {
     Resources(io::Error),
     /// The store or what it holds; the text says what to do.
     Store(String),
+    Control(ControlError),
     Shard {
         shard: u16,
         error: io::Error,
@@ -71,6 +73,7 @@ impl fmt::Display for BootError {
             ),
             BootError::Resources(error) => write!(f, "the system gives no descriptors or threads: {error}"),
             BootError::Store(why) => f.write_str(why),
+            BootError::Control(error) => error.fmt(f),
             BootError::Shard { shard, error } => write!(f, "shard {shard} failed: {error}"),
             BootError::Panicked { shard } => {
                 write!(f, "shard {shard} panicked, which is a bug in mote; please report the message above")

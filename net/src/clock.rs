@@ -15,7 +15,13 @@ impl Clock {
     }
 
     pub fn now(&self) -> Now {
+        self.at(Instant::now())
+    }
+
+    /// The moment `instant`, which is now.
+    pub fn at(&self, instant: Instant) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono_ms: self.start.elapsed().as_millis() as u64, wall_ms: wall.as_millis() as u64 }
+        let mono = instant.saturating_duration_since(self.start);
+        Now { mono_ms: mono.as_millis() as u64, wall_ms: wall.as_millis() as u64 }
     }
 }

@@ -10,9 +10,10 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use crate::args::Serve;
+use crate::args::{self, Serve};
 use crate::logs;
 use engine::config::{Config, Tombstones};
+use net::control::Place;
 
 pub use keys::default_listing;
 
@@ -24,7 +25,14 @@ pub struct Settings {
     pub shards: Shards,
     pub store: Store,
     pub log: logs::Log,
+    /// `control.socket`.
+    pub control_socket: String,
 }
+
+/// As `control.socket`: in the data folder.
+pub const CONTROL_AUTO: &str = "auto";
+/// The control socket in the data folder.
+const CONTROL_FILE: &str = "control.sock";
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listener {
@@ -88,6 +96,7 @@ impl Default for Settings {
                 recover: false,
             },
             log: logs::Log::default(),
+            control_socket: CONTROL_AUTO.to_owned(),
         }
     }
 }
@@ -117,7 +126,18 @@ impl Settings {
             recover: self.store.recover,
         };
         let tombstones = Tombstones { keep_s: self.store.tombstone_s, max: self.store.tombstones_max };
-        net::serve::Broker { plan: self.plan(), engine: Config { tombstones, ..self.engine.clone() }, store }
+        let engine = Config { tombstones, ..self.engine.clone() };
+        net::serve::Broker { plan: self.plan(), engine, store, control: self.control() }
+    }
+
+    /// Where the control socket lies, if there is one.
+    pub fn control(&self) -> Option<Place> {
+        match self.control_socket.as_str() {
+            "" => None,
+            CONTROL_AUTO if self.store.memory => None,
+            CONTROL_AUTO => Some(Place { path: self.store.folder.join(CONTROL_FILE), is_named: false }),
+            path => Some(Place { path: PathBuf::from(path), is_named: true }),
+        }
     }
 
     /// The line that says that the broker is up; scripts wait for it.
@@ -174,6 +194,15 @@ pub fn from_command_line(serve: &Serve) -> Result<Settings, Faults> {
     apply_flags(&mut settings, serve);
     agree(&settings)?;
     Ok(settings)
+}
+
+/// Where the control socket of the broker is that `mote shards` is told of.
+pub fn control_of(shards: &args::Shards) -> Result<Option<PathBuf>, Faults> {
+    if let Some(socket) = &shards.socket {
+        return Ok(Some(socket.clone()));
+    }
+    let serve = Serve { config: shards.config.clone(), data: shards.data.clone(), ..Serve::default() };
+    Ok(from_command_line(&serve)?.control().map(|place| place.path))
 }
 
 fn read_file(settings: &mut Settings, file: &Path) -> Result<(), Faults> {

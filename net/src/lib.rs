@@ -6,6 +6,7 @@
 
 pub mod boot;
 pub mod clock;
+pub mod control;
 pub mod plan;
 pub mod serve;
 pub mod shard_loop;

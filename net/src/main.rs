@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Pub(publish) => client::publish(&publish),
         Command::Get(get) => client::get(&get),
         Command::Set(set) => client::set(&set),
+        Command::Shards(shards) => run_shards(&shards),
     }
 }
 
@@ -66,6 +67,13 @@ fn run_serve(serve: &args::Serve) -> ExitCode {
             eprintln!("mote: {}", logs::Escaped(&error.to_string()));
             ExitCode::from(EXIT_RUNTIME)
         }
+    }
+}
+
+fn run_shards(shards: &args::Shards) -> ExitCode {
+    match config_file::control_of(shards) {
+        Ok(place) => client::shards(shards, place),
+        Err(faults) => refuse(&faults),
     }
 }
 

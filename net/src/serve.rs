@@ -2,8 +2,10 @@
 //! at the end the store is closed. Runs on the main thread.
 
 use crate::boot::{self, BootError, Ready, WakeShard};
-use crate::plan::Plan;
-use crate::shard_loop::{Keep, Step};
+use crate::control::picture::Pictures;
+use crate::control::{Place, Room, Sight, Watched, watch};
+use crate::plan::{Plan, allowed_cores};
+use crate::shard_loop::{Keep, LoopFigures, Step};
 use crate::signal::{self, Stop};
 use engine::clock::Now;
 use engine::config::Config;
@@ -19,6 +21,8 @@ pub struct Broker {
     pub plan: Plan,
     pub engine: Config,
     pub store: store::Settings,
+    /// Where an operator asks what the shards do; nowhere without it.
+    pub control: Option<Place>,
 }
 
 impl Broker {
@@ -41,13 +45,20 @@ impl Broker {
         let opened = store::open(&self.store, &self.engine.shards.split, &rule).map_err(store_error)?;
         report_opening(&opened);
         let roots = roots_of(opened.identity.hash_seed).map_err(BootError::Store)?;
+        // Behind the store, which nobody else has open now, and whose folder is there.
+        let open = Room::open(self.control.as_ref()).map_err(BootError::Control)?;
         let mut writer = None;
+        let mut room = None;
         let make = |wake: &WakeShard, now: Now| {
-            let (made, started) = self.make_shards(opened, &roots, wake, now)?;
+            let (looks, watched) = watch(self.plan.shards, wake.clone());
+            let (made, started) = self.make_shards(opened, &roots, wake, (now, watched))?;
             writer = Some(started);
+            let pictures = Pictures::new(roots.clone(), self.plan.cores(), allowed_cores().len());
+            room = Some(Room::start(open, looks, pictures).map_err(BootError::Resources)?);
             Ok(made)
         };
         let outcome = boot::run_with(&self.plan, stop, make, ready);
+        drop(room);
         let stopped = writer.map_or(Ok(()), Writer::stop).map_err(store_error);
         outcome.and(stopped)
     }
@@ -57,7 +68,7 @@ impl Broker {
         mut opened: Opened,
         roots: &Roots,
         wake: &WakeShard,
-        now: Now,
+        (now, watched): (Now, Vec<Watched>),
     ) -> Result<(Vec<(Broking, Way)>, Writer), BootError> {
         let ids = (0..self.plan.shards as u16).map(ShardId);
         let mut shards: Vec<Shard> = ids.clone().map(|me| self.make_shard(me, roots, opened.identity.epoch)).collect();
@@ -77,7 +88,8 @@ impl Broker {
             Box::new(move || wake.wake(id)) as Wake
         });
         let (inlets, writer) = opened.start(self.plan.shards, wakes.collect()).map_err(store_error)?;
-        let made = shards.into_iter().map(Broking).zip(inlets.into_iter().map(Way)).collect();
+        let broking = |(shard, watched)| Broking { shard, watched };
+        let made = shards.into_iter().zip(watched).map(broking).zip(inlets.into_iter().map(Way)).collect();
         Ok((made, writer))
     }
 
@@ -112,22 +124,34 @@ fn report_set_aside(opened: &Opened) {
 }
 
 /// The engine's shard, as the loop drives it.
-struct Broking(Shard);
+struct Broking {
+    shard: Shard,
+    watched: Watched,
+}
 
 impl Step for Broking {
     fn step(&mut self, now: Now, input: Input<'_>, out: &mut Outbox) {
-        self.0.step(now, input, out);
-        for note in self.0.take_notes() {
+        self.shard.step(now, input, out);
+        for note in self.shard.take_notes() {
             tracing::debug!(connection = note.conn.index, "closed: {}", note.what);
         }
     }
 
     fn deadline(&self) -> Option<u64> {
-        self.0.deadline()
+        self.shard.deadline()
     }
 
     fn wants_process(&self, now: Now) -> bool {
-        self.0.wants_process(now)
+        self.shard.wants_process(now)
+    }
+
+    fn is_watched(&self) -> bool {
+        self.watched.is_asked()
+    }
+
+    fn show(&mut self, figures: LoopFigures, out: &Outbox) {
+        let (stats, sampled) = (self.shard.stats_with(out), self.shard.take_samples());
+        self.watched.answer(Sight { figures, stats, sampled });
     }
 }
 

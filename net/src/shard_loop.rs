@@ -12,6 +12,7 @@
 use crate::clock::Clock;
 use crate::connection::Connections;
 use crate::figures::Figures;
+pub use crate::figures::LoopFigures;
 use crate::handoff::{self, Doors, Handoff, Moving};
 use crate::listener::Listeners;
 use crate::plan::Plan;
@@ -50,6 +51,12 @@ pub trait Step {
     fn wants_process(&self, _now: Now) -> bool {
         false
     }
+    /// Whether somebody who watches the shards waits for `show`.
+    fn is_watched(&self) -> bool {
+        false
+    }
+    /// Tells them, with what the loop knows of itself.
+    fn show(&mut self, _figures: LoopFigures, _out: &Outbox) {}
 }
 
 /// The way to the writer, as the loop drives it.
@@ -199,7 +206,9 @@ impl<S: Step, K: Keep> Loop<S, K> {
     }
 
     fn turn(&mut self) -> io::Result<()> {
-        self.now = self.parts.clock.now();
+        let began = Instant::now();
+        self.now = self.parts.clock.at(began);
+        self.figures.turn_begins(began);
         self.is_busy = false;
         self.advance_stop()?;
         self.set_credit();
@@ -210,7 +219,17 @@ impl<S: Step, K: Keep> Loop<S, K> {
         self.take_commits();
         self.step(Input::Turn);
         self.take_completions()?;
-        self.flush()
+        self.flush()?;
+        if self.parts.shard.is_watched() {
+            self.show();
+        }
+        Ok(())
+    }
+
+    fn show(&mut self) {
+        let ports = &self.parts.ports;
+        let figures = self.figures.show(self.parcels_under_way(), ports.up.waiting() + ports.down.waiting());
+        self.parts.shard.show(figures, &self.out);
     }
 
     fn step(&mut self, input: Input<'_>) {
@@ -262,6 +281,10 @@ impl<S: Step, K: Keep> Loop<S, K> {
             }
         }
         self.out.store_full = self.parts.keep.is_full();
+        let is_held = |credit: &[usize]| credit.contains(&0);
+        if is_held(&self.out.up_credit) || is_held(&self.out.down_credit) {
+            self.figures.held();
+        }
     }
 
     fn take_timers(&mut self) {
@@ -496,6 +519,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
             if ups.len() + downs.len() == 0 {
                 continue;
             }
+            self.figures.sent(ups.len() + downs.len());
             for parcel in ups {
                 let pushed = self.parts.ports.up.push(to, Parcel::Up(parcel));
                 assert!(pushed.is_ok(), "an up lane is full in spite of its credit");
@@ -564,7 +588,9 @@ impl<S: Step, K: Keep> Loop<S, K> {
         if self.parts.plan.spin_us == 0 {
             return false;
         }
-        let end = Instant::now() + Duration::from_micros(self.parts.plan.spin_us.into());
+        let from = Instant::now();
+        self.figures.turn_ends(from);
+        let end = from + Duration::from_micros(self.parts.plan.spin_us.into());
         loop {
             if self.has_work() {
                 return true;
@@ -583,6 +609,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
         self.ring.listen_to(self.parts.waker.rung(self.parts.id))?;
         self.parts.ports.bell.announce_sleep();
         let from = Instant::now();
+        self.figures.turn_ends(from);
         let mut is_over = self.has_work();
         let at_most = self.until_next();
         let nap = at_most.min(Duration::from_micros(self.parts.plan.nap_us.into()));
@@ -614,6 +641,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
             || self.parts.keep.committed() != self.committed
             || (self.out.store_full && !self.parts.keep.is_full())
             || self.has_new_credit()
+            || self.parts.shard.is_watched()
             || (stop != Stopping::No && self.stage == Stage::Running)
             || stop == Stopping::AtOnce
             || (matches!(self.stage, Stage::Quiet { .. }) && self.parts.stop.all_are_quiet())

@@ -80,6 +80,11 @@ impl<T> Lanes<T> {
         self.from.iter().all(|queue| queue.is_empty())
     }
 
+    /// Parcels from other shards that this one has not taken yet.
+    pub fn waiting(&self) -> usize {
+        self.from.iter().map(|queue| queue.len()).sum()
+    }
+
     pub fn shards(&self) -> usize {
         self.to.len()
     }

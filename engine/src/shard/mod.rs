@@ -20,7 +20,7 @@
 //! share      share groups (owner)                      members    the members of share groups at their home
 //! links      parcels from and to other shards          writing    sessions to the store, what waits for it
 //! retain     how much an owner retains (owner)         restore    sessions from the store
-//! sys        what the broker says about itself
+//! sys        what the broker says about itself         samples    which topics an owner works for
 //! ```
 
 mod aliases;
@@ -49,6 +49,7 @@ mod replies;
 mod restore;
 mod retain;
 mod run;
+pub mod samples;
 mod sessions;
 mod share;
 mod spread;
@@ -66,6 +67,7 @@ pub use home::Note;
 pub use input::Input;
 pub use outbox::Outbox;
 pub use restore::Restoring;
+pub use samples::Sampled;
 
 use crate::clock::Now;
 use crate::config::{Config, Durability, Tombstones};
@@ -257,11 +259,17 @@ impl Shard {
             messages_waiting: self.home.messages.len() as u64,
             message_bytes_waiting: self.home.messages.bytes() as u64,
             publishes_unmatched: self.subtree.unmatched,
+            rows_applied: self.subtree.rows_applied,
             rows_retained: (self.subtree.retained.len() - self.subtree.unwritten) as u64,
             row_bytes_retained: self.subtree.retained.body_bytes() as u64,
             tombstones: self.subtree.retained.tombstones() as u64,
             ..self.home.stats
         }
+    }
+
+    /// The topics that the owner's side worked for since the last call.
+    pub fn take_samples(&mut self) -> Sampled {
+        self.subtree.samples.hand_over()
     }
 
     /// Connections that the broker closed since the last call, and why.

@@ -106,6 +106,7 @@ impl Shard {
             // With QoS 1, MQTT 5 tells that nobody got it.
             Found::Nothing if run.qos == QoS::AtMostOnce => {
                 self.subtree.unmatched += u64::from(run.count);
+                self.subtree.sample_run(run, 0, &self.roots);
                 return true;
             }
             _ => return false,
@@ -115,6 +116,7 @@ impl Shard {
         if !homes.iter().all(is_here) && (run.qos > QoS::AtMostOnce || !out.has_down_room()) {
             return false;
         }
+        let handles = homes.len();
         for (home, handle) in homes {
             if *home != self.me {
                 let down = out.down_to(*home);
@@ -126,6 +128,7 @@ impl Shard {
                 self.home.deliver_counted_run(now, run, publisher, *handle, out);
             }
         }
+        self.subtree.sample_run(run, handles, &self.roots);
         true
     }
 
@@ -136,9 +139,14 @@ impl Shard {
         let found = Found::of(subscriptions.look_up(at.topic.text_of(&batch.bytes), interner));
         match found.if_plain(subscriptions) {
             Found::Others => self.apply_each(now, at, &batch.bytes, out),
-            Found::Nothing => self.subtree.unmatched += u64::from(run.count),
+            Found::Nothing => {
+                self.subtree.unmatched += u64::from(run.count);
+                self.subtree.sample_run(&run, 0, &self.roots);
+            }
             Found::One(id) => {
-                for (home, handle) in &self.subtree.subscriptions.entry(id).plain {
+                let homes = &self.subtree.subscriptions.entry(id).plain;
+                let handles = homes.len();
+                for (home, handle) in homes {
                     if *home == self.me {
                         self.home.deliver_run(now, &run, at.publisher, *handle, out);
                     } else {
@@ -147,6 +155,7 @@ impl Shard {
                         down.items.push(DownItem::Run { source, at, handle: *handle });
                     }
                 }
+                self.subtree.sample_run(&run, handles, &self.roots);
             }
         }
     }

@@ -6,6 +6,7 @@ use super::once::Outcomes;
 use super::outbox::Outbox;
 use super::parcel::{Down, DownItem, Frame, Offer, Refusal, Source, Verdict};
 use super::retain::RetainBounds;
+use super::samples::Samples;
 use crate::clock::Now;
 use crate::config::{Limits, Tombstones};
 use crate::dialect::Form;
@@ -19,7 +20,7 @@ use crate::row::numbers::Numbers;
 use crate::row::retained::{Lapse, Retained};
 use crate::session::cursor::Versions;
 use crate::topic::{FilterId, Interner, Kind, Roots, Subscriptions, is_wildcard, stem};
-use crate::wire::QoS;
+use crate::wire::{QoS, Run};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -50,6 +51,9 @@ pub struct Subtree {
     pub(super) unwritten_bytes: usize,
     /// Packets that no filter matched.
     pub unmatched: u64,
+    /// Rows applied since the start.
+    pub rows_applied: u64,
+    pub(super) samples: Samples,
     pub(super) retain_bounds: RetainBounds,
     /// The last changes of rows of which they are kept.
     pub history: History,
@@ -115,6 +119,8 @@ impl Subtree {
             unwritten: 0,
             unwritten_bytes: 0,
             unmatched: 0,
+            rows_applied: 0,
+            samples: Samples::new(seed.rotate_left(16)),
             retain_bounds,
             history,
             merge: Merge::new(),
@@ -158,12 +164,37 @@ impl Subtree {
         let changed = if view.packet.retain { self.keep(now, &view, roots, homes.outbox()) } else { None };
         let matched = self.pass_on(&view, &origin, changed, roots, homes);
         self.unmatched += u64::from(!matched);
+        self.sample(&view, roots);
         let version = changed.map(|(_, version)| version);
         let mut verdict = Verdict { matched, applied: 1, version, ..Verdict::default() };
         if self.waits_for_disk && view.packet.wants_verdict {
             self.ask_to_keep(view.packet, changed.is_some(), &mut verdict, homes);
         }
         verdict
+    }
+
+    /// Counts the rows of a packet, and takes samples of their topics when it is time.
+    #[inline]
+    fn sample(&mut self, view: &View<'_>, roots: &Roots) {
+        self.rows_applied += view.rows.len() as u64;
+        self.samples.count(view.rows.len());
+        if self.samples.is_due() && !view.rows.is_empty() {
+            let topic = |index: usize| view.topic(&view.rows[index]);
+            self.samples.take(roots.group(topic(0)), view.rows.len(), topic);
+        }
+    }
+
+    /// The same for a run, which was passed to so many handles.
+    #[inline]
+    pub(super) fn sample_run(&mut self, run: &Run<'_>, handles: usize, roots: &Roots) {
+        let rows = run.count as usize;
+        self.rows_applied += rows as u64;
+        self.samples.count(rows * (1 + handles));
+        if self.samples.is_due()
+            && let Ok(topic) = std::str::from_utf8(run.topic)
+        {
+            self.samples.take(roots.group(topic), 1, |_| topic);
+        }
     }
 
     /// The publisher is to be told by everyone who keeps something of it, when that is durable.
@@ -397,6 +428,7 @@ impl Subtree {
         let (mut others, mut shared) = (false, false);
         for id in matched {
             let entry = self.subscriptions.entry(*id);
+            self.samples.count(entry.plain.len());
             for (home, handle) in &entry.plain {
                 if *home == self.me {
                     here.push(*handle);

@@ -276,17 +276,17 @@ impl Shard {
         let owner = self.roots.owner(ROOT);
         let is_waiting = |ask: &Ask| matches!(ask, Ask::Report(_));
         if !self.home.asks[owner.index()].iter().any(is_waiting) {
-            let sends = &out.sends;
-            let (packets_unsent, bytes_unsent) = sends.unsent_in_all();
-            let stats = Stats {
-                packets_sent: sends.packets_sent,
-                bytes_sent: sends.bytes_sent,
-                packets_unsent,
-                bytes_unsent,
-                ..self.stats()
-            };
+            let stats = self.stats_with(out);
             self.home.ask(owner, Ask::Report(Box::new(Report { tick, stats })));
         }
+    }
+
+    /// All figures of this shard, with what its outbox knows of its sockets.
+    pub fn stats_with(&self, out: &Outbox) -> Stats {
+        let sends = &out.sends;
+        let (packets_unsent, bytes_unsent) = sends.unsent_in_all();
+        let (packets_sent, bytes_sent) = (sends.packets_sent, sends.bytes_sent);
+        Stats { packets_sent, bytes_sent, packets_unsent, bytes_unsent, ..self.stats() }
     }
 
     /// What the loop knows of the process.

@@ -1,4 +1,5 @@
-//! `mote sub`, `pub`, `get` and `set`: small blocking clients over the engine's own packets.
+//! `mote sub`, `pub`, `get` and `set`: small blocking clients over the engine's own packets; and `mote shards`, over the
+//! control socket.
 //!
 //! Called by `main`, alone in their process. Every wait but the one for the next message has a bound; what a broker
 //! refuses ends in one line on stderr and an exit code. They take nothing of the broker but its packets and
@@ -8,13 +9,15 @@ mod connection;
 mod getting;
 mod intent;
 mod publishing;
+mod shards;
 mod showing;
 mod subscribing;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::args::{Get, Pub, Set, Sub};
+use crate::args::{Get, Pub, Set, Shards, Sub};
 use crate::logs::Escaped;
 use engine::wire::{Fault, ReasonCode};
 
@@ -60,6 +63,11 @@ pub fn get(arguments: &Get) -> ExitCode {
 
 pub fn set(arguments: &Set) -> ExitCode {
     end("mote set", publishing::run_set(arguments))
+}
+
+/// `place`: of the control socket, if the configuration has one.
+pub fn shards(arguments: &Shards, place: Option<PathBuf>) -> ExitCode {
+    end("mote shards", shards::run(arguments, place))
 }
 
 fn end(program: &str, outcome: Outcome<()>) -> ExitCode {

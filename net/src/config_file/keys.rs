@@ -26,7 +26,7 @@ pub enum Kind {
     Bool,
     Choice(&'static [&'static str]),
     Text,
-    /// Text that goes into a packet as it is; empty: none.
+    /// Text that is used as it is; empty: none.
     TextOrNone {
         bytes_max: usize,
     },
@@ -310,6 +310,13 @@ pub static KEYS: &[Key] = &[
     ),
     integer_key!("sys.interval_s", engine.sys.interval_s: u32, 0, limits::SYS_INTERVAL_S_MAX,
         "Seconds between two publications of what the broker says about itself under $SYS. 0: it says nothing."),
+    Key {
+        name: "control.socket",
+        kind: Kind::TextOrNone { bytes_max: 107 },
+        doc: "Where `mote shards` asks: the path of a Unix socket that only the user of the broker can open.\n\"auto\": control.sock in store.folder; with store.memory there is none. Empty: none.",
+        set: |settings, value| settings.control_socket = word(value),
+        get: |settings| Value::Word(settings.control_socket.clone()),
+    },
     choice_key!("log.level", log.level,
         ["error" => Level::ERROR, "warn" => Level::WARN, "info" => Level::INFO, "debug" => Level::DEBUG, "trace" => Level::TRACE],
         "What is logged: this and everything more urgent."),

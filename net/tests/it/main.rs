@@ -16,6 +16,7 @@ mod process;
 mod refusals;
 mod rumqttc;
 mod scripted;
+mod shards;
 mod stop;
 mod sys;
 mod trees;

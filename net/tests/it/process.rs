@@ -2,10 +2,13 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 pub struct Broker {
     process: Child,
     pub port: u16,
+    /// Its log from the ready line on.
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Broker {
@@ -47,8 +50,16 @@ impl Broker {
         let ready = lines.by_ref().map(Result::unwrap).find(|line| line.contains(" ready: ")).unwrap();
         assert!(ready.ends_with(said_last), "{ready}");
         let port = ready.split(&[':', ',']).find_map(|part| part.parse().ok()).unwrap();
-        std::thread::spawn(move || lines.for_each(drop)); // a full pipe would stop the broker's log
-        (Broker { process, port }, ready)
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let kept = log.clone();
+        // A full pipe would stop the broker's log.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line)));
+        (Broker { process, port, log }, ready)
+    }
+
+    /// Lines of its log that have this in them.
+    pub fn logged(&self, text: &str) -> Vec<String> {
+        self.log.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
     }
 
     /// Ends it as an operator does; it must end well.

@@ -210,7 +210,9 @@ fn a_reader_goes_on_from_a_cursor() {
 #[test]
 fn what_the_programs_say_of_themselves_is_as_it_was_written() {
     let mut said = String::new();
-    for command in [&["--help"][..], &["sub", "--help"], &["pub", "--help"], &["get", "--help"], &["set", "--help"]] {
+    let commands = ["", "sub", "pub", "get", "set", "shards"];
+    for command in commands.map(|command| [command, "--help"]) {
+        let command = &command[usize::from(command[0].is_empty())..];
         let output = Command::new(env!("CARGO_BIN_EXE_mote")).args(command).output().unwrap();
         assert!(output.status.success());
         said.push_str(&format!("$ mote {}\n", command.join(" ")));

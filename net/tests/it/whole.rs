@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 
 fn broker(shards: usize, folder: Option<PathBuf>) -> Broker {
     let store = store::Settings { folder, ..store::Settings::default() };
-    Broker { plan: plan(shards), engine: engine::config::Config::default(), store }
+    Broker { plan: plan(shards), engine: engine::config::Config::default(), store, control: None }
 }
 
 fn while_running(broker: &Broker, clients: impl FnOnce(SocketAddr)) -> Result<(), BootError> {
