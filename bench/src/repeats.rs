@@ -49,7 +49,10 @@ pub const RATE: Measure = Measure {
 /// CPU time of the broker's whole process for each delivery.
 pub const COST: Measure = Measure {
     name: "CPU/delivery",
-    pick: |run| run.broker.as_ref().map(|broker| broker.us_per_delivery).filter(|cost| *cost > 0.0),
+    pick: |run| {
+        let broker = run.broker.as_ref().filter(|_| run.delivered > 0)?;
+        Some(broker.us_per_delivery).filter(|cost| *cost > 0.0)
+    },
     text: crate::numbers::cost,
     is_more_better: false,
     noise: 0.05,
@@ -203,7 +206,10 @@ pub fn labels(runs: &[Run]) -> Vec<&str> {
 /// A plan in a few words: what it is, and what makes it differ.
 pub fn words(plan: &Plan) -> (String, String) {
     let name = format!("{}, {} to {}", plan.scenario, plan.publishers, plan.subscribers);
-    let mut rest = vec![format!("QoS {}", plan.qos), format!("{} B", plan.size)];
+    let mut rest = Vec::new();
+    if plan.publishers > 0 {
+        rest = vec![format!("QoS {}", plan.qos), format!("{} B", plan.size)];
+    }
     if plan.rows > 1 {
         rest.push(format!("{} rows", plan.rows));
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::axis::Axis;
 use super::{card_head, cut, escape, place, style_of};
 use crate::numbers;
-use crate::repeats::{COST, Measure, RATE, Spread, Workload, is_more_better};
+use crate::repeats::{COST, Measure, RATE, Spread, Workload, is_more_better, words};
 
 /// The drawing, in units that are about a pixel of a phone.
 const WIDTH: f64 = 460.0;
@@ -98,7 +98,7 @@ pub(super) fn figures(out: &mut String, workloads: &[Workload], labels: &[&str],
                 continue;
             }
             if !std::mem::replace(&mut is_open, true) {
-                open(out, "figures", "What only some scenarios measure", intro);
+                open(out, "figures", "Figures of single scenarios", intro);
             }
             let better = match is_more_better(figure) {
                 Some(true) => " (longer is better)",
@@ -107,12 +107,19 @@ pub(super) fn figures(out: &mut String, workloads: &[Workload], labels: &[&str],
             };
             let unit_in_name = format!("_{}", figure.unit);
             let name = figure.name.strip_suffix(&unit_in_name).unwrap_or(&figure.name).replace('_', " ");
-            let name = format!("{name}{better}");
+            let axis_name = format!("{name}{better}");
             let text = |value: f64| numbers::with_unit(value, &figure.unit);
             let of_base = workload.base(base).figure(&figure.name).map(|spread| spread.median);
-            let _ = write!(out, "<figure class=\"card\">{}", card_head(workload));
+            let (load, rest) = words(workload.plan);
+            let _ = write!(
+                out,
+                "<figure class=\"card\"><figcaption>{}<small>{}, {}</small></figcaption>",
+                escape(&name),
+                escape(&load),
+                escape(&rest)
+            );
             let axis = Axis::linear(high, 3);
-            Chart { axis: &axis, name: &name, text: &text, bars, base: of_base }.draw(out);
+            Chart { axis: &axis, name: &axis_name, text: &text, bars, base: of_base }.draw(out);
             out.push_str("</figure>\n");
         }
     }

@@ -56,7 +56,8 @@ fn every_workload_has_its_bars_curves_and_series_with_units() {
     for name in ["deliveries per second", "p99 latency", "broker CPU (cores in use)", "broker memory (RssAnon)"] {
         assert_eq!(series.matches(&format!("<figcaption>{name}<")).count(), 4, "{name}");
     }
-    assert!(section("figures").contains("bytes per connection (shorter is better)"));
+    assert!(section("figures").contains("<figcaption>bytes per connection<small>idle, 0 to 10000"));
+    assert!(section("figures").contains("bytes per connection (shorter is better)") && !cost.contains("idle"));
     assert!(section("runs").contains("the generator was the limit in 3 of 3 runs"));
 }
 
