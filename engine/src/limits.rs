@@ -141,6 +141,10 @@ pub const RUN_BYTES_MAX: usize = 64 * 1024;
 pub const PACKET_IDS: usize = 65_535;
 /// Default of `session.receive_max`: QoS 1 and 2 publishes of a client that wait for their acknowledgement.
 pub const RECEIVE_MAX_DEFAULT: u16 = 1_024;
+/// A window smaller than this is filled with every acknowledgement, a larger one when a quarter of it is free.
+pub const WINDOW_FILLED_AT_ONCE: usize = 16;
+/// Milliseconds that what could be sent may wait for more room in the window.
+pub const WINDOW_WAITS_MS: u64 = 1;
 /// Default of `session.inflight_max`: QoS 1 and 2 deliveries to a client that are unacknowledged.
 pub const INFLIGHT_MAX_DEFAULT: u16 = 256;
 /// Default of `session.topic_alias_max`: aliases that a client may set. Others tell 5 to 16 (HiveMQ, AWS, Mosquitto,

@@ -21,6 +21,19 @@ pub struct Place {
     pub change: u32,
 }
 
+/// What a row or floor is sorted by, as far as it is short.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Head {
+    is_floor: bool,
+    group: Option<GroupId>,
+    /// The topic's first bytes, as a number of the same order.
+    first: u128,
+}
+
+const HEAD_TOPIC_BYTES: usize = size_of::<u128>();
+/// Memory for so many entries stays from one commit to the next; what a burst needed beyond that is given back.
+pub const ENTRIES_KEPT: usize = 4_096;
+
 #[derive(Default)]
 pub struct Coalesced {
     /// With the shard that each came from, in the order taken.
@@ -126,13 +139,21 @@ impl Coalesced {
     }
 
     /// The newest change of every row and floor, in the order of groups and topics: neighbours share pages.
-    pub fn sorted(&self, into: &mut Vec<Place>) {
+    pub fn sorted(&self, into: &mut Vec<(Head, Place)>) {
         into.clear();
-        into.extend(self.newest.iter().copied());
-        into.sort_unstable_by_key(|&place| {
-            let (is_floor, topic) = self.topic(place);
-            (is_floor, group_of(self.change(place)), topic)
+        into.extend(self.newest.iter().map(|&place| (self.head(place), place)));
+        // Most are told apart by their heads, which lie here; the topics lie all over the memory.
+        into.sort_unstable_by(|(head, place), (other_head, other)| {
+            head.cmp(other_head).then_with(|| self.topic(*place).cmp(&self.topic(*other)))
         });
+    }
+
+    fn head(&self, place: Place) -> Head {
+        let (is_floor, topic) = self.topic(place);
+        let mut first = [0; HEAD_TOPIC_BYTES];
+        let count = topic.len().min(HEAD_TOPIC_BYTES);
+        first[..count].copy_from_slice(&topic[..count]);
+        Head { is_floor, group: group_of(self.change(place)), first: u128::from_be_bytes(first) }
     }
 
     /// The newest change of every other record, without those of sessions that have ended, in the order of their keys.
@@ -163,7 +184,9 @@ impl Coalesced {
     /// Forgets everything and gives back what was held.
     pub fn clear(&mut self, mut give_back: impl FnMut(usize, Changes)) {
         self.newest.clear();
+        self.newest.shrink_to(ENTRIES_KEPT, |_| 0);
         self.named.clear();
+        self.named.shrink_to(ENTRIES_KEPT);
         self.ended.clear();
         self.numbers.fill(None);
         for (shard, changes) in self.held.drain(..) {

@@ -4,7 +4,7 @@
 //! must never cut one `Changes` in two, and never say that something is durable before the table says so.
 
 use crate::StoreError;
-use crate::coalesce::{Coalesced, Place};
+use crate::coalesce::{Coalesced, ENTRIES_KEPT, Head, Place};
 use crate::folder::InUse;
 use crate::inlet::{Inlet, Ring, Shared, cost_bytes};
 use crate::joined::Joined;
@@ -41,6 +41,7 @@ pub struct ByHand {
     /// What came and is not to be committed without what is still to come.
     joined: Joined,
     coalesced: Coalesced,
+    rows: Vec<(Head, Place)>,
     order: Vec<Place>,
     pen: Pen,
     /// Let go of last, after the table is closed.
@@ -66,6 +67,7 @@ impl ByHand {
             changed_groups: BTreeMap::new(),
             joined: Joined::new(shards),
             coalesced: Coalesced::default(),
+            rows: Vec::new(),
             order: Vec::new(),
             pen,
             _in_use: in_use,
@@ -112,14 +114,14 @@ impl ByHand {
     }
 
     fn write(&mut self, mark: Option<&[u8]>) -> Result<(), TableError> {
-        let ByHand { table, coalesced, order, pen, groups, changed_groups, .. } = self;
+        let ByHand { table, coalesced, rows, order, pen, groups, changed_groups, .. } = self;
         if table.forgets() {
             return Ok(());
         }
         table.commit(&mut |edit| {
             coalesced.groups(groups, changed_groups);
-            coalesced.sorted(order);
-            for &place in order.iter() {
+            coalesced.sorted(rows);
+            for &(_, place) in rows.iter() {
                 pen.write(edit, coalesced.change(place), coalesced.bytes(place))?;
             }
             coalesced.sorted_named(order);
@@ -141,7 +143,11 @@ impl ByHand {
 
     /// Tells the shards what is durable and gives their memory back.
     fn settle(&mut self) {
-        let ByHand { shared, coalesced, wakes, .. } = self;
+        let ByHand { shared, coalesced, wakes, rows, order, .. } = self;
+        rows.clear();
+        rows.shrink_to(ENTRIES_KEPT);
+        order.clear();
+        order.shrink_to(ENTRIES_KEPT);
         let mut advanced = vec![false; shared.lanes.len()];
         coalesced.clear(|shard, changes| {
             let lane = &shared.lanes[shard];

@@ -7,6 +7,7 @@ use super::lasting::{Lasting, Place};
 use super::message::{Message, Messages};
 use super::queue::{Bounds, Queue, Queued};
 use crate::clock::Now;
+use crate::limits::WINDOW_FILLED_AT_ONCE;
 use crate::stats::Stats;
 use crate::wire::{Ack, AckKind, Fault, Packet, Properties, PublishHead, QoS, ReasonCode, Version, encode};
 
@@ -21,6 +22,8 @@ pub struct Delivery {
     pub window: u16,
     /// The client's Topic Alias Maximum on the present connection, [MQTT-3.1.2-26].
     pub alias_max: u16,
+    /// A timer is set for what waits until the window has room for many.
+    pub is_refilling: bool,
 }
 
 /// Where a delivery may go now.
@@ -57,6 +60,14 @@ impl Delivery {
         if let Some(lasting) = self.lasting.as_deref_mut() {
             lasting.forget(place);
         }
+    }
+
+    /// Whether the window has room for so many that a send pays. Filled one by one as acknowledgements come, a window
+    /// that was full once would cost a system call for each message from then on.
+    pub fn is_worth_filling(&self) -> bool {
+        let window = usize::from(self.window);
+        let sent = self.inflight.as_ref().map_or(0, |inflight| inflight.sent());
+        window < WINDOW_FILLED_AT_ONCE || window.saturating_sub(sent) >= window / 4
     }
 
     pub fn window_is_open(&self) -> bool {

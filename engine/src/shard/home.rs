@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::dialect::{Form, safe_topic};
 use crate::key::{ConnId, FilterHandle, SessionKey, ShardId};
 use crate::limits::{ASKS_WAITING_MAX, PLAIN_WALKS_MAX, SEND_FRAMES_BYTES, SEND_HIGH_BYTES};
-use crate::limits::{CURSOR_BYTES_MAX, CURSOR_PACKET_BYTES_MIN};
+use crate::limits::{CURSOR_BYTES_MAX, CURSOR_PACKET_BYTES_MIN, WINDOW_WAITS_MS};
 use crate::row::merge::Merge;
 use crate::session::Session;
 use crate::session::cursor::Versions;
@@ -201,6 +201,7 @@ impl Home {
                 sessions.get(session).is_some_and(|session| session.conn.is_none() && session.ends_at_ms == due_ms)
             }
             Timer::Sys => true,
+            Timer::Window(session) => sessions.get(session).is_some_and(|session| session.delivery.is_refilling),
             Timer::Interval(of) => merged.is_paced(of, due_ms),
             Timer::Will(session) => sessions.get(session).is_some_and(|session| {
                 session.conn.is_none() && session.will.as_ref().is_some_and(|will| will.due_ms == due_ms)
@@ -230,6 +231,19 @@ impl Home {
         });
         // Where the buffer filled up, `Drained` goes on.
         takes_more(session, out);
+    }
+
+    /// Whether the window of a session is to be filled now. If not, a timer is set.
+    pub fn is_window_due(&mut self, now: Now, key: SessionKey) -> bool {
+        let Some(session) = self.sessions.get_mut(key) else { return false };
+        let delivery = &mut session.delivery;
+        if delivery.queue_is_empty() || delivery.is_worth_filling() {
+            return true;
+        }
+        if !std::mem::replace(&mut delivery.is_refilling, true) {
+            self.wheel.set(now.mono_ms + WINDOW_WAITS_MS, Timer::Window(key));
+        }
+        false
     }
 
     /// Begins a walk for a subscription and returns its name.

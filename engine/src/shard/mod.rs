@@ -337,6 +337,7 @@ impl Shard {
                 Some(Timer::KeepAlive(conn)) => self.look_at_keep_alive(now, conn, out),
                 Some(Timer::SessionExpiry(session)) => self.session_expired(now, session),
                 Some(Timer::Will(session)) => self.will_delay_passed(now, session),
+                Some(Timer::Window(session)) => self.window_is_due(now, session, out),
                 Some(Timer::Interval(of)) => self.home.interval_passed(of, out),
                 Some(Timer::Sys) => self.report(now, out),
                 None => break,

@@ -282,7 +282,9 @@ impl Shard {
 
     /// The window of a session has room again; `frames` are those that were acknowledged.
     pub(super) fn window_opened(&mut self, now: Now, key: SessionKey, frames: &[FrameOf], out: &mut Outbox) {
-        self.home.pump(now, key, out);
+        if self.home.is_window_due(now, key) {
+            self.home.pump(now, key, out);
+        }
         self.home.look_at_member(key);
         for frame in frames {
             self.home.frame_acked(key, *frame, out);
@@ -290,6 +292,15 @@ impl Shard {
         let Some(session) = self.home.sessions.get_mut(key) else { return };
         if std::mem::take(&mut session.is_awaited) || !session.walks.is_empty() {
             self.home.catch_up(key, out);
+        }
+    }
+
+    /// What could have been sent has waited long enough for more room in the window.
+    pub(super) fn window_is_due(&mut self, now: Now, key: SessionKey, out: &mut Outbox) {
+        if let Some(session) = self.home.sessions.get_mut(key) {
+            session.delivery.is_refilling = false;
+            self.home.pump(now, key, out);
+            self.window_opened(now, key, &[], out);
         }
     }
 

@@ -17,6 +17,8 @@ pub enum Timer {
     SessionExpiry(SessionKey),
     /// The Will Delay Interval has passed.
     Will(SessionKey),
+    /// Deliveries wait for more room in the window of a session, but no longer.
+    Window(SessionKey),
     /// Something waits until the interval of a merged subscription has passed.
     Interval(FrameOf),
     /// The shard's figures are due at the owner of `$SYS`.
