@@ -28,6 +28,14 @@ pub enum ScenarioName {
     Merge,
     /// Pairs at a constant rate; without --rate at 10, 50 and 80 % of what a closed loop reaches.
     Latency,
+    /// --count retained rows: written by one client, read by one of `ret/#`, bytes of memory for each.
+    Retained,
+    /// --count retained rows, and how long a snapshot of them takes (mote).
+    Sync,
+    /// Rounds of --count clients that connect, -w at a time: connects per second, CPU of each.
+    Connect,
+    /// --count clients that do nothing, without and with one subscription: bytes of memory for each.
+    Idle,
     /// What trees cost beside plain messages, and what large ones cost others (mote). Wants --broker-pid.
     Trees,
 }
@@ -35,7 +43,7 @@ pub enum ScenarioName {
 /// Load for any MQTT broker over plain TCP. Results are shown again by `mote-bench page`, `table` and `baseline` (each
 /// has a --help of its own).
 #[derive(Parser, Debug)]
-#[command(name = "mote-bench", version, disable_help_flag = true)]
+#[command(name = "mote-bench", version, disable_help_flag = true, disable_version_flag = true)]
 pub struct Args {
     pub scenario: ScenarioName,
     #[arg(short = 'h', long, default_value = "127.0.0.1")]
@@ -70,6 +78,7 @@ pub struct Args {
     #[arg(long)]
     pub retain: bool,
     /// Closed loop: messages of one publisher that may be under way. 200 unless it is an open loop; 2 of trees.
+    /// Of connect: clients that wait for an answer.
     #[arg(short = 'w', long, conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub in_flight: Option<u32>,
     /// Open loop: messages per second of all publishers. Latency counts from when each was due.
@@ -78,6 +87,9 @@ pub struct Args {
     /// Open loops, one after the other, at parts of what a closed loop reached just before: `10,50,80`.
     #[arg(long, value_name = "PERCENT", value_delimiter = ',', conflicts_with = "rate", value_parser = above_zero)]
     pub rate_percent: Vec<f64>,
+    /// Rows of retained and sync (100 000 if it is not said), clients of connect and idle (10 000).
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=50_000_000))]
+    pub count: Option<u32>,
     /// Rows of a tree.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub rows: u32,
@@ -119,6 +131,8 @@ pub struct Args {
     pub quiet: bool,
     #[arg(long, action = clap::ArgAction::Help, help = "Print help")]
     help: Option<bool>,
+    #[arg(long, action = clap::ArgAction::Version, help = "Print version")]
+    version: Option<bool>,
 }
 
 fn above_zero(text: &str) -> Result<f64, String> {
@@ -175,7 +189,7 @@ impl Args {
             topics: self.topics.clone(),
             qos: self.qos.unwrap_or(u8::from(scenario == Scenario::Tree)),
             size: self.size as usize,
-            rows: self.rows as usize,
+            rows: if scenario == Scenario::Tree { self.rows as usize } else { 1 },
             retain: self.retain,
             pace: self.rate.map_or(Pace::Closed { in_flight: in_flight.into() }, |rate| Pace::Open { rate }),
             threads: self.threads as usize,
@@ -184,6 +198,24 @@ impl Args {
         };
         plan.check().map_err(io::Error::other)?;
         Ok(plan)
+    }
+}
+
+impl Args {
+    /// Of a scenario that is about a number of rows.
+    pub fn plan_of_rows(&self, name: &'static str, topics: &str) -> io::Result<Plan> {
+        let plan = self.plan(Scenario::FanIn)?;
+        let rows = self.count.unwrap_or(100_000) as usize;
+        let qos = self.qos.unwrap_or(1);
+        let (publishers, subscribers, topics) = (1, 1, Some(topics.to_owned()));
+        Ok(Plan { name: Some(name), rows, qos, retain: true, publishers, subscribers, topics, threads: 1, ..plan })
+    }
+
+    /// Of a scenario that is about a number of clients.
+    pub fn plan_of_clients(&self, name: &'static str, topics: &str) -> io::Result<Plan> {
+        let plan = self.plan(Scenario::FanIn)?;
+        let subscribers = self.count.unwrap_or(10_000) as usize;
+        Ok(Plan { name: Some(name), publishers: 0, subscribers, topics: Some(topics.to_owned()), threads: 1, ..plan })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::measured::{self, Subject, figure};
 use crate::plan::{Pace, Plan, Scenario};
 use crate::result::{Figure, Run, read};
 use crate::watch::Watch;
-use crate::{csv, page, reading, report, trees};
+use crate::{connect, csv, idle, page, reading, report, retained, sync, trees};
 
 /// Does what the command line of this process says.
 ///
@@ -18,24 +18,33 @@ use crate::{csv, page, reading, report, trees};
 /// Brokers that cannot be reached, refuse a client or end a connection; files that cannot be written.
 pub fn run(args: &Args) -> io::Result<ExitCode> {
     let subject = Subject { label: args.label(args.broker()?), pid: args.broker_pid };
-    let scenario = match args.scenario {
-        ScenarioName::Pairs | ScenarioName::Latency => Scenario::Pairs,
-        ScenarioName::FanIn => Scenario::FanIn,
-        ScenarioName::FanOut => Scenario::FanOut,
-        ScenarioName::Wildcard => Scenario::Wildcard,
-        ScenarioName::Shared => Scenario::Shared,
-        ScenarioName::Tree => Scenario::Tree,
-        ScenarioName::Merge => Scenario::Merge,
+    allow_many_sockets()?;
+    let runs = match args.scenario {
+        ScenarioName::Pairs | ScenarioName::Latency => loads(args, &subject, Scenario::Pairs)?,
+        ScenarioName::FanIn => loads(args, &subject, Scenario::FanIn)?,
+        ScenarioName::FanOut => loads(args, &subject, Scenario::FanOut)?,
+        ScenarioName::Wildcard => loads(args, &subject, Scenario::Wildcard)?,
+        ScenarioName::Shared => loads(args, &subject, Scenario::Shared)?,
+        ScenarioName::Tree => loads(args, &subject, Scenario::Tree)?,
+        ScenarioName::Merge => loads(args, &subject, Scenario::Merge)?,
+        ScenarioName::Retained => {
+            vec![retained::run(&subject, &args.plan_of_rows("retained", "ret/{row}")?, args.quiet)?]
+        }
+        ScenarioName::Sync => vec![sync::run(&subject, &args.plan_of_rows("sync", "sync/{block}/{row}")?, args.quiet)?],
+        ScenarioName::Connect => vec![connect::run(&subject, &args.plan_of_clients("connect", "")?, args.quiet)?],
+        ScenarioName::Idle => vec![idle::run(&subject, &args.plan_of_clients("idle", "idle/{i}")?, args.quiet)?],
         ScenarioName::Trees => return compare_trees(args).map(|()| ExitCode::SUCCESS),
     };
-    allow_many_sockets()?;
-    let plan = args.plan(scenario)?;
-    let runs = if args.percentages().is_empty() {
-        vec![load(args, &subject, &plan)?]
-    } else {
-        at_percentages(args, &subject, &plan)?
-    };
     write(args, &runs)
+}
+
+/// One run, or one for each percentage of what a closed loop reaches.
+fn loads(args: &Args, subject: &Subject, scenario: Scenario) -> io::Result<Vec<Run>> {
+    let plan = args.plan(scenario)?;
+    if args.percentages().is_empty() {
+        return Ok(vec![load(args, subject, &plan)?]);
+    }
+    at_percentages(args, subject, &plan)
 }
 
 /// Prints the results, writes the files that are asked for, and compares.
@@ -64,6 +73,12 @@ fn load(args: &Args, subject: &Subject, plan: &Plan) -> io::Result<Run> {
     let ending = Load::connect(plan.clone())?.run(|second| watch.take(&second))?;
     let mut figures = Vec::new();
     if plan.scenario.is_merged() {
+        if watch.delivered == 0 {
+            return Err(io::Error::other(format!(
+                "no frames came of {}: does this broker know trees?",
+                plan.filter(0)
+            )));
+        }
         figures = frames(&watch, ending.folded);
     }
     measured::run(subject, plan.result(), watch, &ending, figures)

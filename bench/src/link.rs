@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::net::{AddressFamily, SocketType};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::packets::{self, Received, Version, cut, scan};
 
@@ -30,15 +31,36 @@ pub struct Link {
 /// A connected socket. The `number`th connection to this machine's loopback comes from another of its addresses where
 /// one address has not enough ports.
 pub fn dial(broker: SocketAddr, number: usize) -> io::Result<TcpStream> {
-    let block = number / CONNECTIONS_OF_ADDRESS_MAX;
-    if block == 0 || !broker.ip().is_loopback() || broker.is_ipv6() {
-        return TcpStream::connect_timeout(&broker, SETUP_TIMEOUT);
-    }
+    let Some(from) = source(broker, number) else { return TcpStream::connect_timeout(&broker, SETUP_TIMEOUT) };
     let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
-    let from = Ipv4Addr::new(127, 0, 1 + (block / 250) as u8, 1 + (block % 250) as u8);
-    rustix::net::bind(&socket, &SocketAddr::from((from, 0)))?;
+    rustix::net::bind(&socket, &from)?;
     rustix::net::connect(&socket, &broker)?;
     Ok(socket.into())
+}
+
+/// The same, not connected yet: it is when it is writable. Nothing waits.
+pub fn start_dial(broker: SocketAddr, number: usize) -> io::Result<TcpStream> {
+    let family = if broker.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    if let Some(from) = source(broker, number) {
+        rustix::net::bind(&socket, &from)?;
+    }
+    match rustix::net::connect(&socket, &broker) {
+        Ok(()) | Err(Errno::INPROGRESS) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let socket = TcpStream::from(socket);
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
+/// Where the `number`th connection comes from, if that matters.
+fn source(broker: SocketAddr, number: usize) -> Option<SocketAddr> {
+    let block = number / CONNECTIONS_OF_ADDRESS_MAX;
+    let is_needed = block > 0 && broker.ip().is_loopback() && broker.is_ipv4();
+    let (third, fourth) = (1 + block / 250 % 250, 1 + block % 250);
+    is_needed.then(|| SocketAddr::from((Ipv4Addr::new(127, 0, third as u8, fourth as u8), 0)))
 }
 
 impl Link {

@@ -54,8 +54,9 @@ pub fn run(subject: &Subject, plan: Plan, mut watch: Watch, ending: &Ending, fig
     Ok(run)
 }
 
+/// 0 if nothing was delivered.
 fn per_delivery_us(cpu_s: f64, watch: &Watch) -> f64 {
-    cpu_s * 1e6 / watch.delivered.max(1) as f64
+    if watch.delivered == 0 { 0.0 } else { cpu_s * 1e6 / watch.delivered as f64 }
 }
 
 fn broker(pid: u32, watch: &Watch) -> Option<Broker> {

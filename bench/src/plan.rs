@@ -85,7 +85,7 @@ pub struct Plan {
     pub qos: u8,
     /// Bytes of a payload; of a row in a tree.
     pub size: usize,
-    /// Rows of a tree.
+    /// Rows of a tree, or rows that are there; 1 elsewhere.
     pub rows: usize,
     pub retain: bool,
     pub pace: Pace,
@@ -217,7 +217,7 @@ impl Plan {
             pace,
             in_flight,
             rate,
-            rows: if self.scenario == Scenario::Tree { self.rows as u64 } else { 1 },
+            rows: self.rows as u64,
             threads: self.threads as u64,
             warmup_s: self.warmup.as_secs_f64(),
             seconds: self.duration.as_secs_f64(),

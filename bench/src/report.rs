@@ -25,7 +25,7 @@ pub fn text(run: &Run) -> String {
     let us = own.us_per_delivery;
     line("generator", format!("{us:.3} us of CPU per delivery, busiest thread {:.0} % busy", own.busy * 100.0));
     for figure in &run.figures {
-        line("", format!("{} {} {}", figure.name, numbers::count(figure.value), figure.unit).trim_end().to_owned());
+        line("", format!("{} {}", figure.name, numbers::with_unit(figure.value, &figure.unit)));
     }
     for warning in &run.warnings {
         line("WARNING", warning.clone());

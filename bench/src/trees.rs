@@ -8,18 +8,18 @@
 //! Nothing is retained. Subscribers of `tree` have one merged filter, those of the others the same filter, plain. After
 //! that the latency of live messages is measured alone, beside a snapshot, and beside large batches.
 
-use std::io::{self, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::line::Line;
 use crate::packets::{self, Version};
 use crate::process;
 
-const READ_BUFFER_BYTES: usize = 1 << 20;
 /// Rows of one tree while the rows of the snapshot are written.
 const FILL_ROWS: u64 = 1_000;
 /// Rows of a large batch.
@@ -49,73 +49,6 @@ pub struct Plan {
     pub duration: Duration,
 }
 
-/// A connection that waits for what it reads.
-struct Line {
-    socket: TcpStream,
-    input: BufReader<TcpStream>,
-    body: Vec<u8>,
-}
-
-impl Line {
-    fn open(broker: SocketAddr, client_id: &str) -> io::Result<Line> {
-        let mut socket = TcpStream::connect(broker)?;
-        socket.set_nodelay(true)?;
-        socket.write_all(&packets::connect(Version::V4, client_id))?;
-        let input = BufReader::with_capacity(READ_BUFFER_BYTES, socket.try_clone()?);
-        let mut line = Line { socket, input, body: Vec::new() };
-        line.expect(2)?;
-        Ok(line)
-    }
-
-    fn subscribe(&mut self, filter: &str, qos: u8) -> io::Result<()> {
-        self.socket.write_all(&packets::subscribe(Version::V4, filter, qos))?;
-        self.expect(9)?;
-        match self.body.last() {
-            Some(code) if *code == qos => Ok(()),
-            code => Err(io::Error::other(format!("{filter} is answered with {code:?}"))),
-        }
-    }
-
-    /// The next packet: its first byte. Its body is in `body`.
-    fn packet(&mut self) -> io::Result<u8> {
-        let mut byte = [0];
-        self.input.read_exact(&mut byte)?;
-        let first = byte[0];
-        let (mut length, mut shift) = (0, 0);
-        loop {
-            self.input.read_exact(&mut byte)?;
-            length |= usize::from(byte[0] & 0x7f) << shift;
-            shift += 7;
-            if byte[0] & 0x80 == 0 {
-                break;
-            }
-        }
-        self.body.resize(length, 0);
-        self.input.read_exact(&mut self.body)?;
-        Ok(first)
-    }
-
-    fn expect(&mut self, kind: u8) -> io::Result<()> {
-        let first = self.packet()?;
-        let is_it = first >> 4 == kind;
-        if is_it { Ok(()) } else { Err(io::Error::other(format!("packet {first:#x} where {kind} was due"))) }
-    }
-
-    /// The next PUBLISH, acknowledged: where its payload begins in `body`.
-    fn publish(&mut self) -> io::Result<usize> {
-        let first = self.packet()?;
-        if first >> 4 != 3 {
-            return Err(io::Error::other(format!("packet {first:#x} where a PUBLISH was due")));
-        }
-        let at = 2 + usize::from(u16::from_be_bytes([self.body[0], self.body[1]]));
-        if first & 6 == 0 {
-            return Ok(at);
-        }
-        self.socket.write_all(&[0x40, 2, self.body[at], self.body[at + 1]])?;
-        Ok(at + 2)
-    }
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Way {
     Tree,
@@ -135,12 +68,12 @@ fn round_us(plan: &Plan, way: Way, subscribers: usize) -> io::Result<f64> {
     let filter = if way == Way::Tree { "$tree/t/+" } else { "t/+" };
     let messages = if way == Way::Tree { 1 } else { plan.rows };
     for number in 0..subscribers {
-        let mut line = Line::open(plan.broker, &format!("trees-{way:?}-{number}"))?;
+        let mut line = Line::open(plan.broker, Version::V4, &format!("trees-{way:?}-{number}"))?;
         line.subscribe(filter, way.qos())?;
         let done = done.clone();
         std::thread::spawn(move || receive(&mut line, messages, &done));
     }
-    let mut publisher = Line::open(plan.broker, "trees-publisher")?;
+    let mut publisher = Line::open(plan.broker, Version::V4, "trees-publisher")?;
     let writes = writes(plan, way);
     let mut rounds = 0;
     let mut run = |until: Instant| -> io::Result<u32> {
@@ -171,6 +104,9 @@ fn receive(line: &mut Line, messages: u64, done: &Sender<()>) {
             if line.publish().is_err() {
                 return;
             }
+        }
+        if line.flush().is_err() {
+            return;
         }
         if done.send(()).is_err() {
             return;
@@ -206,7 +142,7 @@ struct Live {
 impl Live {
     fn start(broker: SocketAddr) -> io::Result<Live> {
         let start = Instant::now();
-        let mut reader = Line::open(broker, "trees-live-reader")?;
+        let mut reader = Line::open(broker, Version::V4, "trees-live-reader")?;
         reader.subscribe("live/+", 0)?;
         let (late, lateness) = channel();
         std::thread::spawn(move || {
@@ -218,7 +154,7 @@ impl Live {
                 }
             }
         });
-        let mut writer = Line::open(broker, "trees-live-writer")?;
+        let mut writer = Line::open(broker, Version::V4, "trees-live-writer")?;
         let is_over = Arc::new(AtomicBool::new(false));
         let over = is_over.clone();
         let sender = std::thread::spawn(move || {
@@ -264,7 +200,7 @@ fn fill(plan: &Plan, publisher: &mut Line) -> io::Result<()> {
 
 /// Reads one snapshot: bytes of its frames, and how many.
 fn snapshot(plan: &Plan) -> io::Result<(usize, u64)> {
-    let mut line = Line::open(plan.broker, "trees-snapshot")?;
+    let mut line = Line::open(plan.broker, Version::V4, "trees-snapshot")?;
     line.subscribe("$sync;meta/big/#", 0)?;
     let (mut bytes, mut frames) = (0, 0);
     loop {
@@ -299,7 +235,7 @@ pub fn run(plan: &Plan) -> io::Result<()> {
 }
 
 fn beside(plan: &Plan) -> io::Result<()> {
-    let mut publisher = Line::open(plan.broker, "trees-publisher")?;
+    let mut publisher = Line::open(plan.broker, Version::V4, "trees-publisher")?;
     fill(plan, &mut publisher)?;
     let live = Live::start(plan.broker)?;
     std::thread::sleep(plan.duration / 4);
@@ -313,7 +249,7 @@ fn beside(plan: &Plan) -> io::Result<()> {
         &format!("beside a snapshot of {} rows, {bytes} bytes in {frames} frames, {seconds:.2} s", plan.snapshot_rows),
         live.look(),
     );
-    let mut reader = Line::open(plan.broker, "trees-batches")?;
+    let mut reader = Line::open(plan.broker, Version::V4, "trees-batches")?;
     reader.subscribe("$tree/batch/+", 0)?;
     std::thread::spawn(move || while reader.publish().is_ok() {});
     for retain in [false, true] {

@@ -1,7 +1,7 @@
 //! What is looked at while a run goes on: the broker's process, the generator's own, and each second's figures.
 
 use std::io::{self, IsTerminal, Write};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 
@@ -12,6 +12,11 @@ use crate::result::Series;
 
 /// A last step that is shorter than this part of a second is no point of a curve.
 const STEP_PART_MIN: f64 = 0.9;
+
+const SETTLE: Duration = Duration::from_millis(200);
+const SETTLE_MAX: Duration = Duration::from_secs(20);
+/// A process that is less busy than this does nothing.
+const SETTLED_BUSY: f64 = 0.01;
 
 /// A process at one moment.
 #[derive(Clone, Debug)]
@@ -42,6 +47,21 @@ impl Look {
 
     pub fn own_since(&self, before: &Look) -> Sample {
         process::between(&before.own, &self.own)
+    }
+}
+
+/// A look at the broker when it does nothing any more: what it does after its last answer belongs to what it was asked.
+pub fn settled(broker_pid: Option<u32>) -> io::Result<Look> {
+    let begin = Instant::now();
+    let mut last = Look::now(broker_pid)?;
+    loop {
+        std::thread::sleep(SETTLE);
+        let look = Look::now(broker_pid)?;
+        let used = look.broker_since(&last).map_or(0.0, |used| used.cpu_s / look.since(&last));
+        if used < SETTLED_BUSY || begin.elapsed() > SETTLE_MAX {
+            return Ok(look);
+        }
+        last = look;
     }
 }
 
@@ -89,6 +109,13 @@ impl Watch {
             series: Series { step_s: 1.0, ..Series::default() },
             has_begun: false,
         })
+    }
+
+    /// Of a scenario without seconds: what is measured is between two looks, and took so long.
+    pub fn between(&mut self, start: Look, end: Look, seconds: f64) {
+        let own = end.own_since(&start).cpu_s;
+        self.busy = own / end.since(&start).max(f64::MIN_POSITIVE);
+        (self.start, self.end, self.seconds) = (start, end, seconds);
     }
 
     /// Takes a second in. The first one is what was before it is measured.

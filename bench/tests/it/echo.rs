@@ -1,4 +1,5 @@
-//! A broker that knows one thing: a PUBLISH goes to every connection whose filter it matches, once to each share group.
+//! A broker that knows little: a PUBLISH goes to every connection whose filter it matches, once to each share group, and
+//! is retained if it should be.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -17,6 +18,8 @@ pub enum Trick {
     Swap,
     /// Nobody is let in.
     Refuse,
+    /// No filter is taken.
+    Deaf,
 }
 
 /// A filter without its share name, the name, and where it goes to.
@@ -27,6 +30,7 @@ struct Table {
     readers: Vec<Reader>,
     /// Messages so far; picks members of share groups.
     turns: usize,
+    retained: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 pub fn start(trick: Trick) -> SocketAddr {
@@ -87,6 +91,7 @@ impl Client {
                 8 => self.subscribe(&body, table),
                 3 => self.publish(first, &body, raw, table),
                 5 => self.say(&[0x62, 2, id(0)[0], id(0)[1]]),
+                12 => self.say(&[0xd0, 0]),
                 6 => self.say(&[0x70, 2, id(0)[0], id(0)[1]]),
                 _ => {}
             }
@@ -95,6 +100,7 @@ impl Client {
 
     fn subscribe(&mut self, body: &[u8], table: &Mutex<Table>) {
         let (filter, qos) = (&body[4 + usize::from(self.is_v5)..body.len() - 1], body[body.len() - 1]);
+        let qos = if self.trick == Trick::Deaf { 0x80 } else { qos };
         let (filter, name) = match filter.strip_prefix(b"$share/") {
             Some(rest) => {
                 let slash = rest.iter().position(|byte| *byte == b'/').unwrap();
@@ -102,10 +108,14 @@ impl Client {
             }
             None => (filter, None),
         };
-        table.lock().unwrap().readers.push((filter.to_vec(), name, self.socket.try_clone().unwrap()));
+        let (filter, mut table) = (filter.to_vec(), table.lock().unwrap());
         let answer =
             if self.is_v5 { vec![0x90, 4, body[0], body[1], 0, qos] } else { vec![0x90, 3, body[0], body[1], qos] };
         self.say(&answer);
+        for raw in table.retained.iter().filter(|(topic, _)| matches(&filter, topic)).map(|(_, raw)| raw) {
+            self.say(raw);
+        }
+        table.readers.push((filter, name, self.socket.try_clone().unwrap()));
     }
 
     fn publish(&mut self, first: u8, body: &[u8], raw: Vec<u8>, table: &Mutex<Table>) {
@@ -113,6 +123,15 @@ impl Client {
         if first & 6 != 0 {
             let id = &body[2 + topic.len()..];
             self.say(&[if first & 6 == 2 { 0x40 } else { 0x50 }, 2, id[0], id[1]]);
+        }
+        if first & 1 != 0 {
+            let is_empty = body.len() == 2 + topic.len() + if first & 6 != 0 { 2 } else { 0 } + usize::from(self.is_v5);
+            let retained = &mut table.lock().unwrap().retained;
+            if is_empty {
+                retained.remove(&topic)
+            } else {
+                retained.insert(topic.clone(), raw.clone())
+            };
         }
         self.number += 1;
         let is_tenth = self.number.is_multiple_of(10);

@@ -8,7 +8,7 @@ use bench::worker::Ending;
 
 use crate::echo::{Trick, start};
 
-fn plan(scenario: Scenario, broker: SocketAddr) -> Plan {
+pub fn plan(scenario: Scenario, broker: SocketAddr) -> Plan {
     Plan {
         scenario,
         name: None,

@@ -6,5 +6,6 @@
 mod baseline;
 mod echo;
 mod load;
+mod load_few;
 mod page;
 mod sample;
