@@ -201,7 +201,8 @@ fn send_new(session: &mut Session, delivered: Delivered, way: &mut Way<'_>) {
     }
     session.delivery.touch();
     let inflight = session.delivery.inflight.get_or_insert_default();
-    head.packet_id = inflight.push(delivered.clone());
+    let packet_id = inflight.take_id();
+    head.packet_id = packet_id;
     head.encode(session.version, buffer);
     buffer.extend_from_slice(message.payload());
     if let Named::Teaching(alias) = named {
@@ -211,6 +212,9 @@ fn send_new(session: &mut Session, delivered: Delivered, way: &mut Way<'_>) {
     way.stats.publish_bytes_sent += message.payload().len() as u64;
     way.sent += 1;
     way.messages.hold(delivered.message);
+    if let Some(inflight) = session.delivery.inflight.as_deref_mut() {
+        inflight.push(packet_id, delivered);
+    }
 }
 
 /// A connection of the session begins: what was unacknowledged is to be sent again, as the window of this connection

@@ -22,8 +22,9 @@ impl FrameOf {
     pub const GET: u32 = u32::MAX;
 }
 
-/// What a delivery is beside its message.
-#[derive(Clone, Debug)]
+/// What a delivery is beside its message. There is one for each message in a window or queue, so what few have is
+/// boxed.
+#[derive(Debug)]
 pub struct Delivered {
     pub message: MessageKey,
     pub qos: QoS,
@@ -32,10 +33,20 @@ pub struct Delivered {
     /// The merged subscription whose frame this is.
     pub merged: Option<FrameOf>,
     /// The share group whose message this is: another member may get it.
-    pub share: Option<ShareOf>,
+    pub share: Option<Box<ShareOf>>,
     /// It came by a walk, which waits for its reader: the bounds of the queue are not for it.
     pub is_paced: bool,
     /// Where it stands in the store.
+    pub place: Place,
+}
+
+const _: () = assert!(size_of::<Delivered>() <= 72);
+
+/// What is left of a delivery that is over.
+#[derive(Debug)]
+pub struct Ended {
+    pub message: MessageKey,
+    pub merged: Option<FrameOf>,
     pub place: Place,
 }
 
@@ -81,7 +92,7 @@ pub struct Inflight {
 #[derive(Debug)]
 pub enum Acked {
     /// The delivery is over; its message is to be released.
-    Done(Delivered),
+    Done(Ended),
     /// PUBREC for a QoS 2 delivery: answer PUBREL. The message is to be released, once.
     Release {
         first: bool,
@@ -165,30 +176,34 @@ impl Inflight {
         taken.into_iter().map(|slot| slot.delivered).collect()
     }
 
-    /// Takes up a delivery that is sent now and names it with a packet identifier that is not in use,
-    /// [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] [3.1.1: MQTT-2.3.1-4].
-    pub fn push(&mut self, delivered: Delivered) -> u16 {
-        debug_assert_eq!(self.sent, self.slots.len(), "what is sent again goes before what is new");
-        self.sent += 1;
-        self.take_up(delivered, true, 0)
-    }
-
-    /// Takes up a delivery that is sent when `token` is durable.
-    pub fn push_unsent(&mut self, delivered: Delivered, token: Token) {
-        self.take_up(delivered, false, token);
-    }
-
-    fn take_up(&mut self, delivered: Delivered, was_sent: bool, token: Token) -> u16 {
+    /// A packet identifier that is not in use, [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] [3.1.1: MQTT-2.3.1-4].
+    pub fn take_id(&mut self) -> u16 {
         debug_assert!(self.slots.len() < crate::limits::PACKET_IDS);
         if self.free_ids == 0 {
             self.find_free_ids();
         }
         self.free_ids -= 1;
-        let packet_id = next_id(self.last_packet_id);
-        self.last_packet_id = packet_id;
-        let stage = Stage::Published;
-        self.slots.push_back(Slot { packet_id, stage, was_sent, owes_pubrel: false, token, delivered });
-        packet_id
+        self.last_packet_id = next_id(self.last_packet_id);
+        self.last_packet_id
+    }
+
+    /// Takes up a delivery that is sent now by an identifier that was taken for it.
+    pub fn push(&mut self, packet_id: u16, delivered: Delivered) {
+        debug_assert_eq!(self.sent, self.slots.len(), "what is sent again goes before what is new");
+        debug_assert_eq!(packet_id, self.last_packet_id);
+        self.sent += 1;
+        self.take_up(packet_id, delivered, true, 0);
+    }
+
+    /// Takes up a delivery that is sent when `token` is durable.
+    pub fn push_unsent(&mut self, delivered: Delivered, token: Token) {
+        let packet_id = self.take_id();
+        self.take_up(packet_id, delivered, false, token);
+    }
+
+    fn take_up(&mut self, packet_id: u16, delivered: Delivered, was_sent: bool, token: Token) {
+        let (stage, owes_pubrel) = (Stage::Published, false);
+        self.slots.push_back(Slot { packet_id, stage, was_sent, owes_pubrel, token, delivered });
     }
 
     /// Passes over identifiers in use and counts the free ones that follow.
@@ -277,10 +292,11 @@ impl Inflight {
 
     fn done(&mut self, index: usize) -> Acked {
         self.sent -= usize::from(index < self.sent);
-        match self.slots.remove(index) {
-            Some(slot) => Acked::Done(slot.delivered),
-            None => Acked::Unknown,
-        }
+        let slot = if index == 0 { self.slots.pop_front() } else { self.slots.remove(index) };
+        let Some(Slot { delivered: Delivered { message, merged, place, .. }, .. }) = slot else {
+            return Acked::Unknown;
+        };
+        Acked::Done(Ended { message, merged, place })
     }
 }
 
@@ -299,16 +315,22 @@ mod tests {
         Delivered { message, qos, retain: false, ids: Ids::new(), merged, share, is_paced, place }
     }
 
+    fn send(messages: &mut Messages, inflight: &mut Inflight, qos: QoS) -> u16 {
+        let packet_id = inflight.take_id();
+        inflight.push(packet_id, delivered(messages, qos));
+        packet_id
+    }
+
     #[test]
     fn a_packet_id_in_use_is_passed_over_when_the_count_wraps() {
         let (mut messages, mut inflight) = (Messages::default(), Inflight::default());
-        let first = inflight.push(delivered(&mut messages, QoS::AtLeastOnce));
+        let first = send(&mut messages, &mut inflight, QoS::AtLeastOnce);
         assert_eq!(first, 1);
         for _ in 0..crate::limits::PACKET_IDS - 1 {
-            let id = inflight.push(delivered(&mut messages, QoS::AtLeastOnce));
+            let id = send(&mut messages, &mut inflight, QoS::AtLeastOnce);
             assert!(matches!(inflight.puback(id), Acked::Done(_)));
         }
-        let after_wrap = inflight.push(delivered(&mut messages, QoS::AtLeastOnce));
+        let after_wrap = send(&mut messages, &mut inflight, QoS::AtLeastOnce);
         assert_eq!(after_wrap, 2, "1 is still unacknowledged");
     }
 
@@ -318,7 +340,7 @@ mod tests {
         let mut open: Vec<u16> = Vec::new();
         let mut state = 1_u32;
         for round in 0..300_000_u32 {
-            let id = inflight.push(delivered(&mut messages, QoS::AtLeastOnce));
+            let id = send(&mut messages, &mut inflight, QoS::AtLeastOnce);
             assert!(id > 0 && !open.contains(&id), "{id} is in use in round {round}");
             open.push(id);
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -333,7 +355,7 @@ mod tests {
     #[test]
     fn pubrec_twice_releases_the_message_once() {
         let (mut messages, mut inflight) = (Messages::default(), Inflight::default());
-        let id = inflight.push(delivered(&mut messages, QoS::ExactlyOnce));
+        let id = send(&mut messages, &mut inflight, QoS::ExactlyOnce);
         assert!(matches!(inflight.pubrec(id, false), Acked::Release { first: true, .. }));
         assert!(matches!(inflight.pubrec(id, false), Acked::Release { first: false, .. }));
         assert!(matches!(inflight.pubcomp(id), Acked::Done(_)));

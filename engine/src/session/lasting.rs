@@ -214,7 +214,7 @@ fn write_deliveries(
 }
 
 fn share_record(delivered: &Delivered) -> Option<ShareRecord> {
-    let ShareOf { number, qos, retain, .. } = delivered.share?;
+    let ShareOf { number, qos, retain, .. } = **delivered.share.as_ref()?;
     Some(ShareRecord { number, qos, retain })
 }
 

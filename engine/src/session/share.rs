@@ -27,7 +27,7 @@ impl Session {
         messages: &Messages,
         is_wanted: impl Fn(FilterHandle) -> bool,
     ) -> Vec<Delivered> {
-        let is_of_them = |delivered: &Delivered| delivered.share.is_some_and(|share| is_wanted(share.handle));
+        let is_of_them = |delivered: &Delivered| delivered.share.as_ref().is_some_and(|share| is_wanted(share.handle));
         let may_move = |slot: &Slot| {
             let is_unacked = slot.stage == Stage::Published && slot.delivered.qos == QoS::AtLeastOnce;
             is_unacked && is_of_them(&slot.delivered)
@@ -51,7 +51,7 @@ impl Session {
     pub fn leave_shares(&mut self, is_left: impl Fn(FilterHandle) -> bool) {
         let Some(inflight) = self.delivery.inflight.as_deref_mut() else { return };
         for slot in inflight.iter_mut() {
-            slot.delivered.share = slot.delivered.share.filter(|share| !is_left(share.handle));
+            slot.delivered.share = slot.delivered.share.take().filter(|share| !is_left(share.handle));
         }
     }
 }

@@ -74,6 +74,9 @@ impl Shard {
     pub(super) fn flush_acks(&mut self, key: SessionKey, out: &mut Outbox) {
         let durable = self.home.writing.way_durable().unwrap_or(Token::MAX);
         while let Some(session) = self.home.sessions.get_mut(key) {
+            if session.acks.is_empty() {
+                return;
+            }
             let Some(due) = session.acks.pop_due(durable) else { return };
             if due.reason.is_error() && matches!(due.kind, OwedKind::Ack(AckKind::Pubrec)) {
                 self.home.writing.list(key, session);

@@ -318,7 +318,8 @@ impl Home {
             messages.hold(key); // one session may let go of it before the next one gets it
             key
         });
-        let (ids, share, is_paced, place) = (Ids::from_slice(ids), cast.share, cast.is_paced, Place::default());
+        let (ids, share, is_paced, place) =
+            (Ids::from_slice(ids), cast.share.map(Box::new), cast.is_paced, Place::default());
         let delivered = Delivered { message, qos, retain, ids, merged: None, share, is_paced, place };
         let session = (key, session);
         let queued = with_way(session, writing, messages, bounds, stats, now, out, |session, way| {

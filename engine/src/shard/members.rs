@@ -340,7 +340,7 @@ impl Home {
         for delivered in taken {
             let Some(of) = delivered.share else { continue };
             let share = self.filters.slot(of.handle).text.clone();
-            let mut batch = batch_of(self.messages.get(delivered.message), of);
+            let mut batch = batch_of(self.messages.get(delivered.message), *of);
             self.writing.departs(&mut batch.packets[0]);
             self.messages.release(delivered.message);
             self.share_work.loose.push(Returned { batch, share, returns: 0 });

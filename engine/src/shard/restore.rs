@@ -163,7 +163,7 @@ impl<'a> Restoring<'a> {
         let share = of_share.and_then(|ShareRecord { number, qos, retain }| {
             let handles = session.subscriptions.iter().map(|at| at.handle);
             let handle = handles.into_iter().find(|handle| filters.slot(*handle).number == number)?;
-            Some(ShareOf { handle, number, qos, retain })
+            Some(Box::new(ShareOf { handle, number, qos, retain }))
         });
         let delivered = Delivered { share, ..delivered };
         if let Some(lasting) = session.delivery.lasting.as_deref_mut() {

@@ -5,7 +5,7 @@
 //! ```
 
 use super::field::{Reader, put_u16};
-use super::header::PacketType;
+use super::header::{PacketType, enclose};
 use super::property::place;
 use super::reason::Carrier;
 use super::{Ack, AckKind, Fault, Properties, ReasonCode, Version};
@@ -45,13 +45,17 @@ pub(super) fn decode(version: Version, kind: AckKind, body: &[u8]) -> Result<Ack
 /// Only with a reason that this packet may carry [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1].
 pub(super) fn encode(version: Version, ack: &Ack<'_>, out: &mut Vec<u8>) {
     debug_assert!(ack.reason.is_in(ack.kind.carrier()), "{:?} with {:?}", ack.kind, ack.reason);
-    put_u16(ack.packet_id, out);
-    let plain = ack.properties.is_empty();
-    if !version.is_v5() || (ack.reason == ReasonCode::Success && plain) {
-        return;
+    let says_reason = version.is_v5() && (ack.reason != ReasonCode::Success || !ack.properties.is_empty());
+    if !says_reason {
+        // Nearly all of them: one for each message with QoS 1, two with QoS 2.
+        let [high, low] = ack.packet_id.to_be_bytes();
+        return out.extend_from_slice(&[ack.kind.packet_type().first_byte(), 2, high, low]);
     }
-    out.push(ack.reason as u8);
-    if !plain {
-        ack.properties.write(version, out);
-    }
+    enclose(ack.kind.packet_type(), out, |out| {
+        put_u16(ack.packet_id, out);
+        out.push(ack.reason as u8);
+        if !ack.properties.is_empty() {
+            ack.properties.write(version, out);
+        }
+    });
 }

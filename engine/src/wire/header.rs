@@ -87,6 +87,12 @@ impl PacketType {
         })
     }
 
+    /// Of its fixed header, for every type but PUBLISH.
+    #[inline]
+    pub(super) fn first_byte(self) -> u8 {
+        (self as u8) << 4 | self.flags()
+    }
+
     /// The flags that [MQTT-2.1.3-1] fixes, for every type but PUBLISH.
     fn flags(self) -> u8 {
         match self {
@@ -152,7 +158,7 @@ pub(super) fn put_varint(value: usize, out: &mut Vec<u8>) {
 
 /// Writes a fixed header around the body that `body` appends.
 pub(super) fn enclose(packet_type: PacketType, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
-    out.push((packet_type as u8) << 4 | packet_type.flags());
+    out.push(packet_type.first_byte());
     let start = out.len();
     body(out);
     // Most bodies are shorter than 128 bytes: moving them by one costs less than counting first.

@@ -96,7 +96,7 @@ pub fn encode(version: Version, packet: &Packet<'_>, out: &mut Vec<u8>) {
         Packet::Connect(p) => enclose(PacketType::Connect, out, |out| connect::encode(p, out)),
         Packet::Connack(p) => enclose(PacketType::Connack, out, |out| connack::encode(version, p, out)),
         Packet::Publish(p) => publish::encode(version, p, out),
-        Packet::Ack(p) => enclose(p.kind.packet_type(), out, |out| ack::encode(version, p, out)),
+        Packet::Ack(p) => ack::encode(version, p, out),
         Packet::Subscribe(p) => enclose(PacketType::Subscribe, out, |out| subscribe::encode(version, p, out)),
         Packet::Suback(p) => enclose(PacketType::Suback, out, |out| subscribe::encode_ack(version, p, out)),
         Packet::Unsubscribe(p) => enclose(PacketType::Unsubscribe, out, |out| unsubscribe::encode(version, p, out)),
