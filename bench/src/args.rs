@@ -78,7 +78,7 @@ pub struct Args {
     #[arg(long)]
     pub retain: bool,
     /// Closed loop: messages of one publisher that may be under way. 200 unless it is an open loop; 2 of trees.
-    /// Of connect: clients that wait for an answer.
+    /// Of connect: clients that wait for an answer, 50.
     #[arg(short = 'w', long, conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub in_flight: Option<u32>,
     /// Open loop: messages per second of all publishers. Latency counts from when each was due.
@@ -215,7 +215,10 @@ impl Args {
     pub fn plan_of_clients(&self, name: &'static str, topics: &str) -> io::Result<Plan> {
         let plan = self.plan(Scenario::FanIn)?;
         let subscribers = self.count.unwrap_or(10_000) as usize;
-        Ok(Plan { name: Some(name), publishers: 0, subscribers, topics: Some(topics.to_owned()), threads: 1, ..plan })
+        // fewer than the listen backlog that brokers ask for: what overflows it waits a second for its next try
+        let pace = Pace::Closed { in_flight: self.in_flight.unwrap_or(50).into() };
+        let (publishers, topics) = (0, Some(topics.to_owned()));
+        Ok(Plan { name: Some(name), publishers, subscribers, topics, pace, threads: 1, ..plan })
     }
 }
 
@@ -241,6 +244,10 @@ mod tests {
         assert_eq!(plan.pace, Pace::Closed { in_flight: 2 });
         assert_eq!(args("latency").percentages(), [10.0, 50.0, 80.0]);
         assert!(args("latency --rate 5").percentages().is_empty());
+        let plan = args("connect --count 30").plan_of_clients("connect", "").unwrap();
+        assert_eq!((plan.subscribers, plan.window(), plan.name()), (30, 50, "connect"));
+        let plan = args("retained --count 30 -q 2").plan_of_rows("retained", "ret/{row}").unwrap();
+        assert_eq!((plan.rows, plan.qos, plan.layout()), (30, 2, "ret/{row}"));
         assert_eq!(args("fan-in --rate-percent 20").percentages(), [20.0]);
     }
 
