@@ -30,7 +30,9 @@ impl Shard {
         if out.sends.unsent(conn) > SEND_STOP_READING_BYTES {
             return 0;
         }
-        let Some(run) = Run::of(version, bytes, first) else { return self.take_pubacks(now, session, bytes, out) };
+        let Some(run) = Run::of(version, bytes, first, self.home.config.limits.packet_bytes) else {
+            return self.take_pubacks(now, session, bytes, out);
+        };
         // An intent of the Mote protocol, or a name of the broker's own.
         if run.topic[0] == b'$' || run.qos > QoS::AtMostOnce && !self.is_answered_at_once(session) {
             return 0;

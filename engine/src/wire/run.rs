@@ -37,9 +37,10 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// The run that `bytes` begin with; `first` is what they say of their first packet, which is complete.
+    /// The run that `bytes` begin with; `first` is what they say of their first packet, which is complete. No packet of
+    /// it is larger than `packet_bytes_max`.
     #[inline]
-    pub fn of(version: Version, bytes: &'a [u8], first: &Header) -> Option<Run<'a>> {
+    pub fn of(version: Version, bytes: &'a [u8], first: &Header, packet_bytes_max: usize) -> Option<Run<'a>> {
         let qos = match first.first {
             PUBLISH_QOS_0 => QoS::AtMostOnce,
             PUBLISH_QOS_1 => QoS::AtLeastOnce,
@@ -54,7 +55,7 @@ impl<'a> Run<'a> {
         let mut run = Run { bytes: &[], topic, version, qos, count: 0, payload_bytes: 0, packet_bytes: 0 };
         let mut end = 0;
         while let Some((packet, _, payload)) = run.next(&bytes[end..]) {
-            if end + packet > RUN_BYTES_MAX && run.count > 0 {
+            if end + packet > RUN_BYTES_MAX && run.count > 0 || packet > packet_bytes_max {
                 break;
             }
             end += packet;
@@ -140,7 +141,7 @@ mod tests {
     }
 
     fn run_of(version: Version, bytes: &[u8]) -> Option<Run<'_>> {
-        Run::of(version, bytes, &peek(bytes).unwrap()?)
+        Run::of(version, bytes, &peek(bytes).unwrap()?, usize::MAX)
     }
 
     #[test]
@@ -219,6 +220,12 @@ mod tests {
         let mut bytes = Vec::new();
         (0..3).for_each(|_| publish(Version::V311, "a", &vec![0; RUN_BYTES_MAX - 100], false, &mut bytes));
         assert_eq!(run_of(Version::V311, &bytes).unwrap().count, 1);
+        let mut bytes = Vec::new();
+        for payload in [&[0; 5][..], &[0; 50], &[0; 5]] {
+            publish(Version::V311, "a", payload, false, &mut bytes);
+        }
+        let first = peek(&bytes).unwrap().unwrap();
+        assert_eq!(Run::of(Version::V311, &bytes, &first, 50).unwrap().count, 1, "the second is too large");
         let mut large = Vec::new();
         publish(Version::V311, "a", &vec![0; 2 * RUN_BYTES_MAX], false, &mut large);
         assert_eq!(run_of(Version::V311, &large).unwrap().count, 1);

@@ -137,3 +137,25 @@ fn who_does_not_read_loses_what_is_new_and_no_part_of_a_packet() {
         assert_eq!(world.lines(reader), ["t again"]);
     });
 }
+
+#[test]
+fn a_packet_in_a_run_is_no_larger_than_the_broker_takes() {
+    // [MQTT-3.2.2-15]
+    let narrow = |plan: &mut Plan| plan.broker.limits.packet_bytes = 1_024;
+    for version in [V311, V5] {
+        worlds_with(narrow, |world| {
+            let reader = subscriber(world, V5, "r", "t", Q0);
+            let publisher = client(world, version, "p");
+            publish(world, publisher, message("t", "known"));
+            let (fits, too_large) = ("x".repeat(1_000), "x".repeat(1_024));
+            for text in [&fits, &fits, &too_large, &fits] {
+                world.publish(publisher, message("t", text));
+            }
+            world.run_until_quiet();
+            assert_eq!(world.lines(reader).len(), 3);
+            assert!(world.is_closed(publisher));
+            let reason = disconnect_reason(&world.received(publisher));
+            assert_eq!(reason, (version == V5).then_some(ReasonCode::PacketTooLarge));
+        });
+    }
+}
