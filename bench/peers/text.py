@@ -85,8 +85,9 @@ class Table:
         for broker in self.brokers:
             found = values.get(broker.name)
             line.append(cell(row, found) if found else "cannot" if broker.name in reasons else "-")
-            if broker.name in reasons:
-                self.notes.append(f"{row.title}: {broker.label}: {reasons[broker.name]}")
+            note = f"{' '.join(row.load)}: {broker.label}: {reasons.get(broker.name)}"
+            if broker.name in reasons and note not in self.notes:
+                self.notes.append(note)
         own = values.get("mote", {}).get(row.counts.of)
         parts = {}
         for broker in self.others:
