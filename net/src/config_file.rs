@@ -57,6 +57,7 @@ pub struct Shards {
     pub spin_us: u32,
     /// Microseconds that it then waits in its own ring.
     pub nap_us: u32,
+    pub ring: net::plan::RingPlan,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -84,6 +85,7 @@ impl Default for Settings {
                 link_parcels: engine::limits::LINK_PARCELS_DEFAULT,
                 spin_us: 0,
                 nap_us: 1_000,
+                ring: net::plan::RingPlan::default(),
             },
             store: Store {
                 memory: false,
@@ -112,6 +114,7 @@ impl Settings {
             link_parcels: self.shards.link_parcels,
             spin_us: self.shards.spin_us,
             nap_us: self.shards.nap_us,
+            ring: self.shards.ring,
             ..net::plan::Plan::default()
         }
     }
@@ -246,6 +249,13 @@ fn agree(settings: &Settings) -> Result<(), Faults> {
             ));
         }
     }
+    let net::plan::RingPlan { submissions, buffers, .. } = settings.shards.ring;
+    for (key, value) in [("ring_entries", submissions), ("receive_buffers", buffers.into())] {
+        if !value.is_power_of_two() {
+            let (below, above) = (1 << value.ilog2(), 2 << value.ilog2());
+            faults.0.push(format!("shards.{key}: {value} is no power of two; {below} and {above} are"));
+        }
+    }
     if settings.store.memory && settings.engine.durability == engine::config::Durability::Disk {
         faults.0.push("durability: \"disk\" needs a data folder, but nothing is kept on disk".to_owned());
     }
@@ -302,5 +312,6 @@ mod tests {
         assert!(sets(&["shards.count=2", "shards.pin.factory=2"])[0].contains("pinned to shard 2"));
         assert!(sets(&["store.memory=true", "durability=disk"])[0].contains("durability"));
         assert!(sets(&["listener=[]"])[0].contains("name at least one"));
+        assert!(sets(&["shards.receive_buffers=100"])[0].contains("64 and 128 are"));
     }
 }

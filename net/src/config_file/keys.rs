@@ -197,6 +197,12 @@ pub static KEYS: &[Key] = &[
         "Microseconds that a shard without work looks again before it sleeps. More costs idle CPU and saves wake-ups."),
     integer_key!("shards.nap_us", shards.nap_us: u32, 0, 100_000,
         "Microseconds that it then sleeps lightly, which is cheaper to wake from, before it sleeps deeply. 0: deeply at once."),
+    integer_key!("shards.ring_entries", shards.ring.submissions: u32, 64, 4_096,
+        "Orders to the kernel that one system call of a shard carries; a power of two."),
+    integer_key!("shards.receive_buffers", shards.ring.buffers: u16, 16, 4_096,
+        "Buffers that all connections of a shard receive into; a power of two."),
+    integer_key!("shards.receive_buffer_bytes", shards.ring.buffer_bytes: u32, 4_096, 1u64 << 20,
+        "Bytes of each of those: what one connection can bring in one piece. They take memory only as far as bytes arrive."),
     Key {
         name: "shards.split",
         kind: Kind::Counts { min: 1, max: limits::TOPIC_LEVELS_MAX as u64 },
