@@ -38,7 +38,8 @@ def capacity_of(bench, broker):
         with broker.start(bench.broker_cores) as running:
             result = bench.run(broker, running, (*LATENCY_PAIRS, "--rate", str(rate)), seconds=seconds, keep=None)[0]
         came = min(result["published_per_second"], result["per_second"])
-        if came >= rate * SUSTAINED and result["latency_us"]["p99"] < CAPACITY_P99_US_MAX:
+        p99 = result["latency_us"]["p99"] if result["latency_us"] else float("inf")
+        if came >= rate * SUSTAINED and p99 < CAPACITY_P99_US_MAX:
             low = rate
         else:
             high = rate
@@ -53,9 +54,11 @@ def latencies(bench, all_brokers, failures, table):
     except failures as fault:
         return f"\nLatency at parts of mote's capacity: {fault}\n"
     out = [["messages/s", *(broker.label for broker in all_brokers), "p99 no worse than the best"]]
+    reasons = {}
     for percent in PERCENTAGES:
         rate = round(capacity * percent / 100)
-        results, reasons = {broker.name: [] for broker in all_brokers}, {}
+        results = {broker.name: [] for broker in all_brokers}
+        reasons = {name: "does not sustain less" for name in reasons if name != "mote"}
         for _ in range(bench.arguments.rounds):
             for broker in all_brokers:
                 if broker.name in reasons:
@@ -66,7 +69,9 @@ def latencies(bench, all_brokers, failures, table):
                     results[broker.name].append(result)
                 except failures as fault:
                     reasons[broker.name] = str(fault)
-                said = reasons.get(broker.name) or percentiles(results[broker.name][-1:]) + text.remarks(result)
+                    print(f"  {percent} %  {broker.label}: {fault}", flush=True)
+                    continue
+                said = percentiles(results[broker.name][-1:]) + text.remarks(result)
                 print(f"  {percent} %, {text.quantity(rate, '/s')}  {broker.label:18} {said}", flush=True)
         for broker in all_brokers:  # a round that others disturbed is no verdict
             rates = [min(each["published_per_second"], each["per_second"]) for each in results[broker.name]]
@@ -78,7 +83,10 @@ def latencies(bench, all_brokers, failures, table):
 
 
 def percentiles(results):
-    """p50, p99 and p99.9 of a run; of several their medians."""
+    """p50, p99 and p99.9 of a run; of several their medians. Of an overloaded broker nothing may have come in time."""
+    results = [result for result in results if result["latency_us"]]
+    if not results:
+        return "nothing came"
     parts = [statistics.median(result["latency_us"][of] for result in results) for of in ("p50", "p99", "p999")]
     return " / ".join(text.quantity(part, "us") for part in parts)
 
@@ -90,7 +98,7 @@ def latency_line(percent, rate, all_brokers, results, reasons, table):
             line.append(reasons[broker.name])
             continue
         line.append(percentiles(results[broker.name]))
-        p99[broker.name] = statistics.median(result["latency_us"]["p99"] for result in results[broker.name])
+        p99[broker.name] = statistics.median(each["latency_us"]["p99"] for each in results[broker.name] if each["latency_us"])
     own = p99.pop("mote", None)
     if own is None:
         verdict = "mote itself does not sustain it"
