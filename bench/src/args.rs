@@ -96,6 +96,12 @@ pub struct Args {
     /// Rows of the snapshot that live messages flow beside; trees only.
     #[arg(long, default_value_t = 1_000_000)]
     pub snapshot_rows: u64,
+    /// Subscriptions of other clients, to other topics, that the broker holds meanwhile; every second has a `+`.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000_000))]
+    pub unrelated: u32,
+    /// Retained rows at other topics that it holds meanwhile. They are deleted at the end.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000_000))]
+    pub unrelated_rows: u32,
     /// Threads of the generator; clients are dealt to them.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub threads: u32,

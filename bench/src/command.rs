@@ -9,6 +9,7 @@ use crate::load::Load;
 use crate::measured::{self, Subject, figure};
 use crate::plan::{Pace, Plan, Scenario};
 use crate::result::{Figure, Run, read};
+use crate::unrelated::Unrelated;
 use crate::watch::Watch;
 use crate::{connect, csv, idle, page, reading, report, retained, sync, trees};
 
@@ -41,10 +42,14 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
 /// One run, or one for each percentage of what a closed loop reaches.
 fn loads(args: &Args, subject: &Subject, scenario: Scenario) -> io::Result<Vec<Run>> {
     let plan = args.plan(scenario)?;
-    if args.percentages().is_empty() {
-        return Ok(vec![load(args, subject, &plan)?]);
-    }
-    at_percentages(args, subject, &plan)
+    let unrelated = Unrelated::begin(args.broker()?, args.unrelated, args.unrelated_rows)?;
+    let runs = if args.percentages().is_empty() {
+        vec![load(args, subject, &plan)?]
+    } else {
+        at_percentages(args, subject, &plan)?
+    };
+    unrelated.end()?;
+    Ok(runs)
 }
 
 /// Prints the results, writes the files that are asked for, and compares.

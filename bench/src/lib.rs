@@ -41,5 +41,6 @@ pub mod sync;
 pub mod table;
 pub mod tally;
 pub mod trees;
+pub mod unrelated;
 pub mod watch;
 pub mod worker;
