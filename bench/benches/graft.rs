@@ -1,9 +1,12 @@
 //! A tree publish becomes rows.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+mod room;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use engine::row::batch::Batch;
 use engine::row::graft::{Bounds, graft};
 use engine::row::json;
+use room::Room;
 use std::hint::black_box;
 
 const BOUNDS: Bounds = Bounds { rows: 65_536, levels: 200 };
@@ -22,30 +25,24 @@ fn trees() -> Vec<(&'static str, String)> {
 }
 
 fn rows(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("graft");
+    let mut room = Room::new(criterion, "graft");
     for (name, tree) in trees() {
-        group.throughput(Throughput::Bytes(tree.len() as u64));
         let mut batch = Batch::default();
-        group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
-            bencher.iter(|| {
-                batch.clear();
-                let grafted = graft(black_box("light/upstairs"), black_box(tree.as_bytes()), &BOUNDS, &mut batch);
-                grafted.expect("the tree is good")
-            });
+        room.measure(name, Throughput::Bytes(tree.len() as u64), || {
+            batch.clear();
+            let grafted = graft(black_box("light/upstairs"), black_box(tree.as_bytes()), &BOUNDS, &mut batch);
+            grafted.expect("the tree is good")
         });
     }
-    group.finish();
 }
 
 fn validate(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("json/validate");
+    let mut room = Room::new(criterion, "json/validate");
     for (name, tree) in trees() {
-        group.throughput(Throughput::Bytes(tree.len() as u64));
-        group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
-            bencher.iter(|| json::validate(black_box(tree.as_bytes())).expect("the tree is good"));
+        room.measure(name, Throughput::Bytes(tree.len() as u64), || {
+            json::validate(black_box(tree.as_bytes())).expect("the tree is good")
         });
     }
-    group.finish();
 }
 
 criterion_group!(benches, rows, validate);

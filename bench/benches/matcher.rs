@@ -1,8 +1,11 @@
 //! A topic finds its filters.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+mod room;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use engine::key::{FilterHandle, ShardId};
 use engine::topic::{Interner, Kind, Subscriptions};
+use room::Room;
 use std::hint::black_box;
 
 const SEED: u64 = 1;
@@ -26,37 +29,28 @@ fn topics(filters: usize) -> Vec<String> {
 }
 
 fn matching(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("matcher");
+    let mut room = Room::new(criterion, "matcher");
     for filters in [4, 1_000, 1_000_000] {
         let (interner, mut subscriptions) = subscriptions(filters);
         let (topics, mut out, mut next) = (topics(filters), Vec::new(), 0);
-        group.throughput(Throughput::Elements(1));
-        group.bench_function(BenchmarkId::new("the same topic", filters), |bencher| {
-            bencher.iter(|| {
-                out.clear();
-                subscriptions.matching(black_box(&topics[0]), &interner, &mut out);
-                black_box(out.len())
-            });
+        room.measure(&format!("the same topic/{filters}"), Throughput::Elements(1), || {
+            out.clear();
+            subscriptions.matching(black_box(&topics[0]), &interner, &mut out);
+            black_box(out.len())
         });
-        group.bench_function(BenchmarkId::new("4096 topics in turn", filters), |bencher| {
-            bencher.iter(|| {
-                next = (next + 1) % TOPICS;
-                out.clear();
-                subscriptions.matching(black_box(&topics[next]), &interner, &mut out);
-                black_box(out.len())
-            });
+        room.measure(&format!("4096 topics in turn/{filters}"), Throughput::Elements(1), || {
+            next = (next + 1) % TOPICS;
+            out.clear();
+            subscriptions.matching(black_box(&topics[next]), &interner, &mut out);
+            black_box(out.len())
         });
-        group.throughput(Throughput::Elements(TOPICS as u64));
-        group.bench_function(BenchmarkId::new("a batch of 4096", filters), |bencher| {
-            bencher.iter(|| {
-                let mut matches = 0;
-                let topics = topics.iter().map(String::as_str);
-                subscriptions.matching_batch(topics, &interner, |_, found| matches += found.len());
-                black_box(matches)
-            });
+        room.measure(&format!("a batch of 4096/{filters}"), Throughput::Elements(TOPICS as u64), || {
+            let mut matches = 0;
+            let topics = topics.iter().map(String::as_str);
+            subscriptions.matching_batch(topics, &interner, |_, found| matches += found.len());
+            black_box(matches)
         });
     }
-    group.finish();
 }
 
 criterion_group!(benches, matching);

@@ -1,8 +1,11 @@
 //! Rows become the body of a frame.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+mod room;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use engine::dialect::Form;
 use engine::row::merge::Merge;
+use room::Room;
 use std::hint::black_box;
 
 const PAYLOADS: [&[u8]; 4] = [b"1", b"55.5", b"\"FFAA00\"", b"plain words"];
@@ -23,23 +26,20 @@ fn frame(merge: &mut Merge, filter: &str, topics: &[String], body: &mut Vec<u8>)
 }
 
 fn frames(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("merge");
+    let mut room = Room::new(criterion, "merge");
     for rows in [1, 4, 1_000, 40_000] {
         let in_order = topics(rows);
         // As a batch that another pattern made: every row far from the one before.
         let scattered = (0..rows).map(|index| in_order[index * 7_919 % rows].clone()).collect::<Vec<_>>();
-        group.throughput(Throughput::Elements(rows as u64));
         for (name, topics) in [("in order", &in_order), ("scattered", &scattered)] {
             for filter in ["light/upstairs/+/+", "light/#"] {
                 let (mut merge, mut body) = (Merge::new(), Vec::new());
-                let id = BenchmarkId::new(format!("{filter} {name}"), rows);
-                group.bench_function(id, |bencher| {
-                    bencher.iter(|| frame(&mut merge, black_box(filter), black_box(topics), &mut body));
+                room.measure(&format!("{filter} {name}/{rows}"), Throughput::Elements(rows as u64), || {
+                    frame(&mut merge, black_box(filter), black_box(topics), &mut body);
                 });
             }
         }
     }
-    group.finish();
 }
 
 criterion_group!(benches, frames);

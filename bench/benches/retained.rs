@@ -1,11 +1,14 @@
 //! The retained tree: writing, finding, walking, catching up.
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+mod room;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use engine::key::GroupId;
 use engine::row::change::Kept;
 use engine::row::retained::{Catchup, Newer, Retained, Scope, Walk};
 use engine::topic::Interner;
 use engine::wire::QoS;
+use room::Room;
 use std::hint::black_box;
 use std::ops::ControlFlow;
 
@@ -58,81 +61,60 @@ impl Plot {
 }
 
 fn put(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("retained/put");
-    group.sample_size(10);
+    let mut room = Room::new(criterion, "retained/put").slow();
     for rows in SIZES {
-        group.throughput(Throughput::Elements(rows as u64));
-        let fill = |mut plot: Plot| {
-            (0..rows).for_each(|index| plot.put(index));
-            plot
-        };
-        let id = BenchmarkId::from_parameter(rows);
-        group.bench_function(id, |bencher| bencher.iter_batched(|| Plot::empty(rows), fill, BatchSize::PerIteration));
+        // With the making of an empty tree and the freeing of a full one.
+        room.measure(&rows.to_string(), Throughput::Elements(rows as u64), || Plot::of(rows));
     }
-    group.finish();
 }
 
 fn overwrite(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("retained/overwrite");
+    let mut room = Room::new(criterion, "retained/overwrite");
     for rows in SIZES {
         let mut plot = Plot::of(rows);
-        group.bench_function(BenchmarkId::new("same", rows), |bencher| bencher.iter(|| plot.put(0)));
-        group.bench_function(BenchmarkId::new("in order", rows), |bencher| {
-            bencher.iter(|| {
-                plot.next = (plot.next + 1) % rows;
-                plot.put(plot.next);
-            });
+        room.measure(&format!("same/{rows}"), Throughput::Elements(1), || plot.put(0));
+        room.measure(&format!("in order/{rows}"), Throughput::Elements(1), || {
+            plot.next = (plot.next + 1) % rows;
+            plot.put(plot.next);
         });
-        group.bench_function(BenchmarkId::new("scattered", rows), |bencher| {
-            bencher.iter(|| {
-                let index = plot.scattered();
-                plot.put(index);
-            });
+        room.measure(&format!("scattered/{rows}"), Throughput::Elements(1), || {
+            let index = plot.scattered();
+            plot.put(index);
         });
     }
-    group.finish();
 }
 
 fn get(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("retained/get");
+    let mut room = Room::new(criterion, "retained/get");
     for rows in SIZES {
         let mut plot = Plot::of(rows);
-        group.bench_function(BenchmarkId::new("scattered", rows), |bencher| {
-            bencher.iter(|| {
-                let index = plot.scattered();
-                black_box(plot.retained.get(&plot.interner, &plot.topics[index]).map(|row| row.version))
-            });
+        room.measure(&format!("scattered/{rows}"), Throughput::Elements(1), || {
+            let index = plot.scattered();
+            black_box(plot.retained.get(&plot.interner, &plot.topics[index]).map(|row| row.version))
         });
     }
-    group.finish();
 }
 
 fn walk(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("retained/walk");
-    group.sample_size(10);
+    let mut room = Room::new(criterion, "retained/walk").slow();
     for rows in SIZES {
         let plot = Plot::of(rows);
         for filter in ["#", "t/+/007/tmp"] {
-            group.throughput(Throughput::Elements(rows as u64));
-            group.bench_function(BenchmarkId::new(filter, rows), |bencher| {
-                bencher.iter(|| {
-                    let (mut walk, mut bytes) = (Walk::new(), 0);
-                    while !plot.retained.walk(&plot.interner, filter, &mut walk, SLICE_NODES, |row| {
-                        bytes += row.topic.len() + row.payload.len();
-                        ControlFlow::Continue(())
-                    }) {}
-                    black_box(bytes)
-                });
+            room.measure(&format!("{filter}/{rows}"), Throughput::Elements(rows as u64), || {
+                let (mut walk, mut bytes) = (Walk::new(), 0);
+                while !plot.retained.walk(&plot.interner, filter, &mut walk, SLICE_NODES, |row| {
+                    bytes += row.topic.len() + row.payload.len();
+                    ControlFlow::Continue(())
+                }) {}
+                black_box(bytes)
             });
         }
     }
-    group.finish();
 }
 
 fn newer(criterion: &mut Criterion) {
     const CHANGES: u64 = 1_000;
-    let mut group = criterion.benchmark_group("retained/newer");
-    group.throughput(Throughput::Elements(CHANGES));
+    let mut room = Room::new(criterion, "retained/newer");
     for rows in SIZES {
         let mut plot = Plot::of(rows);
         for _ in 0..CHANGES {
@@ -140,22 +122,19 @@ fn newer(criterion: &mut Criterion) {
             plot.put(index);
         }
         let since = plot.position - CHANGES;
-        group.bench_function(BenchmarkId::from_parameter(rows), |bencher| {
-            bencher.iter(|| {
-                let (mut catchup, mut bytes) = (Catchup::new(), 0);
-                let scope = Scope { filter: "t/#", group: None };
-                while !plot.retained.newer(&plot.interner, scope, since, &mut catchup, SLICE_NODES, |newer| {
-                    bytes += match newer {
-                        Newer::Row(row) => row.payload.len(),
-                        Newer::Deleted { topic, .. } => topic.len(),
-                    };
-                    ControlFlow::Continue(())
-                }) {}
-                black_box(bytes)
-            });
+        room.measure(&rows.to_string(), Throughput::Elements(CHANGES), || {
+            let (mut catchup, mut bytes) = (Catchup::new(), 0);
+            let scope = Scope { filter: "t/#", group: None };
+            while !plot.retained.newer(&plot.interner, scope, since, &mut catchup, SLICE_NODES, |newer| {
+                bytes += match newer {
+                    Newer::Row(row) => row.payload.len(),
+                    Newer::Deleted { topic, .. } => topic.len(),
+                };
+                ControlFlow::Continue(())
+            }) {}
+            black_box(bytes)
         });
     }
-    group.finish();
 }
 
 criterion_group!(benches, put, overwrite, get, walk, newer);

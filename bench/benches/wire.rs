@@ -1,7 +1,10 @@
 //! Packets decode and encode.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+mod room;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use engine::wire::{Packet, Properties, Publish, QoS, Version, decode, encode};
+use room::Room;
 use std::hint::black_box;
 
 /// Content Type "text/plain" and one User Property, encoded.
@@ -27,23 +30,19 @@ fn publishes(criterion: &mut Criterion) {
         ("5.0 QoS 0, 32 bytes", Version::V5, publish(QoS::AtMostOnce, &payload[..32], b"")),
         ("5.0 QoS 1, properties", Version::V5, publish(QoS::AtLeastOnce, &payload[..32], PROPERTIES)),
     ];
-    let mut group = criterion.benchmark_group("wire/publish");
+    let mut room = Room::new(criterion, "wire/publish");
     for (name, version, packet) in cases {
         let mut bytes = Vec::new();
         encode(version, &packet, &mut bytes);
-        group.throughput(Throughput::Elements(1));
-        group.bench_function(BenchmarkId::new("decode", name), |bencher| {
-            bencher.iter(|| black_box(decode(version, black_box(&bytes))).is_ok());
+        room.measure(&format!("decode/{name}"), Throughput::Elements(1), || {
+            black_box(decode(version, black_box(&bytes))).is_ok()
         });
         let mut out = Vec::with_capacity(bytes.len());
-        group.bench_function(BenchmarkId::new("encode", name), |bencher| {
-            bencher.iter(|| {
-                out.clear();
-                encode(version, black_box(&packet), &mut out);
-            });
+        room.measure(&format!("encode/{name}"), Throughput::Elements(1), || {
+            out.clear();
+            encode(version, black_box(&packet), &mut out);
         });
     }
-    group.finish();
 }
 
 criterion_group!(benches, publishes);

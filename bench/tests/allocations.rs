@@ -118,7 +118,7 @@ fn messages_that_go_to_another_shard_allocate_by_the_parcel() {
     let plan = |shape, version| Plan { version, shards: 2, burst: 20, ..Plan::new(shape) };
     for version in versions() {
         for shape in [Shape::Pairs, Shape::FanOut, Shape::FanIn, Shape::Wildcard] {
-            Cost::of(plan(shape, version)).at_most(2.5);
+            Cost::of(plan(shape, version)).at_most(0.5);
         }
     }
 }
