@@ -329,7 +329,7 @@ pub fn acked_all(
     session: &mut Session,
     packet_ids: impl Iterator<Item = u16>,
     messages: &mut Messages,
-    frames: &mut Vec<FrameOf>,
+    frames: &mut impl Extend<FrameOf>,
 ) -> usize {
     let Delivery { inflight, lasting, .. } = &mut session.delivery;
     let Some(inflight) = inflight else { return packet_ids.count() };

@@ -19,8 +19,10 @@ use crate::limits::SEND_STOP_READING_BYTES;
 use crate::row::batch::{Batch, Packet, Row, View};
 use crate::session::alias::is_named_in_full;
 use crate::session::deliver::acked_all;
+use crate::session::inflight::FrameOf;
 use crate::topic::{FilterId, Subscriptions, check_name};
 use crate::wire::{Header, PUBACK_BYTES, PublishHead, QoS, Run, Version, pubacks};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 impl Shard {
@@ -67,7 +69,7 @@ impl Shard {
     fn take_pubacks(&mut self, now: Now, key: SessionKey, bytes: &[u8], out: &mut Outbox) -> usize {
         let Home { sessions, messages, writing, .. } = &mut self.home;
         let Some(session) = sessions.get_mut(key) else { return 0 };
-        let mut frames = Vec::new();
+        let mut frames = SmallVec::<[FrameOf; 4]>::new();
         let taken = acked_all(session, pubacks(bytes), messages, &mut frames);
         if taken > 0 {
             writing.list(key, session);
