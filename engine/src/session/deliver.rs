@@ -7,7 +7,7 @@ use super::lasting::{Lasting, Place};
 use super::message::{Message, Messages};
 use super::queue::{Bounds, Queue, Queued};
 use crate::clock::Now;
-use crate::limits::WINDOW_FILLED_AT_ONCE;
+use crate::limits::{SEND_HIGH_BYTES, WINDOW_FILLED_AT_ONCE};
 use crate::stats::Stats;
 use crate::wire::{Ack, AckKind, Fault, Packet, Properties, PublishHead, QoS, ReasonCode, Version, encode};
 
@@ -101,6 +101,10 @@ impl Delivery {
 /// [3.1.1: MQTT-4.5.0-1].
 pub fn deliver(session: &mut Session, delivered: Delivered, way: &mut Way<'_>) -> Queued {
     debug_assert!(delivered.qos > QoS::AtMostOnce);
+    // What waits until a send pays is not to cost a message its place.
+    if session.delivery.is_refilling && !has_queue_room(session, &delivered, way) {
+        pump(session, way, |buffer| buffer.len() < SEND_HIGH_BYTES);
+    }
     let may_go = session.delivery.queue_is_empty() && session.delivery.window_is_open();
     let awaited = session.delivery.awaited(way);
     if may_go && awaited.is_none() && way.buffer.is_some() {
@@ -118,6 +122,11 @@ pub fn deliver(session: &mut Session, delivered: Delivered, way: &mut Way<'_>) -
         take_up(session, way);
     }
     queued
+}
+
+fn has_queue_room(session: &Session, delivered: &Delivered, way: &Way<'_>) -> bool {
+    let cost = way.messages.get(delivered.message).cost_bytes();
+    session.delivery.queue.as_ref().is_none_or(|queue| delivered.is_paced || queue.has_room(cost, way.bounds))
 }
 
 /// Fills the window, as far as the socket takes it: with what is to be sent again, then from the queue. Where it is full

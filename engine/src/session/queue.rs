@@ -45,6 +45,11 @@ impl Queue {
         self.waiting.is_empty()
     }
 
+    /// Whether a message that costs so many bytes is within the bounds.
+    pub fn has_room(&self, cost_bytes: usize, bounds: &Bounds) -> bool {
+        self.messages < bounds.messages && self.bytes + cost_bytes <= bounds.bytes
+    }
+
     /// Appends; holds the message while it waits. Places in the store of what was dropped for it go to `gone`.
     pub fn push(
         &mut self,
@@ -55,7 +60,7 @@ impl Queue {
     ) -> Queued {
         let cost = messages.get(delivered.message).cost_bytes();
         let mut outcome = Queued::Kept;
-        while !delivered.is_paced && (self.messages >= bounds.messages || self.bytes + cost > bounds.bytes) {
+        while !delivered.is_paced && !self.has_room(cost, bounds) {
             match bounds.overflow {
                 Overflow::Disconnect => return Queued::Disconnect,
                 Overflow::DropNewest => return Queued::Dropped,

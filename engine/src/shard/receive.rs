@@ -285,6 +285,11 @@ impl Shard {
         if self.home.is_window_due(now, key) {
             self.home.pump(now, key, out);
         }
+        self.go_on_reading(key, frames, out);
+    }
+
+    /// What waited for the window of a session, beside its queue, goes on.
+    fn go_on_reading(&mut self, key: SessionKey, frames: &[FrameOf], out: &mut Outbox) {
         self.home.look_at_member(key);
         for frame in frames {
             self.home.frame_acked(key, *frame, out);
@@ -300,7 +305,8 @@ impl Shard {
         if let Some(session) = self.home.sessions.get_mut(key) {
             session.delivery.is_refilling = false;
             self.home.pump(now, key, out);
-            self.window_opened(now, key, &[], out);
+            // Without a further timer: what waits still waits for an acknowledgement, or for the socket.
+            self.go_on_reading(key, &[], out);
         }
     }
 

@@ -85,7 +85,7 @@ impl<'a> Run<'a> {
             [other, ..] if other != first => return None,
             [_, low @ ..0x80, ..] => (usize::from(low), 2),
             [_, low, high @ 1..0x80, ..] => (usize::from(low & 0x7F) | usize::from(high) << 7, 3),
-            [_, low, middle, high @ 1..0x80, ..] => {
+            [_, low, middle @ 0x80..=0xFF, high @ 1..0x80, ..] => {
                 let low = usize::from(low & 0x7F) | usize::from(middle & 0x7F) << 7;
                 (low | usize::from(high) << 14, 4)
             }
@@ -186,6 +186,13 @@ mod tests {
         }
         assert!(run_of(Version::V311, b"\x30\x04\0\x09ab").is_none(), "a topic longer than the packet");
         assert!(run_of(Version::V311, b"\x30\x84\0\0\x01ab").is_none(), "a padded length has another form");
+        let mut padded = b"\x30\x84\0\x01\x01\x04".to_vec();
+        padded.resize(20_000, b't');
+        let mut run = b"\x30\x86\x02\x01\x04".to_vec();
+        run.resize(3 + 0x106, b't');
+        let end = run.len();
+        run.extend(padded);
+        assert_eq!(run_of(Version::V311, &run).unwrap().bytes.len(), end, "a padded length after a long topic");
         assert!(run_of(Version::V5, b"\x30\x06\0\x01a\x02\x01\x01").is_none(), "properties");
         assert!(run_of(Version::V5, b"\x30\x03\0\x01a").is_none(), "no length of properties");
     }

@@ -163,3 +163,63 @@ fn retain_as_published_does_not_make_a_stopped_reader_cost_memory() {
     let got = world.messages(reader);
     assert!(got.len() < 8 && got.iter().all(|message| message.retain), "{} messages waited", got.len());
 }
+
+/// More than `WINDOW_FILLED_AT_ONCE`.
+const WINDOW: usize = 40;
+
+/// Fills a window and lets so many wait behind it.
+fn full_window(world: &mut World, options: ConnectOptions<'_>, waiting: usize) -> ClientId {
+    let reader = world.connected(options.silent());
+    world.subscribe(reader, "t", Q1);
+    world.run_until_quiet();
+    let publisher = client(world, V311, "p");
+    for at in 0..WINDOW + waiting {
+        publish(world, publisher, message("t", &at.to_string()).qos(Q1));
+    }
+    assert_eq!(world.messages(reader).len(), WINDOW);
+    reader
+}
+
+#[test]
+fn who_acknowledges_one_of_a_full_window_gets_the_next_soon_and_no_timer_stays() {
+    let window = |plan: &mut Plan| plan.broker.session.inflight_max = WINDOW as u16;
+    worlds_with(window, |world| {
+        let reader = full_window(world, ConnectOptions::lasting(V311, "r"), 10);
+        let [_, _, timers] = world.waiting();
+        for at in 0..2 {
+            world.ack(reader, AckKind::Puback, at + 1);
+            world.advance_ms(5);
+            assert_eq!(world.lines(reader), [format!("t {}", WINDOW + usize::from(at))]);
+            assert_eq!(world.waiting()[2], timers);
+        }
+        // The same where the client goes away meanwhile.
+        world.ack(reader, AckKind::Puback, 3);
+        world.run_until_quiet();
+        world.drop_client(reader);
+        world.run_until_quiet();
+        let [_, _, away] = world.waiting();
+        world.advance_ms(5);
+        assert_eq!(world.waiting()[2], away - 1);
+        let back = world.connected(ConnectOptions::lasting(V311, "r"));
+        world.advance_ms(5);
+        assert_eq!(world.messages(back).len(), WINDOW + 10 - 3);
+    });
+}
+
+#[test]
+fn what_a_window_has_room_for_is_not_dropped() {
+    let small = |plan: &mut Plan| {
+        plan.broker.session.inflight_max = WINDOW as u16;
+        plan.broker.session.queue_messages = 2;
+    };
+    worlds_with(small, |world| {
+        let reader = full_window(world, ConnectOptions::new(V311, "r"), 2);
+        let publisher = client(world, V311, "q");
+        world.ack(reader, AckKind::Puback, 1);
+        world.run_until_quiet();
+        publish(world, publisher, message("t", "new").qos(Q1));
+        (2..=WINDOW as u16).for_each(|packet_id| world.ack(reader, AckKind::Puback, packet_id));
+        world.run_until_quiet();
+        assert_eq!(world.lines(reader), ["t 40", "t 41", "t new"]);
+    });
+}

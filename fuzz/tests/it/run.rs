@@ -159,3 +159,23 @@ fn a_packet_in_a_run_is_no_larger_than_the_broker_takes() {
         });
     }
 }
+
+#[test]
+fn a_padded_length_in_a_run_is_read_as_it_would_be_alone() {
+    // MQTT 3.1.1 lets lengths be padded: this packet is four bytes long, and its topic is longer than that.
+    worlds(|world| {
+        let topic = "t".repeat(256);
+        let reader = subscriber(world, V311, "r", "#", Q0);
+        let publisher = client(world, V311, "p");
+        for _ in 0..2 {
+            publish(world, publisher, message(&topic, "known"));
+        }
+        world.publish(publisher, message(&topic, "whole"));
+        world.send(publisher, b"\x30\x84\0\x01\x01\0");
+        world.send(publisher, topic.as_bytes());
+        world.send(publisher, &[b'x'; 16_384]);
+        world.run_until_quiet();
+        assert_eq!(world.lines(reader).len(), 3);
+        assert!(world.is_closed(publisher));
+    });
+}
