@@ -2,8 +2,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use nix::sys::socket::{setsockopt, sockopt};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -33,7 +35,7 @@ pub struct Link {
 pub fn dial(broker: SocketAddr, number: usize) -> io::Result<TcpStream> {
     let Some(from) = source(broker, number) else { return TcpStream::connect_timeout(&broker, SETUP_TIMEOUT) };
     let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
-    rustix::net::bind(&socket, &from)?;
+    come_from(&socket, &from)?;
     rustix::net::connect(&socket, &broker)?;
     Ok(socket.into())
 }
@@ -44,7 +46,7 @@ pub fn start_dial(broker: SocketAddr, number: usize) -> io::Result<TcpStream> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     if let Some(from) = source(broker, number) {
-        rustix::net::bind(&socket, &from)?;
+        come_from(&socket, &from)?;
     }
     match rustix::net::connect(&socket, &broker) {
         Ok(()) | Err(Errno::INPROGRESS) => {}
@@ -53,6 +55,13 @@ pub fn start_dial(broker: SocketAddr, number: usize) -> io::Result<TcpStream> {
     let socket = TcpStream::from(socket);
     socket.set_nodelay(true)?;
     Ok(socket)
+}
+
+/// Binds to an address and leaves the port to `connect`. A port that `bind` chose would be closed to every connection
+/// that leaves all to the kernel, wherever it goes, until a minute after this one has ended.
+fn come_from(socket: &OwnedFd, from: &SocketAddr) -> io::Result<()> {
+    setsockopt(socket, sockopt::IpBindAddressNoPort, &true)?;
+    Ok(rustix::net::bind(socket, from)?)
 }
 
 /// Where the `number`th connection comes from, if that matters.
