@@ -47,18 +47,7 @@ impl Shard {
         let Some(session) = self.home.sessions.get_mut(key) else { return true };
         let Some(conn) = session.conn.filter(|_| takes_more(session, out)) else { return true };
         let version = session.version;
-        let head = PublishHead {
-            dup: false,
-            qos: QoS::AtMostOnce,
-            retain: false,
-            topic,
-            packet_id: 0,
-            forwarded: &[],
-            message_expiry: None,
-            subscription_ids: &[],
-            extra: &[],
-            payload_len: body.len(),
-        };
+        let head = PublishHead::of_event(topic, body.len());
         if head.encoded_len(version) > session.packet_bytes_max {
             return false;
         }
