@@ -137,6 +137,7 @@ impl World {
 
     fn take_commits(&mut self, shard: usize) -> bool {
         let Some(position) = self.committed[shard].take() else { return false };
+        self.twin.told(ShardId(shard as u16), position);
         self.step(shard, Input::Committed { position });
         true
     }

@@ -14,7 +14,7 @@ use crate::node::Node;
 use crate::packet::{Message, OwnedPacket};
 use crate::rng::Rng;
 use crate::socket::{Place, Socket};
-use crate::twin::Twin;
+use crate::twin::{Fault, Twin};
 use engine::clock::Now;
 use engine::config::{Config, Sys};
 use engine::dialect::Profile;
@@ -295,6 +295,25 @@ impl World {
         self.twin.is_stalled = false;
     }
 
+    /// Commits come so many turns late.
+    pub fn lag_store(&mut self, turns: u64) {
+        self.twin.lag_turns = turns;
+    }
+
+    /// The next commits fail, so many or until `mend_store`.
+    pub fn fail_store(&mut self, fault: Fault, attempts: Option<u32>) {
+        self.twin.fail(fault, attempts);
+    }
+
+    /// The disk is full at this many bytes, until `mend_store`.
+    pub fn limit_disk(&mut self, room_bytes: usize) {
+        self.twin.limit(room_bytes);
+    }
+
+    pub fn mend_store(&mut self) {
+        self.twin.mend();
+    }
+
     /// The process ends, by itself or killed at this very moment, and another begins on the same disk. Every connection
     /// is gone.
     pub fn restart(&mut self, is_clean: bool) {
@@ -303,12 +322,24 @@ impl World {
 
     /// The same with another number of shards.
     pub fn restart_with(&mut self, is_clean: bool, shards: usize) {
-        assert!(self.plan.has_store, "only what was stored comes back");
         if is_clean {
             self.stop();
             self.run_until_quiet();
             self.twin.end();
         }
+        self.begin_again(shards);
+    }
+
+    /// Power goes at this very moment, and with it any part of what nobody was told is durable; then a process with so many
+    /// shards begins on what is left.
+    pub fn lose_power(&mut self, shards: usize) {
+        let World { twin, rng, .. } = self;
+        twin.crash(|below| rng.below(below));
+        self.begin_again(shards);
+    }
+
+    fn begin_again(&mut self, shards: usize) {
+        assert!(self.plan.has_store, "only what was stored comes back");
         for socket in &mut self.sockets {
             socket.end();
         }

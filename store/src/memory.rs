@@ -1,8 +1,12 @@
 //! The twins of the table: one that forgets everything (`--memory`), and one in memory with faults on demand, for
-//! tests and the simulator: it fails, has no room, waits, or loses power in the middle of a commit.
+//! tests and the simulator: it fails, has no room, waits, loses power in the middle of a commit, or loses the last
+//! commits, as long as nobody was told of them.
+//!
+//! A commit is there as a whole or not at all, also when power goes: LMDB writes pages that nothing refers to, syncs,
+//! and then one page, of which 152 bytes in one sector of the disk count. So the twin tears nothing.
 
 use crate::table::{Each, Edit, Edits, Table, TableError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -28,6 +32,8 @@ impl Table for Forgetful {
 }
 
 type Pages = BTreeMap<Vec<u8>, Vec<u8>>;
+/// What a commit changed: keys, each with the value before, in the order in which they were changed.
+type Undo = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 /// A disk that outlives the tables opened on it, with its faults.
 #[derive(Clone, Default)]
@@ -38,7 +44,11 @@ pub struct Disk {
 #[derive(Default)]
 struct State {
     kept: Pages,
+    /// Bytes of its keys and values.
+    kept_bytes: usize,
     commits: u64,
+    /// The last commits can be lost: what each of them changed, the newest last.
+    losable: Option<VecDeque<Undo>>,
     failing: Option<TableError>,
     room_bytes: Option<usize>,
     held: bool,
@@ -84,9 +94,42 @@ impl Disk {
         self.state().commits
     }
 
+    /// From now on a commit can be lost until somebody was told of it ([`Disk::told`]).
+    pub fn may_lose(&self) {
+        self.state().losable.get_or_insert_default();
+    }
+
+    /// Somebody was told that the `commit`th is durable: neither it nor one before it can be lost.
+    pub fn told(&self, commit: u64) {
+        let mut state = self.state();
+        let newer = state.commits.saturating_sub(commit) as usize;
+        if let Some(losable) = &mut state.losable {
+            let older = losable.len().saturating_sub(newer);
+            losable.drain(..older);
+        }
+    }
+
+    /// How many commits can be lost at most.
+    pub fn losable(&self) -> usize {
+        self.state().losable.as_ref().map_or(0, VecDeque::len)
+    }
+
+    /// Power goes, and with it the last `commits` commits, of those that can be lost. Who had the disk open has it no more.
+    pub fn lose(&self, commits: usize) {
+        let mut state = self.state();
+        state.generation += 1;
+        for _ in 0..commits {
+            let undo = state.losable.as_mut().and_then(VecDeque::pop_back).expect("only what nobody was told is lost");
+            state.undo(undo);
+            state.commits -= 1;
+        }
+    }
+
     /// Changes what is kept, behind everybody's back.
     pub fn tamper(&self, with: impl FnOnce(&mut BTreeMap<Vec<u8>, Vec<u8>>)) {
-        with(&mut self.state().kept);
+        let mut state = self.state();
+        with(&mut state.kept);
+        state.kept_bytes = state.kept.iter().map(|(key, value)| key.len() + value.len()).sum();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -108,25 +151,42 @@ impl State {
         Ok(())
     }
 
-    fn write(&mut self, pages: Pages) -> Result<(), TableError> {
-        let bytes: usize = pages.iter().map(|(key, value)| key.len() + value.len()).sum();
-        if self.room_bytes.is_some_and(|room| bytes > room) {
-            return Err(TableError::DiskFull(format!("{bytes} bytes do not fit")));
+    /// What `undo` says was changed, and whether that is kept.
+    fn write(&mut self, undo: Undo) -> Result<(), TableError> {
+        if self.room_bytes.is_some_and(|room| self.kept_bytes > room) {
+            let full = TableError::DiskFull(format!("{} bytes do not fit", self.kept_bytes));
+            self.undo(undo);
+            return Err(full);
         }
         self.commits += 1;
-        match self.power_cut {
-            Some((commit, kept)) if self.commits >= commit => {
-                if kept {
-                    self.kept = pages;
-                }
-                Err(TableError::Failed("the power is gone".into()))
-            }
+        let cut = self.power_cut.filter(|(commit, _)| self.commits >= *commit);
+        match cut {
+            Some((_, false)) => self.undo(undo),
             _ => {
-                self.kept = pages;
-                Ok(())
+                if let Some(losable) = &mut self.losable {
+                    losable.push_back(undo);
+                }
             }
         }
+        cut.map_or(Ok(()), |_| Err(TableError::Failed("the power is gone".into())))
     }
+
+    fn undo(&mut self, undo: Undo) {
+        for (key, before) in undo.into_iter().rev() {
+            set(&mut self.kept, &mut self.kept_bytes, &key, before);
+        }
+    }
+}
+
+/// Puts or deletes; returns what was there.
+fn set(pages: &mut Pages, bytes: &mut usize, key: &[u8], value: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    *bytes += value.as_ref().map_or(0, |value| key.len() + value.len());
+    let before = match value {
+        Some(value) => pages.insert(key.to_vec(), value),
+        None => pages.remove(key),
+    };
+    *bytes -= before.as_ref().map_or(0, |before| key.len() + before.len());
+    before
 }
 
 /// A table on a [`Disk`].
@@ -142,9 +202,17 @@ impl Table for MemoryTable {
         if let Some(why) = &state.failing {
             return Err(why.clone());
         }
-        let mut edit = MemoryEdit { pages: state.kept.clone() };
-        edits(&mut edit)?;
-        state.write(edit.pages)
+        let State { kept, kept_bytes, .. } = &mut *state;
+        let mut edit = MemoryEdit { pages: kept, bytes: kept_bytes, undo: Undo::new() };
+        let edited = edits(&mut edit);
+        let undo = edit.undo;
+        match edited {
+            Ok(()) => state.write(undo),
+            Err(why) => {
+                state.undo(undo);
+                Err(why)
+            }
+        }
     }
 
     fn get(&self, key: &[u8], seen: &mut dyn FnMut(&[u8])) -> Result<bool, TableError> {
@@ -160,18 +228,27 @@ impl Table for MemoryTable {
     }
 }
 
-struct MemoryEdit {
-    pages: Pages,
+struct MemoryEdit<'a> {
+    pages: &'a mut Pages,
+    bytes: &'a mut usize,
+    undo: Undo,
 }
 
-impl Edit for MemoryEdit {
+impl MemoryEdit<'_> {
+    fn set(&mut self, key: &[u8], value: Option<Vec<u8>>) {
+        let before = set(self.pages, self.bytes, key, value);
+        self.undo.push((key.to_vec(), before));
+    }
+}
+
+impl Edit for MemoryEdit<'_> {
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), TableError> {
-        self.pages.insert(key.to_vec(), value.to_vec());
+        self.set(key, Some(value.to_vec()));
         Ok(())
     }
 
     fn delete(&mut self, key: &[u8]) -> Result<(), TableError> {
-        self.pages.remove(key);
+        self.set(key, None);
         Ok(())
     }
 
@@ -180,7 +257,7 @@ impl Edit for MemoryEdit {
     }
 
     fn walk(&self, from: &[u8], each: &mut Each<'_>) -> Result<(), TableError> {
-        walk_pages(&self.pages, from, each);
+        walk_pages(self.pages, from, each);
         Ok(())
     }
 }

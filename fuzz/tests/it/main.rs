@@ -11,6 +11,7 @@ mod connect;
 mod counter;
 mod endings;
 mod errors;
+mod faults;
 mod filters;
 mod flow;
 mod forms;
