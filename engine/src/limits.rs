@@ -187,6 +187,9 @@ pub const SYS_INTERVAL_S_MAX: u32 = 86_400;
 pub const VERSION_RESERVE: u64 = 1 << 21;
 /// A new bound is asked for when fewer numbers than this are left.
 pub const VERSION_RESERVE_LOW: u64 = 1 << 20;
+/// Things that may wait at a home while the store takes nothing, sessions that changed and wills among them, before a CONNECT
+/// that would add to them is refused.
+pub const WAITING_FOR_STORE_MAX: usize = 1 << 16;
 /// Default of `store.pending_bytes`: changes that wait for the writer.
 pub const STORE_PENDING_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
 /// What the smallest change costs of `store.pending_bytes`.

@@ -70,6 +70,7 @@ impl World {
             out.down_credit[other] = capacity - self.down[shard][other].len();
         }
         out.store_full = self.twin.waiting_bytes() >= self.plan.store_pending_bytes;
+        out.store_failing = self.twin.is_failing();
     }
 
     fn take_timers(&mut self, shard: usize) -> bool {

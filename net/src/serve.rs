@@ -163,6 +163,10 @@ impl Keep for Way {
         self.0.is_full()
     }
 
+    fn is_failing(&self) -> bool {
+        self.0.is_failing()
+    }
+
     fn push(&mut self, mut changes: Changes) {
         let is_awaited = std::mem::take(&mut changes.is_awaited);
         self.0.push(changes);

@@ -63,6 +63,8 @@ pub trait Step {
 pub trait Keep {
     /// The writer takes no more at present.
     fn is_full(&self) -> bool;
+    /// The writer's last commit failed, and it tries again. When one succeeds it wakes every shard.
+    fn is_failing(&self) -> bool;
     fn push(&mut self, changes: Changes);
     /// An empty `Changes` whose memory can be used again.
     fn spare(&mut self) -> Option<Changes>;
@@ -79,6 +81,10 @@ pub struct Forget {
 
 impl Keep for Forget {
     fn is_full(&self) -> bool {
+        false
+    }
+
+    fn is_failing(&self) -> bool {
         false
     }
 
@@ -281,6 +287,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
             }
         }
         self.out.store_full = self.parts.keep.is_full();
+        self.out.store_failing = self.parts.keep.is_failing();
         let is_held = |credit: &[usize]| credit.contains(&0);
         if is_held(&self.out.up_credit) || is_held(&self.out.down_credit) {
             self.figures.held();
@@ -640,6 +647,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
             || !self.parts.doors.is_empty(self.parts.id)
             || self.parts.keep.committed() != self.committed
             || (self.out.store_full && !self.parts.keep.is_full())
+            || (self.out.store_failing && !self.parts.keep.is_failing())
             || self.has_new_credit()
             || self.parts.shard.is_watched()
             || (stop != Stopping::No && self.stage == Stage::Running)

@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Called when changes of a shard became durable, from the writer's thread.
+/// Called when changes of a shard became durable, or any after a failure, from the writer's thread.
 pub type Wake = Box<dyn Fn() + Send>;
 
 /// Between attempts of a commit that fails; doubled each time from the first.
@@ -156,10 +156,12 @@ impl ByHand {
             lane.give_back(changes);
             advanced[shard] = true;
         });
-        if shared.failing.load(Ordering::Relaxed) {
+        let failed = shared.failing.load(Ordering::Relaxed);
+        if failed {
             shared.set_failure(None);
         }
-        for (wake, _) in wakes.iter().zip(advanced).filter(|(_, advanced)| *advanced) {
+        // Everybody refuses while it fails, also those who had nothing in it.
+        for (wake, _) in wakes.iter().zip(advanced).filter(|(_, advanced)| *advanced || failed) {
             wake();
         }
     }
@@ -256,7 +258,7 @@ fn run(mut by_hand: ByHand, period: Duration) -> Result<(), StoreError> {
             }
             Err(why) => {
                 if !std::mem::replace(&mut fails, true) {
-                    tracing::error!(%why, "what is to be kept cannot be written; it waits and is tried again");
+                    tracing::error!(%why, "what is to be kept cannot be written; it waits and is tried again, and what would need the disk is refused");
                 }
                 rest(&shared, retry);
                 retry = (retry * 2).min(RETRY_LAST);

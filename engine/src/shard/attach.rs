@@ -87,6 +87,10 @@ impl Shard {
             self.refuse_connect(conn, connect.version, reason, what, out);
             return Flow::Gone;
         }
+        if let Err((reason, what)) = self.judge_disk(client_id, &granted, connect, out) {
+            self.refuse_connect(conn, connect.version, reason, what, out);
+            return Flow::Gone;
+        }
         let key = self.attach(now, conn, client_id, &granted, connect, told, out);
         self.home.catch_up(key, out);
         Flow::Next

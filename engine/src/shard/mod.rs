@@ -40,6 +40,7 @@ mod links;
 mod members;
 mod merged;
 mod once;
+mod outage;
 pub mod outbox;
 mod pace;
 pub mod parcel;
@@ -309,7 +310,10 @@ impl Shard {
             return;
         }
         // What waits here is bounded by the queues of its sessions; the writer's memory by `store.pending_bytes`.
-        if out.store_full && !writing.waits_for_disk && !self.is_stopping {
+        // Where the disk is waited for, what one shard wrote may wait for what another writes, so that a writer that is only
+        // slow has to get it; one that fails cannot commit it.
+        let takes_none = out.store_failing || out.store_full && !writing.waits_for_disk;
+        if takes_none && !self.is_stopping {
             return writing.look_again(now);
         }
         self.home.write_sessions(now, self.is_stopping, out);

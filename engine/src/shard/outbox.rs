@@ -46,6 +46,9 @@ pub struct Outbox {
     pub changes: Changes,
     /// The writer takes no more at present (`store.pending_bytes`). The loop sets it before every turn.
     pub store_full: bool,
+    /// The last commit failed, the disk is full perhaps, and is tried again: what needs the disk is refused. The loop sets
+    /// it before every turn.
+    pub store_failing: bool,
 }
 
 impl Outbox {
@@ -61,6 +64,7 @@ impl Outbox {
             down_credit: vec![0; shards],
             changes: Changes::default(),
             store_full: false,
+            store_failing: false,
         }
     }
 

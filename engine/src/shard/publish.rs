@@ -2,6 +2,7 @@
 
 use super::Shard;
 use super::asked::{Message, Target, carries_intent, judge_format, message_of};
+use super::outage::not_kept;
 use super::outbox::Outbox;
 use super::receive::Flow;
 use crate::clock::Now;
@@ -33,13 +34,14 @@ impl Shard {
         }
         let target = self.takes_id(key, publish).and_then(|()| self.target(&message, allowed_on_publish));
         let target = target.and_then(|target| self.judge(publish, target));
+        let needs_disk = self.needs_disk(publish, &target);
+        let target = if needs_disk && out.store_failing { Err(not_kept()) } else { target };
         if publish.has_wildcard() && !carries_intent(&message) {
             let what = "a wildcard in a Topic Name"; // [MQTT-3.3.2-2]
             self.end(now, conn, ReasonCode::TopicNameInvalid, what, out);
             return Flow::Gone;
         }
-        let is_stored = publish.retain || publish.qos > QoS::AtMostOnce && self.home.writing.waits_for_disk;
-        if !self.has_room(&target, is_stored, out) {
+        if !self.has_room(&target, needs_disk && target.is_ok(), out) {
             return Flow::Blocked;
         }
         match self.admit(now, conn, key, publish, out) {

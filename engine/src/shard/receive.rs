@@ -205,6 +205,9 @@ impl Shard {
         match packet {
             Packet::Publish(publish) => self.publish_named(now, conn, session, bytes, &publish, out),
             Packet::Ack(ack) => self.ack(now, conn, session, &ack, out),
+            Packet::Subscribe(subscribe) if self.cannot_subscribe(session, out) => {
+                self.refuse_subscribe(session, &subscribe, out)
+            }
             Packet::Subscribe(_) | Packet::Unsubscribe(_) if !self.takes_subscriptions(session, out) => Flow::Blocked,
             Packet::Subscribe(subscribe) => self.subscribe(now, session, &subscribe, out),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(session, &unsubscribe, out),
@@ -230,7 +233,8 @@ impl Shard {
     /// a client that goes on would fill the memory of either.
     fn takes_subscriptions(&self, key: SessionKey, out: &Outbox) -> bool {
         let is_lasting = |session: &Session| session.delivery.lasting.is_some();
-        let has_room = !out.store_full || !self.home.sessions.get(key).is_some_and(is_lasting);
+        let is_stopped = out.store_full || out.store_failing && self.home.writing.waits_for_disk;
+        let has_room = !is_stopped || !self.home.sessions.get(key).is_some_and(is_lasting);
         has_room && !self.home.has_many_asks()
     }
 

@@ -14,10 +14,17 @@ use crate::wire::{self, Properties};
 impl Shard {
     /// Publishes the wills that are due, as far as their owners have room.
     pub(super) fn publish_wills(&mut self, now: Now, out: &mut Outbox) {
-        while let Some(due) = self.wills.pop_front() {
-            if self.is_stopping {
+        if self.is_stopping {
+            return self.wills.clear();
+        }
+        let mut at = 0;
+        while let Some(will) = self.wills.get(at).map(|due| &due.will) {
+            // One that is retained waits for the store; those behind it that are not need not.
+            if will.retain && out.store_full {
+                at += 1;
                 continue;
             }
+            let Some(due) = self.wills.remove(at) else { return };
             let will = &due.will;
             let properties = Properties::from_encoded(&will.properties);
             let retain = will.retain;
@@ -31,7 +38,7 @@ impl Shard {
             };
             let target = self.target(&message, allowed_on_will);
             if !self.has_room(&target, will.retain, out) {
-                return self.wills.push_front(due);
+                return self.wills.insert(at, due);
             }
             let mut packet = will_packet(due.client, will, now);
             // A will that cannot be spread has nobody left to be told.

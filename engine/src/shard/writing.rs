@@ -158,6 +158,11 @@ impl Writing {
         self.waits_for_disk.then_some(self.durable)
     }
 
+    /// Things that are to be written, or wait for others that are.
+    pub fn waiting(&self) -> usize {
+        self.dirty.len() + self.ended.len() + self.joins.len() + self.confirms.len() + self.awaiting.len()
+    }
+
     pub fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()
     }

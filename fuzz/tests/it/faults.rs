@@ -149,3 +149,160 @@ fn the_same_seed_loses_the_same() {
         assert_eq!(run(seed), run(seed));
     }
 }
+
+/// A full disk in worlds of all kinds, found by a publish of the client `first`.
+fn full_disks(durability: Durability, conversation: impl Fn(&mut World)) {
+    let set = |plan: &mut Plan| {
+        plan.has_store = true;
+        plan.broker.durability = durability;
+    };
+    worlds_with(set, |world| {
+        let first = client(world, V5, "first");
+        keep(world, first, "kept/before", "1");
+        world.advance_ms(200);
+        world.limit_disk(0);
+        keep(world, first, "kept/when", "full");
+        world.run_until_quiet();
+        assert!(world.twin.is_failing());
+        conversation(world);
+        world.mend_store();
+        world.advance_ms(200);
+        assert_eq!(acks(&world.received(first)).len(), 2, "what waited is acknowledged");
+        let last = keep(world, first, "kept/after", "1");
+        world.run_until_quiet();
+        assert_eq!(acks(&world.received(first)), [(AckKind::Puback, last)]);
+        world.lose_power(3);
+        let found = retained(world);
+        let all = ["kept/after 1", "kept/before 1", "kept/when full"].map(str::to_owned);
+        // What is acknowledged before the disk has it may be lost.
+        assert!(durability == Durability::Memory || found == all.into(), "{found:?}");
+    });
+}
+
+/// What a publish of a new client is answered.
+fn answer(world: &mut World, version: Version, publish: PublishOptions<'_>) -> OwnedPacket {
+    let publisher = client(world, version, "one more");
+    world.publish(publisher, publish);
+    world.run_until_quiet();
+    let packets = world.received(publisher);
+    world.disconnect(publisher, ReasonCode::Success);
+    world.run_until_quiet();
+    assert!(!packets.is_empty(), "it is answered at once");
+    packets.last().cloned().unwrap()
+}
+
+fn refusal(packet: &OwnedPacket) -> Option<ReasonCode> {
+    match packet {
+        OwnedPacket::Ack { reason, .. } => reason.is_error().then_some(*reason),
+        other => panic!("no acknowledgement: {other:?}"),
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_what_is_to_be_kept_and_nothing_else() {
+    // [MOTE-9.8] [MOTE-9.13]
+    for durability in [Durability::Memory, Durability::Disk] {
+        full_disks(durability, |world| {
+            let reader = subscriber(world, V5, "reader", "#", Q1);
+            world.received(reader);
+            let refused = Some(ReasonCode::QuotaExceeded);
+            for qos in [Q1, Q2] {
+                assert_eq!(refusal(&answer(world, V5, message("kept/more", "1").qos(qos).retained())), refused);
+                let live = refusal(&answer(world, V5, message("live", "waited for").qos(qos)));
+                assert_eq!(live, if durability == Durability::Disk { refused } else { None });
+            }
+            assert_eq!(
+                refusal(&answer(world, V5, message("kept/before", "").qos(Q1).retained())),
+                refused,
+                "a deletion"
+            );
+            // [MOTE-9.5] [MOTE-9.9]
+            let error = answer(world, V5, message("kept/more", "2").retained());
+            assert_eq!(error.message().unwrap().topic, "$error/kept/more");
+            assert_eq!(refusal(&answer(world, V311, message("kept/more", "3").qos(Q1).retained())), None);
+            let passing = client(world, V311, "passing");
+            publish(world, passing, message("live", "0"));
+            let mut seen = world.lines(reader);
+            assert_eq!(seen.pop().unwrap(), "live 0");
+            assert!(seen.iter().all(|line| line == "live waited for"), "{seen:?}");
+            assert_eq!(seen.is_empty(), durability == Durability::Disk, "{seen:?}");
+            let late = subscriber_late(world);
+            let mut rows = world.lines(late);
+            rows.sort();
+            assert_eq!(rows, ["kept/before 1", "kept/when full"]);
+            let got = answer(world, V5, message("$get/kept/#", "").qos(Q1));
+            assert_eq!(got.message().unwrap().text(), r#"{"before":1,"when":"full"}"#);
+        });
+    }
+}
+
+#[test]
+fn with_a_full_disk_a_lasting_session_goes_on_and_is_not_told_what_cannot_be_kept() {
+    full_disks(Durability::Disk, |world| {
+        let lasting = world.connected(ConnectOptions::lasting(V5, "lasting"));
+        assert_eq!(connack(&world.received(lasting)), (false, 0));
+        world.subscribe(lasting, "live", Q1);
+        world.run_until_quiet();
+        let suback = world.received(lasting);
+        assert!(matches!(&suback[..], [OwnedPacket::Suback { reasons, .. }] if reasons == &[0x97]), "{suback:?}");
+        // An end that a crash could undo is not told.
+        world.drop_client(lasting);
+        world.run_until_quiet();
+        let again = world.connected(ConnectOptions { clean: true, ..ConnectOptions::lasting(V5, "lasting") });
+        assert_eq!(connack(&world.received(again)), (false, 0x97));
+        let again = world.connected(ConnectOptions::lasting(V5, "lasting"));
+        assert_eq!(connack(&world.received(again)), (true, 0));
+        world.disconnect(again, ReasonCode::Success);
+        world.run_until_quiet();
+    });
+}
+
+#[test]
+fn clients_that_come_and_go_while_the_disk_is_full_fill_no_memory() {
+    for durability in [Durability::Memory, Durability::Disk] {
+        full_disks(durability, |world| {
+            let bytes = world.twin.waiting_bytes();
+            for round in 0..60 {
+                for name in ["x", "y"] {
+                    let options = ConnectOptions::lasting(V5, name);
+                    let lasting = world.connected(ConnectOptions { clean: round % 2 == 0, ..options });
+                    world.subscribe(lasting, &format!("{name}/{round}"), Q1);
+                    world.run_until_quiet();
+                    world.drop_client(lasting);
+                    world.advance_ms(30);
+                }
+            }
+            let more = world.twin.waiting_bytes() - bytes;
+            let most = if durability == Durability::Disk { 0 } else { 60 * 2 * 1_000 };
+            assert!(more <= most, "{more} bytes more wait for the disk");
+        });
+    }
+}
+
+#[test]
+fn a_retained_will_waits_for_room_and_those_behind_it_do_not() {
+    let tiny = |plan: &mut Plan| {
+        plan.store_pending_bytes = 1;
+        plan.has_store = true;
+    };
+    worlds_with(tiny, |world| {
+        let reader = subscriber(world, V5, "reader", "will/#", Q0);
+        world.received(reader);
+        world.stall_store();
+        let first = client(world, V5, "first");
+        keep(world, first, "kept", "1");
+        world.run_until_quiet();
+        for (name, retain) in [("kept", true), ("passing", false)] {
+            let topic = format!("will/{name}");
+            let will = WillOptions { topic: &topic, payload: b"gone", qos: Q1, retain, properties: Vec::new() };
+            let dying = world.connected(ConnectOptions { will: Some(will), ..ConnectOptions::new(V5, name) });
+            world.run_until_quiet();
+            world.drop_client(dying);
+            world.run_until_quiet();
+        }
+        assert_eq!(world.lines(reader), ["will/passing gone"]);
+        world.resume_store();
+        world.run_until_quiet();
+        assert_eq!(world.lines(reader), ["will/kept gone"]);
+    });
+}
