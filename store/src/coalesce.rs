@@ -4,15 +4,13 @@
 //! Lives on the writer's thread. The text of topics and payloads stays in the arenas it came in; an entry is a place.
 
 use crate::record::GroupState;
-use engine::key::GroupId;
+use engine::key::{GroupId, Span};
 use engine::limits::GROUPS;
-use engine::row::change::{Change, Changes, Outcome};
+use engine::row::change::{Change, Changes};
 use engine::row::lasting::RecordKey;
 use foldhash::HashMap;
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::BuildHasher;
 
 /// Which change of which [`Changes`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,16 +19,53 @@ pub struct Place {
     pub change: u32,
 }
 
-/// What a row or floor is sorted by, as far as it is short.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Head {
-    is_floor: bool,
-    group: Option<GroupId>,
-    /// The topic's first bytes, as a number of the same order.
-    first: u128,
+/// A change of a row or floor, and what it is sorted by, as far as that is short.
+#[derive(Clone, Copy, Debug)]
+struct ByTopic {
+    head: Head,
+    place: Place,
 }
 
-const HEAD_TOPIC_BYTES: usize = size_of::<u128>();
+/// In the order of the keys.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Head {
+    is_floor: bool,
+    group: GroupId,
+    /// The topic's first bytes, as numbers of the same order.
+    first: [u64; 2],
+    /// Bytes of the topic, or one more than are in `first`.
+    len: u8,
+}
+
+/// A power of two. So few in tests that topics meet there.
+const LATEST: usize = if cfg!(test) { 4 } else { 4_096 };
+const HEAD_TOPIC_BYTES: usize = size_of::<[u64; 2]>();
+const _: () = assert!(size_of::<ByTopic>() == 32);
+
+impl Head {
+    fn new(is_floor: bool, group: GroupId, topic: &[u8]) -> Head {
+        let mut first = [0; HEAD_TOPIC_BYTES];
+        let count = topic.len().min(HEAD_TOPIC_BYTES);
+        first[..count].copy_from_slice(&topic[..count]);
+        let first = u128::from_be_bytes(first);
+        let len = topic.len().min(HEAD_TOPIC_BYTES + 1) as u8;
+        Head { is_floor, group, first: [(first >> 64) as u64, first as u64], len }
+    }
+
+    /// Its place in `Coalesced::latest`. Who chooses topics that meet there has each change of them kept until the commit,
+    /// no more.
+    fn latest(&self, topic: &[u8]) -> usize {
+        let tail = topic.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
+        let sum = self.first[0] ^ self.first[1].rotate_left(29) ^ tail.rotate_left(47) ^ u64::from(self.group.0);
+        (sum.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - LATEST.ilog2())) as usize
+    }
+
+    /// There is no more of its topic.
+    fn is_whole(&self) -> bool {
+        usize::from(self.len) <= HEAD_TOPIC_BYTES
+    }
+}
+
 /// Memory for so many entries stays from one commit to the next; what a burst needed beyond that is given back.
 pub const ENTRIES_KEPT: usize = 4_096;
 
@@ -38,9 +73,12 @@ pub const ENTRIES_KEPT: usize = 4_096;
 pub struct Coalesced {
     /// With the shard that each came from, in the order taken.
     pub held: Vec<(usize, Changes)>,
-    /// Of each topic the newest change of its row, and of its floor.
-    newest: HashTable<Place>,
-    hashes: RandomState,
+    /// Changes of rows and floors in the order taken; up to `sorted` of each the newest, in the order of the keys. What is
+    /// written in that order, as most who write much do, is found sorted.
+    by_topic: Vec<ByTopic>,
+    sorted: usize,
+    /// Where in `by_topic` some of the latest stand, by a hash: what changes all the time takes one place, or few.
+    latest: Vec<u32>,
     /// Of each record that is known by another name the newest change.
     named: HashMap<Name, Place>,
     /// Sessions that have ended.
@@ -73,23 +111,28 @@ impl Coalesced {
     /// changes are taken in order.
     pub fn take(&mut self, shard: usize, changes: Changes) {
         self.numbers.resize(GROUPS, None);
+        self.latest.resize(LATEST, u32::MAX);
         let held = self.held.len() as u32;
         self.hold(shard, changes);
         for index in 0..self.held[held as usize].1.list.len() {
             let place = Place { held, change: index as u32 };
             match self.change(place) {
-                Change::Put { group, version, .. } | Change::Delete { group, version, .. } => {
+                Change::Put { group, topic, version, .. } | Change::Delete { group, topic, version, .. } => {
                     self.number(group).raise(Numbers { last: version, ..Numbers::default() });
-                    self.replace(place);
+                    self.add(false, group, topic, place);
                 }
-                Change::Lapse { group, version, .. } => {
+                Change::Lapse { group, topic, version } => {
                     self.number(group).raise(Numbers { forgotten: version, ..Numbers::default() });
-                    self.replace(place);
+                    self.add(false, group, topic, place);
                 }
-                Change::Floor { .. } => self.replace(place),
+                Change::Floor { group, topic, .. } => self.add(true, group, topic, place),
                 Change::Reserve { group, bound } => self.number(group).raise(Numbers { bound, ..Numbers::default() }),
                 Change::Used { group, last } => self.number(group).raise(Numbers { last, ..Numbers::default() }),
-                Change::Outcome { group, outcome: Outcome { key, .. }, .. } | Change::Forgotten { group, key } => {
+                Change::Outcome { group, index, .. } => {
+                    let key = self.changes(place).outcomes[index as usize].key;
+                    self.named.insert(Name::Outcome(group, key), place);
+                }
+                Change::Forgotten { group, key } => {
                     self.named.insert(Name::Outcome(group, key), place);
                 }
                 Change::Past { group, version, index, .. } | Change::Cut { group, version, index } => {
@@ -114,46 +157,59 @@ impl Coalesced {
         self.numbers[group.index()].get_or_insert_default()
     }
 
-    fn replace(&mut self, place: Place) {
-        let Coalesced { held, newest, hashes, .. } = self;
-        let topic = topic_at(held, place);
-        let entry = newest.entry(
-            hashes.hash_one(topic),
-            |&other| topic_at(held, other) == topic,
-            |&other| hashes.hash_one(topic_at(held, other)),
-        );
-        entry.insert(place);
+    fn add(&mut self, is_floor: bool, group: GroupId, topic: Span, place: Place) {
+        let Coalesced { held, by_topic, latest, .. } = self;
+        let topic = topic.of(&held[place.held as usize].1.bytes);
+        let head = Head::new(is_floor, group, topic);
+        let latest = &mut latest[head.latest(topic)];
+        match by_topic.get_mut(*latest as usize) {
+            Some(same) if same.head == head && (head.is_whole() || topic_at(held, same.place) == topic) => {
+                same.place = place;
+            }
+            _ => {
+                *latest = by_topic.len() as u32;
+                by_topic.push(ByTopic { head, place });
+            }
+        }
     }
 
     pub fn change(&self, place: Place) -> Change {
-        self.held[place.held as usize].1.list[place.change as usize]
+        self.changes(place).list[place.change as usize]
     }
 
-    /// The arena that the spans of a place's change point into.
-    pub fn bytes(&self, place: Place) -> &[u8] {
-        &self.held[place.held as usize].1.bytes
-    }
-
-    fn topic(&self, place: Place) -> (bool, &[u8]) {
-        topic_at(&self.held, place)
+    /// What a place's change points into.
+    pub fn changes(&self, place: Place) -> &Changes {
+        &self.held[place.held as usize].1
     }
 
     /// The newest change of every row and floor, in the order of groups and topics: neighbours share pages.
-    pub fn sorted(&self, into: &mut Vec<(Head, Place)>) {
-        into.clear();
-        into.extend(self.newest.iter().map(|&place| (self.head(place), place)));
-        // Most are told apart by their heads, which lie here; the topics lie all over the memory.
-        into.sort_unstable_by(|(head, place), (other_head, other)| {
-            head.cmp(other_head).then_with(|| self.topic(*place).cmp(&self.topic(*other)))
+    pub fn sort(&mut self) {
+        let Coalesced { held, by_topic, sorted, latest, .. } = self;
+        if by_topic.len() == *sorted {
+            return;
+        }
+        // Heads tell most topics apart, and lie here; the topics lie all over the memory.
+        let rest = |a: &ByTopic, b: &ByTopic| match a.head.is_whole() {
+            true => Ordering::Equal,
+            false => topic_at(held, a.place).cmp(topic_at(held, b.place)),
+        };
+        // Stable: of each topic the changes stay in the order in which they came, and the last one is kept.
+        by_topic.sort_by(|a, b| a.head.cmp(&b.head).then_with(|| rest(a, b)));
+        by_topic.dedup_by(|later, earlier| {
+            let is_same = later.head == earlier.head && rest(later, earlier).is_eq();
+            if is_same {
+                *earlier = *later;
+            }
+            is_same
         });
+        *sorted = by_topic.len();
+        latest.fill(u32::MAX);
     }
 
-    fn head(&self, place: Place) -> Head {
-        let (is_floor, topic) = self.topic(place);
-        let mut first = [0; HEAD_TOPIC_BYTES];
-        let count = topic.len().min(HEAD_TOPIC_BYTES);
-        first[..count].copy_from_slice(&topic[..count]);
-        Head { is_floor, group: group_of(self.change(place)), first: u128::from_be_bytes(first) }
+    /// Of each topic the newest change, since the last [`Coalesced::sort`].
+    pub fn sorted(&self) -> impl Iterator<Item = Place> {
+        debug_assert_eq!(self.sorted, self.by_topic.len(), "sorted before");
+        self.by_topic.iter().map(|by_topic| by_topic.place)
     }
 
     /// The newest change of every other record, without those of sessions that have ended, in the order of their keys.
@@ -183,8 +239,10 @@ impl Coalesced {
 
     /// Forgets everything and gives back what was held.
     pub fn clear(&mut self, mut give_back: impl FnMut(usize, Changes)) {
-        self.newest.clear();
-        self.newest.shrink_to(ENTRIES_KEPT, |_| 0);
+        self.by_topic.clear();
+        self.by_topic.shrink_to(ENTRIES_KEPT);
+        self.sorted = 0;
+        self.latest.fill(u32::MAX);
         self.named.clear();
         self.named.shrink_to(ENTRIES_KEPT);
         self.ended.clear();
@@ -203,30 +261,82 @@ impl Numbers {
     }
 }
 
-fn group_of(change: Change) -> Option<GroupId> {
-    match change {
-        Change::Put { group, .. }
-        | Change::Delete { group, .. }
-        | Change::Lapse { group, .. }
-        | Change::Floor { group, .. }
-        | Change::Past { group, .. }
-        | Change::Cut { group, .. }
-        | Change::Outcome { group, .. }
-        | Change::Forgotten { group, .. }
-        | Change::Reserve { group, .. }
-        | Change::Used { group, .. } => Some(group),
-        Change::Keep { .. } | Change::Forget { .. } | Change::End { .. } => None,
+/// The topic of a change of a row or of a floor.
+fn topic_at(held: &[(usize, Changes)], place: Place) -> &[u8] {
+    let changes = &held[place.held as usize].1;
+    match changes.list[place.change as usize] {
+        Change::Put { topic, .. }
+        | Change::Delete { topic, .. }
+        | Change::Lapse { topic, .. }
+        | Change::Floor { topic, .. } => topic.of(&changes.bytes),
+        _ => &[],
     }
 }
 
-/// The topic of a change of a row or of a floor, and whether it is a floor's.
-fn topic_at(held: &[(usize, Changes)], place: Place) -> (bool, &[u8]) {
-    let changes = &held[place.held as usize].1;
-    match changes.list[place.change as usize] {
-        Change::Put { topic, .. } | Change::Delete { topic, .. } | Change::Lapse { topic, .. } => {
-            (false, topic.of(&changes.bytes))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::row::change::Kept;
+    use engine::wire::QoS;
+    use std::collections::BTreeMap;
+
+    /// Topics of which many share their first bytes, some are the beginning of others, and some end with a NUL, as only a
+    /// damaged store has them.
+    fn topic(state: &mut u64) -> String {
+        const PARTS: [&str; 5] = ["a", "ret/", "0123456789abcdef", "0123456789abcde", "\0"];
+        let mut topic = String::from("t");
+        for _ in 0..next(state) % 4 {
+            topic.push_str(PARTS[next(state) as usize % PARTS.len()]);
         }
-        Change::Floor { topic, .. } => (true, topic.of(&changes.bytes)),
-        _ => (false, &[]),
+        topic
+    }
+
+    fn next(state: &mut u64) -> u64 {
+        *state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        *state >> 33
+    }
+
+    #[test]
+    fn of_each_topic_the_newest_change_stays_and_they_are_in_the_order_of_their_keys() {
+        let mut state = 7;
+        for _ in 0..300 {
+            let mut coalesced = Coalesced::default();
+            let mut newest: BTreeMap<(bool, u16, String), u64> = BTreeMap::new();
+            let mut version = 0;
+            for shard in 0..1 + next(&mut state) as usize % 5 {
+                let mut changes = Changes::default();
+                for _ in 0..next(&mut state) % 40 {
+                    version += 1;
+                    let (is_floor, group, topic) =
+                        (next(&mut state).is_multiple_of(5), next(&mut state) % 3, topic(&mut state));
+                    let group = GroupId(group as u16);
+                    match next(&mut state) % 3 {
+                        _ if is_floor => changes.floor(group, &topic, version),
+                        0 => changes.delete(group, &topic, version, 1),
+                        1 => changes.lapse(group, &topic, version),
+                        _ => changes.put(group, kept(&topic, version)),
+                    }
+                    newest.insert((is_floor, group.0, topic), version);
+                }
+                coalesced.take(shard, changes);
+                if next(&mut state).is_multiple_of(2) {
+                    coalesced.sort(); // a commit that failed: more comes before the next
+                }
+            }
+            coalesced.sort();
+            let versions = coalesced.sorted().map(|place| match coalesced.change(place) {
+                Change::Put { version, .. }
+                | Change::Delete { version, .. }
+                | Change::Lapse { version, .. }
+                | Change::Floor { version, .. } => version,
+                other => panic!("{other:?} has no topic"),
+            });
+            assert_eq!(versions.collect::<Vec<_>>(), newest.into_values().collect::<Vec<_>>());
+        }
+    }
+
+    fn kept(topic: &str, version: u64) -> Kept<'_> {
+        let (payload, properties, qos) = (&b"x"[..], &b""[..], QoS::AtMostOnce);
+        Kept { topic, payload, properties, qos, text: false, expires_at_ms: 0, version }
     }
 }

@@ -7,12 +7,12 @@
 //! ```
 
 use crate::key::{self, ByTopic, TopicHash};
-use crate::record::{RowRecord, Scribe, qos_of, read_row, said};
+use crate::record::{RowFields, RowRecord, Scribe, qos_of, read_row, said};
 use crate::record_generated::record as fb;
-use crate::table::{Edit, TableError};
+use crate::table::{Edit, Put, TableError};
 use engine::key::GroupId;
 use engine::limits::GROUPS;
-use engine::row::change::{Change, Kept, Outcome, Past, Restored};
+use engine::row::change::{Change, Changes, Outcome, Past, Restored};
 use flatbuffers::root;
 
 /// What is needed to write a record.
@@ -29,24 +29,21 @@ impl Pen {
     }
 
     /// Writes what a change of a group says, or deletes it; other changes are not for here.
-    pub fn write(&mut self, edit: &mut dyn Edit, change: Change, bytes: &[u8]) -> Result<(), TableError> {
+    pub fn write(&mut self, edit: &mut dyn Edit, change: Change, of: &Changes) -> Result<(), TableError> {
+        let bytes = &of.bytes[..];
         match change {
-            Change::Put { group, topic, payload, properties, qos, text, expires_at_ms, version } => {
+            Change::Put { group, topic, .. } | Change::Delete { group, topic, .. } => {
                 let topic = topic.text_of(bytes);
-                let payload = payload.of(bytes);
-                let properties = properties.of(bytes);
-                let kept = Kept { topic, payload, properties, qos, text, expires_at_ms, version };
-                self.write_row(edit, group, RowRecord::Row(kept))
-            }
-            Change::Delete { group, topic, version, wall_ms } => {
-                self.write_row(edit, group, RowRecord::Tombstone { topic: topic.text_of(bytes), version, wall_ms })
+                let in_key = self.place(edit, ByTopic::Row, group, topic)?;
+                edit.put(&self.key, self.scribe.row_of(change, bytes, (!in_key).then_some(topic)))
             }
             Change::Lapse { group, topic, .. } => self.delete_by_topic(edit, ByTopic::Row, group, topic.text_of(bytes)),
             Change::Floor { group, topic, version: 0 } => {
                 self.delete_by_topic(edit, ByTopic::Floor, group, topic.text_of(bytes))
             }
             Change::Floor { group, topic, version } => self.write_floor(edit, group, topic.text_of(bytes), version),
-            Change::Outcome { group, topic, outcome } => {
+            Change::Outcome { group, topic, index } => {
+                let outcome = of.outcomes[index as usize];
                 key::outcome(&mut self.key, group, outcome.key);
                 edit.put(&self.key, self.scribe.outcome(topic.text_of(bytes), &outcome))
             }
@@ -68,9 +65,11 @@ impl Pen {
         }
     }
 
-    fn write_row(&mut self, edit: &mut dyn Edit, group: GroupId, row: RowRecord<'_>) -> Result<(), TableError> {
-        let in_key = self.place(edit, ByTopic::Row, group, row.topic())?;
-        edit.put(&self.key, self.scribe.row(row, in_key))
+    /// Writes a row or tombstone whose topic is its key.
+    pub fn put_row(&mut self, to: &mut dyn Put, change: Change, bytes: &[u8]) -> Result<(), TableError> {
+        let (Change::Put { group, topic, .. } | Change::Delete { group, topic, .. }) = change else { return Ok(()) };
+        key::row(&mut self.key, group, topic.of(bytes));
+        to.put(&self.key, self.scribe.row_of(change, bytes, None))
     }
 
     fn write_floor(
@@ -115,6 +114,14 @@ impl Pen {
     }
 }
 
+/// Whether [`Pen::put_row`] writes the change.
+pub(crate) fn has_short_key(change: Change) -> bool {
+    match change {
+        Change::Put { topic, .. } | Change::Delete { topic, .. } => topic.len as usize <= key::TOPIC_KEY_BYTES_MAX,
+        _ => false,
+    }
+}
+
 /// Among those with the same hash the slot of a long topic, and the first free one.
 fn find_slot(edit: &dyn Edit, key: &mut [u8], topic: &str) -> Result<(Option<u8>, Option<u8>), TableError> {
     let mut free = None;
@@ -133,6 +140,18 @@ fn find_slot(edit: &dyn Edit, key: &mut [u8], topic: &str) -> Result<(Option<u8>
 }
 
 impl Scribe {
+    /// The record of a row or tombstone, with its topic where that is not in the key.
+    fn row_of(&mut self, change: Change, bytes: &[u8], topic: Option<&str>) -> &[u8] {
+        match change {
+            Change::Put { payload, properties, qos, text, expires_at_ms, version, .. } => {
+                let (payload, properties) = (payload.of(bytes), properties.of(bytes));
+                self.row(&RowFields { payload, properties, qos, text, expires_at_ms, version }, topic)
+            }
+            Change::Delete { version, wall_ms, .. } => self.tombstone(version, wall_ms, topic),
+            _ => &[],
+        }
+    }
+
     fn floor(&mut self, topic: Option<&str>, version: u64) -> &[u8] {
         self.begin(0);
         let b = &mut self.builder;

@@ -51,6 +51,14 @@ impl ByTopic {
     }
 }
 
+/// Writes the key of a row whose topic has at most [`TOPIC_KEY_BYTES_MAX`].
+pub fn row(key: &mut Vec<u8>, group: GroupId, topic: &[u8]) {
+    let [high, low] = group.0.to_be_bytes();
+    key.clear();
+    key.extend_from_slice(&[ROW, high, low]);
+    key.extend_from_slice(topic);
+}
+
 /// Writes the key of what has a topic that is short enough. Else the first key that it may have, with the topic's hash:
 /// [`set_slot`] makes the others. Says which.
 pub fn by_topic(key: &mut Vec<u8>, what: ByTopic, group: GroupId, topic: &[u8], hash: impl FnOnce() -> u128) -> bool {

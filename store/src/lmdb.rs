@@ -7,8 +7,9 @@
 //! a killed process loses nothing that was committed, and lost power leaves the state before or after a commit.
 
 use crate::pages;
-use crate::table::{Each, Edit, Edits, Table, TableError};
-use lmdb::{Cursor, Database, Environment, EnvironmentFlags, Error, RwTransaction, Transaction, WriteFlags};
+use crate::table::{Each, Edit, Edits, Put, Puts, Table, TableError};
+use lmdb::{Cursor, Database, Environment, EnvironmentFlags, Error};
+use lmdb::{RwCursor, RwTransaction, Transaction, WriteFlags};
 use lmdb_sys as ffi;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -148,9 +149,45 @@ struct LmdbEdit<'env> {
     database: Database,
 }
 
-impl Edit for LmdbEdit<'_> {
+impl Put for LmdbEdit<'_> {
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), TableError> {
         self.transaction.put(self.database, &key, &value, WriteFlags::empty()).map_err(failed)
+    }
+}
+
+/// Its cursor stands where it put the last thing: what comes next has its place on the same page, nearly always.
+struct Ascending<'txn> {
+    cursor: RwCursor<'txn>,
+    /// Everything from here on comes after all that there is: it needs no search, and fills its pages.
+    is_behind_all: Option<bool>,
+}
+
+impl Ascending<'_> {
+    fn is_behind_all(&self, key: &[u8]) -> Result<bool, Error> {
+        match self.cursor.get(None, None, ffi::MDB_LAST) {
+            Ok((last, _)) => Ok(last.is_none_or(|last| last < key)),
+            Err(Error::NotFound) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Put for Ascending<'_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), TableError> {
+        let is_behind_all = match self.is_behind_all {
+            Some(known) => known,
+            None => self.is_behind_all(key).map_err(failed)?,
+        };
+        let flags = if is_behind_all { WriteFlags::APPEND } else { WriteFlags::empty() };
+        self.is_behind_all = Some(is_behind_all);
+        self.cursor.put(&key, &value, flags).map_err(failed)
+    }
+}
+
+impl Edit for LmdbEdit<'_> {
+    fn put_ascending(&mut self, puts: &mut Puts<'_>) -> Result<(), TableError> {
+        let cursor = self.transaction.open_rw_cursor(self.database).map_err(failed)?;
+        puts(&mut Ascending { cursor, is_behind_all: None })
     }
 
     fn delete(&mut self, key: &[u8]) -> Result<(), TableError> {

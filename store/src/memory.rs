@@ -5,7 +5,7 @@
 //! A commit is there as a whole or not at all, also when power goes: LMDB writes pages that nothing refers to, syncs,
 //! and then one page, of which 152 bytes in one sector of the disk count. So the twin tears nothing.
 
-use crate::table::{Each, Edit, Edits, Table, TableError};
+use crate::table::{Each, Edit, Edits, Put, Puts, Table, TableError};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -241,10 +241,16 @@ impl MemoryEdit<'_> {
     }
 }
 
-impl Edit for MemoryEdit<'_> {
+impl Put for MemoryEdit<'_> {
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), TableError> {
         self.set(key, Some(value.to_vec()));
         Ok(())
+    }
+}
+
+impl Edit for MemoryEdit<'_> {
+    fn put_ascending(&mut self, puts: &mut Puts<'_>) -> Result<(), TableError> {
+        puts(self)
     }
 
     fn delete(&mut self, key: &[u8]) -> Result<(), TableError> {

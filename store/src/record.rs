@@ -66,6 +66,17 @@ pub enum RowRecord<'a> {
     Tombstone { topic: &'a str, version: u64, wall_ms: u64 },
 }
 
+/// What the record of a row has beside its topic; as [`Kept`].
+#[derive(Clone, Copy, Debug)]
+pub struct RowFields<'a> {
+    pub payload: &'a [u8],
+    pub properties: &'a [u8],
+    pub qos: QoS,
+    pub text: bool,
+    pub expires_at_ms: u64,
+    pub version: u64,
+}
+
 impl<'a> RowRecord<'a> {
     pub fn topic(&self) -> &'a str {
         match *self {
@@ -87,34 +98,28 @@ pub struct Scribe {
 const PAYLOAD_BYTES_KEPT: usize = 1 << 20;
 
 impl Scribe {
-    /// The record of a row or a tombstone; `topic_in_key`: the record need not repeat it.
-    pub fn row(&mut self, record: RowRecord<'_>, topic_in_key: bool) -> &[u8] {
-        self.begin(match record {
-            RowRecord::Row(kept) => kept.payload.len(),
-            RowRecord::Tombstone { .. } => 0,
-        });
+    /// The record of a row; its topic where that is not in the key.
+    pub fn row(&mut self, row: &RowFields<'_>, topic: Option<&str>) -> &[u8] {
+        self.begin(row.payload.len());
         let b = &mut self.builder;
-        let topic = (!topic_in_key).then(|| b.create_string(record.topic()));
-        let row = match record {
-            RowRecord::Row(kept) => {
-                let payload = b.create_vector(kept.payload);
-                let properties = (!kept.properties.is_empty()).then(|| b.create_vector(kept.properties));
-                fb::RowArgs {
-                    version: kept.version,
-                    topic,
-                    payload: Some(payload),
-                    properties,
-                    expires_at_ms: kept.expires_at_ms,
-                    qos: kept.qos as u8,
-                    text: kept.text,
-                    ..Default::default()
-                }
-            }
-            RowRecord::Tombstone { version, wall_ms, .. } => {
-                fb::RowArgs { version, topic, deleted: true, deleted_at_ms: wall_ms, ..Default::default() }
-            }
-        };
-        let row = fb::Row::create(b, &row);
+        let topic = topic.map(|topic| b.create_string(topic));
+        let payload = Some(b.create_vector(row.payload));
+        let properties = (!row.properties.is_empty()).then(|| b.create_vector(row.properties));
+        let RowFields { version, expires_at_ms, qos, text, .. } = *row;
+        let qos = qos as u8;
+        let args = fb::RowArgs { version, topic, payload, properties, expires_at_ms, qos, text, ..Default::default() };
+        let row = fb::Row::create(b, &args);
+        b.finish_minimal(row);
+        b.finished_data()
+    }
+
+    /// The same of a tombstone.
+    pub fn tombstone(&mut self, version: u64, deleted_at_ms: u64, topic: Option<&str>) -> &[u8] {
+        self.begin(0);
+        let b = &mut self.builder;
+        let topic = topic.map(|topic| b.create_string(topic));
+        let args = fb::RowArgs { version, topic, deleted: true, deleted_at_ms, ..Default::default() };
+        let row = fb::Row::create(b, &args);
         b.finish_minimal(row);
         b.finished_data()
     }

@@ -35,9 +35,18 @@ pub type Edits<'a> = dyn FnMut(&mut dyn Edit) -> Result<(), TableError> + 'a;
 /// Shown a key and its value; false ends the walk.
 pub type Each<'a> = dyn FnMut(&[u8], &[u8]) -> bool + 'a;
 
-/// One commit from the inside.
-pub trait Edit {
+/// Where something is put.
+pub trait Put {
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), TableError>;
+}
+
+/// Puts one thing after the other.
+pub type Puts<'a> = dyn FnMut(&mut dyn Put) -> Result<(), TableError> + 'a;
+
+/// One commit from the inside.
+pub trait Edit: Put {
+    /// Puts many things whose keys ascend: each is looked for where the last one is.
+    fn put_ascending(&mut self, puts: &mut Puts<'_>) -> Result<(), TableError>;
     /// Deleting what is not there is no error.
     fn delete(&mut self, key: &[u8]) -> Result<(), TableError>;
     /// As [`Table::get`], with what this commit has changed so far.

@@ -4,17 +4,17 @@
 //! must never cut one `Changes` in two, and never say that something is durable before the table says so.
 
 use crate::StoreError;
-use crate::coalesce::{Coalesced, ENTRIES_KEPT, Head, Place};
+use crate::coalesce::{Coalesced, ENTRIES_KEPT, Place};
 use crate::folder::InUse;
 use crate::inlet::{Inlet, Ring, Shared, cost_bytes};
 use crate::joined::Joined;
-use crate::kept::Pen;
+use crate::kept::{Pen, has_short_key};
 use crate::key;
 use crate::lasting;
 use crate::record::GroupState;
 use crate::table::{Edit, Table, TableError};
 use engine::key::GroupId;
-use engine::row::change::Change;
+use engine::row::change::{Change, Changes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,7 +41,6 @@ pub struct ByHand {
     /// What came and is not to be committed without what is still to come.
     joined: Joined,
     coalesced: Coalesced,
-    rows: Vec<(Head, Place)>,
     order: Vec<Place>,
     pen: Pen,
     /// Let go of last, after the table is closed.
@@ -67,7 +66,6 @@ impl ByHand {
             changed_groups: BTreeMap::new(),
             joined: Joined::new(shards),
             coalesced: Coalesced::default(),
-            rows: Vec::new(),
             order: Vec::new(),
             pen,
             _in_use: in_use,
@@ -114,19 +112,17 @@ impl ByHand {
     }
 
     fn write(&mut self, mark: Option<&[u8]>) -> Result<(), TableError> {
-        let ByHand { table, coalesced, rows, order, pen, groups, changed_groups, .. } = self;
+        let ByHand { table, coalesced, order, pen, groups, changed_groups, .. } = self;
         if table.forgets() {
             return Ok(());
         }
+        coalesced.sort();
+        coalesced.sorted_named(order);
         table.commit(&mut |edit| {
             coalesced.groups(groups, changed_groups);
-            coalesced.sorted(rows);
-            for &(_, place) in rows.iter() {
-                pen.write(edit, coalesced.change(place), coalesced.bytes(place))?;
-            }
-            coalesced.sorted_named(order);
+            pen.write_sorted(edit, coalesced)?;
             for &place in order.iter() {
-                pen.write_named(edit, coalesced.change(place), coalesced.bytes(place))?;
+                pen.write_named(edit, coalesced.change(place), coalesced.changes(place))?;
             }
             coalesced.ended.iter().try_for_each(|&session| lasting::end_session(edit, session))?;
             for state in changed_groups.values() {
@@ -143,9 +139,7 @@ impl ByHand {
 
     /// Tells the shards what is durable and gives their memory back.
     fn settle(&mut self) {
-        let ByHand { shared, coalesced, wakes, rows, order, .. } = self;
-        rows.clear();
-        rows.shrink_to(ENTRIES_KEPT);
+        let ByHand { shared, coalesced, wakes, order, .. } = self;
         order.clear();
         order.shrink_to(ENTRIES_KEPT);
         let mut advanced = vec![false; shared.lanes.len()];
@@ -168,17 +162,37 @@ impl ByHand {
 }
 
 impl Pen {
-    fn write_named(&mut self, edit: &mut dyn Edit, change: Change, bytes: &[u8]) -> Result<(), TableError> {
+    /// The newest change of each topic.
+    fn write_sorted(&mut self, edit: &mut dyn Edit, coalesced: &Coalesced) -> Result<(), TableError> {
+        let mut places = coalesced.sorted().peekable();
+        while let Some(&first) = places.peek() {
+            if has_short_key(coalesced.change(first)) {
+                edit.put_ascending(&mut |put| {
+                    while let Some(place) = places.next_if(|&place| has_short_key(coalesced.change(place))) {
+                        self.put_row(put, coalesced.change(place), &coalesced.changes(place).bytes)?;
+                    }
+                    Ok(())
+                })?;
+            } else {
+                self.write(edit, coalesced.change(first), coalesced.changes(first))?;
+                places.next();
+            }
+        }
+        Ok(())
+    }
+
+    fn write_named(&mut self, edit: &mut dyn Edit, change: Change, of: &Changes) -> Result<(), TableError> {
         match change {
-            Change::Keep { key, record } => {
+            Change::Keep { key, index } => {
+                let record = of.records[index as usize];
                 lasting::write_key(&mut self.key, key);
-                edit.put(&self.key, self.scribe.lasting(record.map(|part| part.of(bytes)))?)
+                edit.put(&self.key, self.scribe.lasting(record.map(|part| part.of(&of.bytes)))?)
             }
             Change::Forget { key } => {
                 lasting::write_key(&mut self.key, key);
                 edit.delete(&self.key)
             }
-            change => self.write(edit, change, bytes),
+            change => self.write(edit, change, of),
         }
     }
 }

@@ -89,7 +89,8 @@ impl Restored<'_> {
     }
 }
 
-/// One change; spans point into [`Changes::bytes`].
+/// One change; spans point into [`Changes::bytes`]. There is one for each row, so what is large and rare lies elsewhere in
+/// the [`Changes`], by an index.
 #[derive(Clone, Copy, Debug)]
 pub enum Change {
     Put {
@@ -116,17 +117,20 @@ pub enum Change {
     Reserve { group: GroupId, bound: u64 },
     /// The numbers of `group` up to `last` were used, some for rows that are not kept.
     Used { group: GroupId, last: u64 },
-    /// A publish with option `id` was applied: what it is answered when it comes again. `topic`: of one of its rows.
-    Outcome { group: GroupId, topic: Span, outcome: Outcome },
+    /// A publish with option `id` was applied: what it is answered when it comes again, `outcomes[index]`. `topic`: of
+    /// one of its rows.
+    Outcome { group: GroupId, topic: Span, index: u32 },
     /// The outcome of this key is forgotten.
     Forgotten { group: GroupId, key: u128 },
-    /// A record of a session is written.
-    Keep { key: RecordKey, record: Record<Span> },
+    /// A record of a session is written: `records[index]`.
+    Keep { key: RecordKey, index: u32 },
     /// A record of a session is deleted.
     Forget { key: RecordKey },
     /// A session has ended: all its records but the messages, which others may wait for, are deleted.
     End { session: u64 },
 }
+
+const _: () = assert!(size_of::<Change>() <= 48);
 
 /// One of several parts of what must be committed together, in [`Changes`] of several shards: a QoS 2 publish is known
 /// as received if and only if it is retained and stands in the queues that it was for.
@@ -143,6 +147,8 @@ pub struct Join {
 pub struct Changes {
     pub bytes: Vec<u8>,
     pub list: Vec<Change>,
+    pub records: Vec<Record<Span>>,
+    pub outcomes: Vec<Outcome>,
     /// Position of the last of them in this shard's stream of changes, counted from 1. The store
     /// reports positions back when they are committed.
     pub last: u64,
@@ -167,6 +173,8 @@ impl Changes {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.list.clear();
+        self.records.clear();
+        self.outcomes.clear();
         self.joins.clear();
     }
 
@@ -220,7 +228,8 @@ impl Changes {
 
     pub fn keep_record(&mut self, key: RecordKey, record: Record<&[u8]>) {
         let record = record.map(|part| self.keep(part));
-        self.list.push(Change::Keep { key, record });
+        self.list.push(Change::Keep { key, index: self.records.len() as u32 });
+        self.records.push(record);
     }
 
     pub fn forget_record(&mut self, key: RecordKey) {
@@ -242,7 +251,8 @@ impl Changes {
     /// `topic` is of one of the rows that it was the outcome of.
     pub fn outcome(&mut self, group: GroupId, topic: &str, outcome: Outcome) {
         let topic = self.keep(topic.as_bytes());
-        self.list.push(Change::Outcome { group, topic, outcome });
+        self.list.push(Change::Outcome { group, topic, index: self.outcomes.len() as u32 });
+        self.outcomes.push(outcome);
     }
 
     pub fn forget_outcome(&mut self, group: GroupId, key: u128) {
