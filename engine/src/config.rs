@@ -104,6 +104,8 @@ pub struct Limits {
     pub tree_rows: usize,
     /// Rows of a group that a `set`, or the deletions of a `replace`, may change.
     pub set_rows: usize,
+    /// Rows of one batch that an owner applies in one turn; a larger one is applied in slices.
+    pub rows_per_turn: usize,
     /// Seconds that the outcome of a publish with option `id` is remembered, and outcomes of one group.
     pub idempotency_s: u32,
     pub idempotency_max: usize,
@@ -141,6 +143,7 @@ impl Default for Config {
                 topic_levels: limits::TOPIC_LEVELS_DEFAULT,
                 tree_rows: limits::TREE_ROWS_DEFAULT,
                 set_rows: limits::SET_ROWS_DEFAULT,
+                rows_per_turn: limits::ROWS_PER_TURN_DEFAULT,
                 idempotency_s: limits::IDEMPOTENCY_S_DEFAULT,
                 idempotency_max: limits::IDEMPOTENCY_MAX_DEFAULT,
                 subscriptions: limits::SUBSCRIPTIONS_DEFAULT,

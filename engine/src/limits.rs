@@ -85,6 +85,10 @@ pub const SHARE_RETURNS_WAITING_MAX: usize = 65_536;
 /// Default of `shards.link_parcels`: parcels that one lane of a link holds (its credit).
 pub const LINK_PARCELS_DEFAULT: usize = 64;
 
+/// Default of `limits.rows_per_turn`: rows of one batch that an owner applies in one turn before it gives others theirs.
+pub const ROWS_PER_TURN_DEFAULT: usize = 1_024;
+/// Bytes of batches that wait for an owner to apply them in slices; with more it applies them at once.
+pub const SLICED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Retained rows that a walk visits in one turn before it gives others their turn.
 pub const WALK_ROWS_PER_TURN_MAX: usize = 1_024;
 /// Rows that a merged walk makes frames of in one turn: about a millisecond of them.

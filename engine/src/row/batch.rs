@@ -181,6 +181,22 @@ impl Batch {
         self.packets.len() as u32 - 1
     }
 
+    /// A batch of this packet alone, which asks for nothing more.
+    pub fn of(view: View<'_>) -> Batch {
+        let mut batch = Batch::default();
+        let used = view.rows.iter().map(|row| row.topic.len as usize + row.payload.len as usize).sum::<usize>();
+        if 2 * used < view.bytes.len() {
+            batch.copy_rows(view, view.rows.iter().copied());
+            return batch;
+        }
+        // Most of the arena is this packet's: as it lies.
+        let ask = if view.packet.ask == Packet::OWN_WORDS { Packet::OWN_WORDS } else { Packet::NO_ASK };
+        batch.bytes.extend_from_slice(view.bytes);
+        batch.rows.extend_from_slice(view.rows);
+        batch.packets.push(Packet { first_row: 0, row_count: view.rows.len() as u32, ask, ..*view.packet });
+        batch
+    }
+
     fn copy_ask(&mut self, view: View<'_>, ask: &Ask) -> u32 {
         let pattern = self.keep(ask.pattern.of(view.bytes));
         let filter = self.keep(ask.filter.of(view.bytes));
@@ -192,6 +208,13 @@ impl Batch {
         let packet = &self.packets[packet as usize];
         let ask = if packet.ask == Packet::NO_ASK { None } else { self.asks.get(packet.ask as usize) };
         View { bytes: &self.bytes, packet, rows: &self.rows[packet.row_range()], ask }
+    }
+
+    /// No less than what the rows count against `limits.retained_bytes`.
+    pub fn cost_bytes(&self) -> usize {
+        let row_bytes = |row: &Row| row.topic.len as usize + row.payload.len as usize;
+        let properties: usize = self.packets.iter().map(|packet| packet.properties.len as usize).sum();
+        self.rows.iter().map(row_bytes).sum::<usize>() + properties * self.rows.len()
     }
 
     pub fn clear(&mut self) {

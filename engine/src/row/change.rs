@@ -132,6 +132,29 @@ pub enum Change {
 
 const _: () = assert!(size_of::<Change>() <= 48);
 
+impl Change {
+    /// A change of rows, where its spans lie so many bytes further on.
+    fn shifted(mut self, bytes: usize) -> Change {
+        let shift = |span: &mut Span| *span = Span::new(span.start as usize + bytes, span.len as usize);
+        match &mut self {
+            Change::Put { topic, payload, properties, .. } => [topic, payload, properties].into_iter().for_each(shift),
+            Change::Past { topic, payload, .. } => [topic, payload].into_iter().for_each(shift),
+            Change::Delete { topic, .. }
+            | Change::Lapse { topic, .. }
+            | Change::Floor { topic, .. }
+            | Change::Outcome { topic, .. } => shift(topic),
+            Change::Cut { .. }
+            | Change::Reserve { .. }
+            | Change::Used { .. }
+            | Change::Forgotten { .. }
+            | Change::Keep { .. }
+            | Change::Forget { .. }
+            | Change::End { .. } => {}
+        }
+        self
+    }
+}
+
 /// One of several parts of what must be committed together, in [`Changes`] of several shards: a QoS 2 publish is known
 /// as received if and only if it is retained and stands in the queues that it was for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -257,6 +280,18 @@ impl Changes {
 
     pub fn forget_outcome(&mut self, group: GroupId, key: u128) {
         self.list.push(Change::Forgotten { group, key });
+    }
+
+    /// Adds the changes of rows that were gathered apart. They take no position: `advance` says that they are there.
+    pub fn append(&mut self, mut apart: Changes) {
+        debug_assert!(apart.records.is_empty() && apart.outcomes.is_empty(), "they are of rows");
+        if self.is_empty() {
+            (self.bytes, self.list) = (apart.bytes, apart.list);
+            return;
+        }
+        let base = self.bytes.len();
+        self.bytes.append(&mut apart.bytes);
+        self.list.extend(apart.list.into_iter().map(|change| change.shifted(base)));
     }
 
     /// What these changes count against `store.pending_bytes`.

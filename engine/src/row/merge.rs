@@ -37,6 +37,17 @@ pub struct Merge {
     held: Part,
     /// The filter, where frames have versions.
     filter: String,
+    /// How far the frames are made, between two calls that make them.
+    stand: Option<Stand>,
+}
+
+/// How far the frames of sorted rows are made.
+#[derive(Default)]
+struct Stand {
+    row: usize,
+    held_rows: Option<usize>,
+    part_rows: usize,
+    skipped: u32,
 }
 
 /// The trees of one frame. They nest alike.
@@ -202,6 +213,7 @@ impl Merge {
         self.form = form;
         self.bytes.clear();
         self.rows.clear();
+        self.stand = None;
         self.ascending = true;
         self.filter.clear();
         if form.versions {
@@ -283,46 +295,66 @@ impl Merge {
     }
 
     /// The same with versions, where the form has them: both trees together take at most `bytes_max`.
-    pub fn finish_parts(&mut self, bytes_max: usize, objects: Objects<'_>, mut each: impl FnMut(Made<'_>)) -> u32 {
+    pub fn finish_parts(&mut self, bytes_max: usize, objects: Objects<'_>, each: impl FnMut(Made<'_>)) -> u32 {
+        self.finish_some(usize::MAX, bytes_max, objects, each).unwrap_or_default()
+    }
+
+    /// The same, with so many more rows. `None`: there are rows left, and the next call goes on.
+    pub fn finish_some(
+        &mut self,
+        rows_max: usize,
+        bytes_max: usize,
+        objects: Objects<'_>,
+        mut each: impl FnMut(Made<'_>),
+    ) -> Option<u32> {
         if !self.shape.wild {
-            return self.finish_single(bytes_max, each);
+            return Some(self.finish_single(bytes_max, each));
         }
-        self.sort();
         let mut open = std::mem::take(&mut self.open);
         let mut part = std::mem::take(&mut self.part);
         // A part is held until it is known that another follows: all rows left may be too large.
         let mut held = std::mem::take(&mut self.held);
-        let (mut held_rows, mut part_rows, mut skipped) = (None, 0, 0);
-        part.restart(&mut open, self.form);
-        for at in 0..self.rows.len() {
+        let mut stand = self.stand.take().unwrap_or_else(|| {
+            self.sort();
+            part.restart(&mut open, self.form);
+            Stand::default()
+        });
+        let end = self.rows.len().min(stand.row.saturating_add(rows_max));
+        for at in stand.row..end {
             if self.try_row(at, bytes_max, &mut open, &mut part, objects) {
-                part_rows += 1;
+                stand.part_rows += 1;
                 continue;
             }
-            if part_rows > 0 {
-                if let Some(rows) = held_rows.replace(part_rows) {
+            if stand.part_rows > 0 {
+                if let Some(rows) = stand.held_rows.replace(stand.part_rows) {
                     each(held.made(rows, false));
                 }
                 std::mem::swap(&mut held, &mut part);
                 part.restart(&mut open, self.form);
                 if self.try_row(at, bytes_max, &mut open, &mut part, objects) {
-                    part_rows = 1;
+                    stand.part_rows = 1;
                     continue;
                 }
-                part_rows = 0;
+                stand.part_rows = 0;
             }
-            skipped += 1;
+            stand.skipped += 1;
             part.restart(&mut open, self.form);
         }
-        part.close(open.len());
-        if let Some(rows) = held_rows {
-            each(held.made(rows, part_rows == 0));
+        stand.row = end;
+        let is_over = end == self.rows.len();
+        if is_over {
+            part.close(open.len());
+            if let Some(rows) = stand.held_rows {
+                each(held.made(rows, stand.part_rows == 0));
+            }
+            if stand.held_rows.is_none() || stand.part_rows > 0 {
+                each(part.made(stand.part_rows, true));
+            }
         }
-        if held_rows.is_none() || part_rows > 0 {
-            each(part.made(part_rows, true));
-        }
+        let skipped = stand.skipped;
+        self.stand = (!is_over).then_some(stand);
         (self.open, self.part, self.held) = (open, part, held);
-        skipped
+        is_over.then_some(skipped)
     }
 
     fn finish_single(&mut self, bytes_max: usize, mut each: impl FnMut(Made<'_>)) -> u32 {

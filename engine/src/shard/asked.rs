@@ -55,6 +55,7 @@ pub(super) struct Asked<'a> {
     pub filter: String,
     pub condition: Condition,
     pub replace: bool,
+    pub payload_bytes: usize,
     /// Key of the option `id`.
     pub id: Option<&'a str>,
     /// A tree in the classic profile: wildcards are those that are written, and this is the object, which may differ from
@@ -138,7 +139,8 @@ impl Shard {
         let object = (verb == Verb::Tree).then(|| without_replace(message.payload));
         let replace = object.as_ref().is_some_and(|(_, replace)| *replace);
         let (filter, condition, id) = (topic.to_owned(), Condition::Always, None);
-        let asked = Asked { verb, topic, filter, condition, replace, id, classic: object.map(|(object, _)| object) };
+        let (classic, payload_bytes) = (object.map(|(object, _)| object), message.payload.len());
+        let asked = Asked { verb, topic, filter, condition, replace, payload_bytes, id, classic };
         if asked.needs_one_group() && !self.is_one_object(&asked) {
             return Err(bad("spans groups"));
         }
@@ -161,7 +163,8 @@ impl Shard {
         }
         let condition = options.condition();
         let (replace, id) = (options.has("replace"), options.value("id"));
-        let asked = Asked { verb, topic, filter, condition, replace, id, classic: None };
+        let payload_bytes = message.payload.len();
+        let asked = Asked { verb, topic, filter, condition, replace, payload_bytes, id, classic: None };
         if verb == Verb::Set && !message.retain {
             return Err(bad("a set needs RETAIN 1"));
         }

@@ -5,7 +5,7 @@ use super::outbox::{Handover, Outbox};
 use super::receive::{Flow, say_disconnect};
 use super::wheel::Timer;
 use super::wills::kept_will;
-use super::{Shard, home::Note};
+use super::{Shard, home::Note, owner_side};
 use crate::clock::Now;
 use crate::dialect::Profile;
 use crate::key::{Client, ConnId, SessionKey};
@@ -404,6 +404,8 @@ impl Shard {
     /// start, [MQTT-3.1.2-8]; others have nobody who could be sent them.
     pub(super) fn stop(&mut self, now: Now, out: &mut Outbox) {
         self.is_stopping = true;
+        let (subtree, roots, mut reach) = owner_side!(self, now, out);
+        subtree.finish_sliced(now, roots, &mut reach);
         self.subtree.unwritten_numbers(self.roots.group(super::sys::ROOT), out);
         for (conn, state, version) in self.home.conns.open_ids() {
             if let State::Live(key) = state {

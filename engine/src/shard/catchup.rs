@@ -8,8 +8,9 @@
 //! cursor    [histories(versions) ─▶] missed(versions) ─▶ newer(reached) ─▶ …
 //! ```
 
+use super::merging::objects_of;
 use super::parcel::{DownItem, Frame, Part, Stand, WalkStart};
-use super::subtree::{Homes, Subtree, objects_of};
+use super::subtree::{Homes, Subtree};
 use super::telling::Telling;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
 use crate::limits::{FRAME_NODES_PER_TURN_MAX, FRAME_ROWS_PER_TURN_MAX};
@@ -30,6 +31,8 @@ use std::ops::ControlFlow;
 #[derive(Default)]
 pub struct Walks {
     open: HashMap<(ShardId, u32), Open>,
+    /// They were asked for, and wait until a batch of theirs is applied.
+    pub(super) parked: VecDeque<(ShardId, u32)>,
 }
 
 /// Along the lists of changes rather than through the tree, where no more records are newer.
@@ -158,6 +161,10 @@ impl Subtree {
     /// Sends the next slice.
     pub fn continue_walk(&mut self, home: ShardId, walk: u32, roots: &Roots, homes: &mut impl Homes) {
         let Some(mut open) = self.walks.open.remove(&(home, walk)) else { return };
+        if self.is_busy_in(open.group) {
+            self.walks.open.insert((home, walk), open);
+            return self.walks.parked.push_back((home, walk));
+        }
         let done = match open.kind {
             Kind::Plain => self.plain_slice(home, walk, &mut open, homes),
             Kind::Merged(_) => self.merged_slice(home, walk, &mut open, roots, homes),

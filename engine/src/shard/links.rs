@@ -28,8 +28,9 @@ impl Shard {
                 UpItem::Packet { index } => {
                     let view = batch.view(index);
                     let origin = Origin::Parcel(&batch, index);
-                    let verdict = subtree.apply(now, view, origin, roots, &mut reach);
-                    answer(&view, verdict, reach.down_to(from));
+                    if let Some(verdict) = subtree.apply(now, view, origin, roots, &mut reach) {
+                        answer(&view, verdict, reach.down_to(from));
+                    }
                 }
                 UpItem::Want { filter, kind: Kind::Shared, handle, session, ticket, counts } => {
                     subtree.join(from, text(filter), handle, counts, &mut reach);
@@ -42,10 +43,12 @@ impl Shard {
                     subtree.take_back(batch.view(index), text(share), returns, &mut reach);
                 }
                 UpItem::Want { filter, kind, handle, session, ticket, .. } => {
+                    subtree.make_way(now, text(filter), roots, &mut reach);
                     subtree.want(from, text(filter), kind, handle, roots, &mut reach);
                     reach.down_to(from).items.push(DownItem::Applied { to: session, ticket });
                 }
                 UpItem::Drop { filter, kind, handle } => {
+                    subtree.make_way(now, text(filter), roots, &mut reach);
                     subtree.unwant(from, text(filter), kind);
                     reach.down_to(from).items.push(DownItem::Dropped { handle });
                 }
@@ -187,12 +190,15 @@ impl Shard {
             Ask::Want { handle, session, ticket } => {
                 let slot = reach.home.filters.slot(handle);
                 let (text, kind) = (slot.text.clone(), slot.kind);
+                subtree.make_way(now, &text, roots, &mut reach);
                 subtree.want(me, &text, kind, handle, roots, &mut reach);
                 reach.local.items.push(DownItem::Applied { to: session, ticket });
             }
             Ask::Drop { handle } => {
                 let slot = reach.home.filters.slot(handle);
-                subtree.unwant(me, &slot.text, slot.kind);
+                let (text, kind) = (slot.text.clone(), slot.kind);
+                subtree.make_way(now, &text, roots, &mut reach);
+                subtree.unwant(me, &text, kind);
                 reach.local.items.push(DownItem::Dropped { handle });
             }
             Ask::Walk { handle, start, since } => {

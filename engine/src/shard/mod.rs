@@ -39,6 +39,7 @@ pub mod input;
 mod links;
 mod members;
 mod merged;
+mod merging;
 mod once;
 mod outage;
 pub mod outbox;
@@ -53,6 +54,7 @@ mod run;
 pub mod samples;
 mod sessions;
 mod share;
+mod sliced;
 mod spread;
 mod stands;
 mod subscribe;
@@ -226,7 +228,7 @@ impl Shard {
         /// How long what waits for room of a link or of the writer waits before it looks again.
         const LOOK_AGAIN_MS: u64 = 1;
         let now = self.now;
-        if !self.home.next_slices.is_empty() {
+        if !self.home.next_slices.is_empty() || self.subtree.is_slicing() || !self.subtree.walks.parked.is_empty() {
             return Some(now.mono_ms);
         }
         let waits = !self.home.blocked.is_empty()
@@ -280,6 +282,7 @@ impl Shard {
 
     /// Continues what waited for a turn or for room.
     fn go_on(&mut self, now: Now, out: &mut Outbox) {
+        self.go_on_applying(now, out);
         for walk in std::mem::take(&mut self.home.next_slices) {
             if let Some(reader) = self.home.readers.get(&walk) {
                 let owner = reader.owner;
@@ -301,6 +304,15 @@ impl Shard {
         self.publish_wills(now, out);
         self.publish_sys(now, out);
         self.write_sessions(now, out);
+    }
+
+    /// A batch that is too large for one turn, and then what waited for it.
+    fn go_on_applying(&mut self, now: Now, out: &mut Outbox) {
+        let (subtree, roots, mut reach) = owner_side!(self, now, out);
+        if subtree.is_slicing() && reach.out.has_down_room() {
+            subtree.apply_slice(now, roots, &mut reach);
+        }
+        subtree.go_on_walks(roots, &mut reach);
     }
 
     /// Writes sessions that changed, when it is time.
@@ -347,7 +359,10 @@ impl Shard {
                 None => break,
             }
         }
-        if self.subtree.retained.next_expiry_ms().is_some_and(|at| at <= now.wall_ms) && out.has_down_room() {
+        if self.subtree.retained.next_expiry_ms().is_some_and(|at| at <= now.wall_ms)
+            && out.has_down_room()
+            && !self.subtree.is_slicing()
+        {
             let (subtree, roots, mut reach) = owner_side!(self, now, out);
             subtree.expire(now, TIMER_BURST_MAX, roots, &mut reach);
         }

@@ -113,16 +113,15 @@ impl Subtree {
         Some(verdict)
     }
 
-    /// Remembers what became of a publish with option `id`, in the same changes as its rows.
+    /// Remembers what became of a publish with option `id` to a filter, in the same changes as its rows.
     pub(super) fn remember(
         &mut self,
         now: Now,
-        (view, ask, once): (View<'_>, &Ask, Once),
+        (filter, once): (&str, Once),
         verdict: &Verdict,
         roots: &Roots,
         out: &mut Outbox,
     ) {
-        let filter = ask.filter.text_of(view.bytes);
         let Some(group) = roots.group_of_filter(filter) else { return };
         let outcome = Outcome {
             key: once.key,

@@ -37,10 +37,15 @@ impl Subtree {
         let (rows, bytes) = (self.retained.len() - self.unwritten, self.retained.cost_bytes() - self.unwritten_bytes);
         let room_rows = self.retain_bounds.rows.saturating_sub(rows);
         let room_bytes = self.retain_bounds.bytes.saturating_sub(bytes);
-        let bytes: usize = view.rows.iter().map(|row| cost_bytes(view, row)).sum();
+        let (rows_under_way, bytes_under_way) = self.under_way();
+        let rows = view.rows.len() + rows_under_way;
+        let bytes = view.rows.iter().map(|row| cost_bytes(view, row)).sum::<usize>() + bytes_under_way;
         // As if all of them were new; what is replaced is looked up only where this is too much.
-        if view.rows.len() <= room_rows && bytes <= room_bytes {
+        if rows <= room_rows && bytes <= room_bytes {
             return true;
+        }
+        if rows_under_way > 0 {
+            return false; // the caller has it applied first
         }
         let (added_rows, removed_rows, added_bytes, removed_bytes) = self.difference(view);
         let fits = |added: usize, removed: usize, room: usize| added <= removed || added - removed <= room;
@@ -93,5 +98,5 @@ fn cut_all(cut: impl IntoIterator<Item = Which>, out: &mut Outbox) {
 }
 
 fn cost_bytes(view: &View<'_>, row: &Row) -> usize {
-    view.topic(row).len() + view.payload(row).len() + view.properties().len()
+    (row.topic.len + row.payload.len + view.packet.properties.len) as usize
 }

@@ -101,8 +101,16 @@ impl Shard {
         true
     }
 
+    #[cold]
+    fn is_busy_at(&self, run: &Run<'_>) -> bool {
+        std::str::from_utf8(run.topic).is_ok_and(|topic| self.subtree.is_busy(self.roots.group(topic)))
+    }
+
     /// To the readers, of a topic that was found before: it is a topic name then.
     fn pass_here(&mut self, now: Now, run: &Run<'_>, publisher: Client, out: &mut Outbox) -> bool {
+        if self.subtree.is_slicing() && self.is_busy_at(run) {
+            return false; // its packets wait
+        }
         let subscriptions = &self.subtree.subscriptions;
         let Some(found) = subscriptions.known(run.topic).map(Found::of) else { return false };
         let id = match found.if_plain(subscriptions) {
@@ -139,6 +147,10 @@ impl Shard {
     /// A run came from a home to this owner of its topic.
     pub(super) fn take_run(&mut self, now: Now, at: RunAt, batch: &Arc<Batch>, out: &mut Outbox) {
         let run = at.run(&batch.bytes);
+        if self.subtree.is_slicing() {
+            let (subtree, roots, mut reach) = owner_side!(self, now, out);
+            subtree.make_way(now, at.topic.text_of(&batch.bytes), roots, &mut reach);
+        }
         let Subtree { subscriptions, interner, .. } = &mut self.subtree;
         let found = Found::of(subscriptions.look_up(at.topic.text_of(&batch.bytes), interner));
         match found.if_plain(subscriptions) {

@@ -24,6 +24,9 @@ impl Shard {
         {
             return false;
         }
+        if self.subtree.is_slicing() && self.waits_for_slices(target) {
+            return false;
+        }
         if self.home.shards == 1 {
             return true;
         }
@@ -36,6 +39,29 @@ impl Shard {
             Ok(Target::Asked(asked)) => self.owner_list(self.owners_of(asked)).all(has_room),
             Ok(Target::Get(_)) => !self.home.has_many_asks(),
             Err(_) => true,
+        }
+    }
+
+    /// Whether a message is for rows of this owner that are under way, or may be too large to be applied beside them.
+    #[cold]
+    fn waits_for_slices(&self, target: &Result<Target<'_>, Fault>) -> bool {
+        /// Bytes of JSON that a row takes at least: a key of one letter, its quotes, the colon, a digit and a comma.
+        const ROW_BYTES_MIN: usize = 6;
+        match target {
+            Ok(Target::Plain(topic)) => {
+                let group = self.roots.group(topic);
+                self.roots.shard_of_group(group) == self.me && self.subtree.is_busy(group)
+            }
+            Ok(Target::Asked(asked)) => {
+                let is_large = match asked.verb {
+                    Verb::Set => true,
+                    Verb::Tree => asked.replace || self.subtree.is_large(asked.payload_bytes / ROW_BYTES_MIN),
+                    _ => false,
+                };
+                let is_ours = self.owner_list(self.owners_of(asked)).any(|owner| owner == self.me);
+                is_ours && (is_large || self.subtree.is_busy_in(self.roots.group_of_filter(&asked.filter)))
+            }
+            Ok(Target::Get(_)) | Err(_) => false,
         }
     }
 
@@ -174,7 +200,7 @@ impl Shard {
             return;
         }
         let (subtree, roots, mut reach) = owner_side!(self, now, out);
-        let verdict = subtree.apply(now, view, Origin::Local, roots, &mut reach);
+        let Some(verdict) = subtree.apply(now, view, Origin::Local, roots, &mut reach) else { return };
         if view.ask.is_some() {
             // Behind what it told this home on the way.
             return answer(&view, verdict, reach.local);

@@ -4,24 +4,25 @@
 use super::catchup::Walks;
 use super::once::Outcomes;
 use super::outbox::Outbox;
-use super::parcel::{Down, DownItem, Frame, Offer, Refusal, Source, Verdict};
+use super::parcel::{Down, DownItem, Offer, Refusal, Source, Verdict};
 use super::retain::RetainBounds;
 use super::samples::Samples;
+use super::sliced::Sliced;
 use crate::clock::Now;
 use crate::config::{Limits, Tombstones};
-use crate::dialect::Form;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
 use crate::limits::{GROUPS, MATCHED_ROWS_MAX, TOMBSTONES_TRIMMED_PER_CHANGE, VERSION_RESERVE, VERSION_RESERVE_LOW};
 use crate::row::batch::{Batch, Packet, Revision, Row, View};
 use crate::row::change::{Join, Kept, Past, Restored};
 use crate::row::history::History;
-use crate::row::merge::{Merge, Objects};
+use crate::row::merge::Merge;
 use crate::row::numbers::Numbers;
 use crate::row::retained::{Lapse, Retained};
 use crate::session::cursor::Versions;
-use crate::topic::{FilterId, Interner, Kind, Roots, Subscriptions, is_wildcard, stem};
+use crate::topic::{FilterId, Interner, Kind, Roots, Subscriptions};
 use crate::wire::{QoS, Run};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// See the module.
@@ -44,6 +45,11 @@ pub struct Subtree {
     pub frame_bytes_max: usize,
     /// Rows of one group that one publish may write or delete without naming them: `limits.set_rows`.
     pub(super) set_rows_max: usize,
+    pub(super) rows_per_turn: usize,
+    /// What is applied in slices: the first is under way, the others wait.
+    pub(super) sliced: VecDeque<Sliced>,
+    /// For their frames.
+    pub(super) spare_merge: Merge,
     pub(super) outcomes: Outcomes,
     tombstones: Tombstones,
     /// Retained rows that are never written: those of `$SYS`.
@@ -62,10 +68,10 @@ pub struct Subtree {
     matched: Vec<FilterId>,
     matched_ends: Vec<usize>,
     /// Merged filters of the batch at hand, with the rows that they match.
-    touched: Vec<(FilterId, u32)>,
+    pub(super) touched: Vec<(FilterId, u32)>,
     handles: Vec<FilterHandle>,
     /// Of the retained batch at hand: the version of each row before it; `NO_EFFECT`: it deleted what did not exist.
-    befores: Vec<u64>,
+    pub(super) befores: Vec<u64>,
 }
 
 /// In place of a version: the row changed nothing.
@@ -114,6 +120,9 @@ impl Subtree {
             waits_for_disk,
             frame_bytes_max: limits.frame_bytes,
             set_rows_max: limits.set_rows,
+            rows_per_turn: limits.rows_per_turn,
+            sliced: VecDeque::new(),
+            spare_merge: Merge::new(),
             outcomes: Outcomes::new(limits),
             tombstones,
             unwritten: 0,
@@ -132,7 +141,8 @@ impl Subtree {
         }
     }
 
-    /// Applies one packet: rows of one group, or what a verb asks for.
+    /// Applies one packet: rows of one group, or what a verb asks for. `None`: it is too large for one turn, and answered
+    /// when it is applied.
     pub fn apply(
         &mut self,
         now: Now,
@@ -140,9 +150,14 @@ impl Subtree {
         origin: Origin<'_>,
         roots: &Roots,
         homes: &mut impl Homes,
-    ) -> Verdict {
+    ) -> Option<Verdict> {
+        if self.is_slicing() {
+            let whole = view.ask.filter(|ask| ask.is_whole());
+            let about = whole.map_or_else(|| view.topic(&view.rows[0]), |ask| ask.filter.text_of(view.bytes));
+            self.make_way(now, about, roots, homes);
+        }
         match view.ask {
-            None => self.apply_rows(now, view, origin, roots, homes),
+            None => Some(self.apply_rows(now, view, origin, roots, homes)),
             Some(ask) => self.apply_asked(now, (view, ask), origin, roots, homes),
         }
     }
@@ -159,12 +174,31 @@ impl Subtree {
         self.befores.clear();
         self.touched_homes = 0;
         if view.packet.retain && !self.takes(&view) {
-            return Verdict::refused(Refusal::Quota);
+            // What is under way may add less than it seemed.
+            self.finish_sliced(now, roots, homes);
+            self.befores.clear();
+            self.touched_homes = 0;
+            if !self.takes(&view) {
+                return Verdict::refused(Refusal::Quota);
+            }
         }
         let changed = if view.packet.retain { self.keep(now, &view, roots, homes.outbox()) } else { None };
         let matched = self.pass_on(&view, &origin, changed, roots, homes);
+        self.verdict_of(&view, matched, changed, roots, homes)
+    }
+
+    /// Rows are applied: they are counted, and who publishes is told by everyone who keeps them.
+    #[inline]
+    pub(super) fn verdict_of(
+        &mut self,
+        view: &View<'_>,
+        matched: bool,
+        changed: Option<(GroupId, u64)>,
+        roots: &Roots,
+        homes: &mut impl Homes,
+    ) -> Verdict {
         self.unmatched += u64::from(!matched);
-        self.sample(&view, roots);
+        self.sample(view, roots);
         let version = changed.map(|(_, version)| version);
         let mut verdict = Verdict { matched, applied: 1, version, ..Verdict::default() };
         if self.waits_for_disk && view.packet.wants_verdict {
@@ -274,31 +308,61 @@ impl Subtree {
     /// Writes retained rows: one change of one group, all its rows with one version. `None`: nothing changed.
     /// Not called without RETAIN [MQTT-3.3.1-8] [3.1.1: MQTT-3.3.1-12].
     fn keep(&mut self, now: Now, view: &View<'_>, roots: &Roots, out: &mut Outbox) -> Option<(GroupId, u64)> {
-        let does_change =
-            |row: &Row| !row.payload.is_empty() || self.retained.contains(&self.interner, view.topic(row));
-        if !view.rows.iter().any(does_change) {
-            return None; // deleting what does not exist is no change: no number, no tombstone
+        if !self.changes_any(view) {
+            return None;
         }
         let group = roots.group(view.topic(&view.rows[0]));
         let version = self.next_version(group, out);
         self.position += 1;
-        for (index, row) in view.rows.iter().enumerate() {
-            debug_assert_eq!(roots.group(view.topic(row)), group, "one packet here, one group");
-            let before = self.keep_row(now, view, row, group, version, out);
-            if before != NO_EFFECT {
-                let (topic, payload, qos) = (view.topic(row), view.payload(row), view.packet.qos);
-                let (index, deleted) = (index as u32, payload.is_empty());
-                self.keep_past(group, &Past { version, index, topic, payload, qos, text: row.text, deleted }, out);
-            }
-            self.befores.push(before);
+        let at = (group, version, self.position);
+        for index in 0..view.rows.len() {
+            debug_assert_eq!(roots.group(view.topic(&view.rows[index])), group, "one packet here, one group");
+            self.keep_indexed(now, view, index, at, out);
         }
         out.changes.advance();
-        self.trim(now, 2 * view.rows.len() + TOMBSTONES_TRIMMED_PER_CHANGE, roots, out);
+        self.trim_after(now, view.rows.len(), roots, out);
         Some((group, version))
     }
 
-    /// Forgets tombstones that are too old or too many, some at a time, and has the store forget them.
+    /// Whether rows change what is retained. Deleting what does not exist is no change: no number, no tombstone.
+    pub(super) fn changes_any(&self, view: &View<'_>) -> bool {
+        let does_change =
+            |row: &Row| !row.payload.is_empty() || self.retained.contains(&self.interner, view.topic(row));
+        view.rows.iter().any(does_change)
+    }
+
+    /// Writes one of the rows of a change, with its history.
+    #[inline]
+    pub(super) fn keep_indexed(
+        &mut self,
+        now: Now,
+        view: &View<'_>,
+        index: usize,
+        at: (GroupId, u64, u64),
+        out: &mut Outbox,
+    ) {
+        let row = &view.rows[index];
+        let before = self.keep_row(now, view, row, at, out);
+        if before != NO_EFFECT {
+            let (topic, payload, qos) = (view.topic(row), view.payload(row), view.packet.qos);
+            let (group, version, _) = at;
+            let (index, deleted) = (index as u32, payload.is_empty());
+            self.keep_past(group, &Past { version, index, topic, payload, qos, text: row.text, deleted }, out);
+        }
+        self.befores.push(before);
+    }
+
+    /// As many tombstones are forgotten as a change of so many rows may have made, and some more.
+    pub(super) fn trim_after(&mut self, now: Now, rows: usize, roots: &Roots, out: &mut Outbox) {
+        self.trim(now, 2 * rows + TOMBSTONES_TRIMMED_PER_CHANGE, roots, out);
+    }
+
+    /// Forgets tombstones that are too old or too many, some at a time, and has the store forget them. Not while some
+    /// that are not shown yet may be among them.
     pub fn trim(&mut self, now: Now, trimmed_max: usize, roots: &Roots, out: &mut Outbox) {
+        if self.is_slicing() {
+            return;
+        }
         self.cut_unwanted(out);
         let Tombstones { keep_s, max } = self.tombstones;
         let before_ms = now.wall_ms.saturating_sub(keep_s.saturating_mul(1_000));
@@ -330,34 +394,44 @@ impl Subtree {
         now: Now,
         view: &View<'_>,
         row: &Row,
-        group: GroupId,
-        version: u64,
+        (group, version, position): (GroupId, u64, u64),
         out: &mut Outbox,
     ) -> u64 {
         let topic = view.topic(row);
         if row.payload.is_empty() {
             // Empty: cleared and not kept [MQTT-3.3.1-7] [3.1.1: MQTT-3.3.1-11].
-            let removed = self.retained.remove(&self.interner, topic, version, self.position, now.wall_ms);
+            let removed = self.retained.remove(&self.interner, topic, version, position, now.wall_ms);
             if removed.is_some() {
                 out.changes.delete(group, topic, version, now.wall_ms);
             }
             return removed.unwrap_or(NO_EFFECT);
         }
         let kept = kept_row(view, row, version);
-        let written = self.retained.put(&mut self.interner, group, kept, self.position);
+        let written = self.retained.put(&mut self.interner, group, kept, position);
         out.changes.put(group, kept);
         written.previous_version.unwrap_or(0)
     }
 
     /// The next number of a group; reserves further ones ahead of their use.
     fn next_version(&mut self, group: GroupId, out: &mut Outbox) -> u64 {
+        let version = self.reserve_version(group, out);
+        self.take_version(group, version);
+        version
+    }
+
+    /// The number that the next change of a group will have.
+    pub(super) fn reserve_version(&mut self, group: GroupId, out: &mut Outbox) -> u64 {
         let numbers = &mut self.groups[group.index()];
-        numbers.last += 1;
-        if numbers.bound < numbers.last + VERSION_RESERVE_LOW {
-            numbers.bound = numbers.last + VERSION_RESERVE;
+        let version = numbers.last + 1;
+        if numbers.bound < version + VERSION_RESERVE_LOW {
+            numbers.bound = version + VERSION_RESERVE;
             out.changes.reserve(group, numbers.bound);
         }
-        numbers.last
+        version
+    }
+
+    pub(super) fn take_version(&mut self, group: GroupId, version: u64) {
+        self.groups[group.index()].last = version;
     }
 
     /// Finds who wants the rows: plain ones leave row by row, merged ones as one frame per filter.
@@ -369,32 +443,13 @@ impl Subtree {
         roots: &Roots,
         homes: &mut impl Homes,
     ) -> bool {
-        let mut matched = std::mem::take(&mut self.matched);
         let mut any = false;
         self.touched.clear();
-        let mut ends = std::mem::take(&mut self.matched_ends);
         // Row by row and packet by packet as they came [MQTT-4.6.0-5] [MQTT-4.6.0-6] [3.1.1: MQTT-4.6.0-5..6].
-        for (chunk, rows) in view.rows.chunks(MATCHED_ROWS_MAX).enumerate() {
-            matched.clear();
-            ends.clear();
-            let topics = rows.iter().map(|row| view.topic(row));
-            // Who gets a row is who has a filter that matches [MQTT-3.3.2-3] [3.1.1: MQTT-3.3.2-3].
-            self.subscriptions.matching_batch(topics, &self.interner, |_, filters| {
-                matched.extend_from_slice(filters);
-                ends.push(matched.len());
-            });
-            any |= !matched.is_empty();
-            let mut start = 0;
-            for (at, (row, end)) in rows.iter().zip(&ends).enumerate() {
-                if *end > start {
-                    let index = (chunk * MATCHED_ROWS_MAX + at) as u32;
-                    let revision = self.revision_of(index, changed);
-                    self.pass_row(view, origin, (row, index, revision), &matched[start..*end], homes);
-                }
-                start = *end;
-            }
+        for first in (0..view.rows.len()).step_by(MATCHED_ROWS_MAX) {
+            let rows = first..view.rows.len().min(first + MATCHED_ROWS_MAX);
+            any |= self.pass_chunk(view, origin, changed, rows, homes) > 0;
         }
-        (self.matched, self.matched_ends) = (matched, ends);
         // Retained rows that all deleted what did not exist make no frame.
         if !self.touched.is_empty() && (changed.is_some() || !view.packet.retain) {
             let at = changed.unwrap_or_else(|| {
@@ -404,6 +459,38 @@ impl Subtree {
             self.merge_frames(view, at, roots, homes);
         }
         any
+    }
+
+    /// Passes on some rows, at most `MATCHED_ROWS_MAX`. Returns how many filters matched them, each for each row.
+    pub(super) fn pass_chunk(
+        &mut self,
+        view: &View<'_>,
+        origin: &Origin<'_>,
+        changed: Option<(GroupId, u64)>,
+        rows: Range<usize>,
+        homes: &mut impl Homes,
+    ) -> usize {
+        let (mut matched, mut ends) = (std::mem::take(&mut self.matched), std::mem::take(&mut self.matched_ends));
+        matched.clear();
+        ends.clear();
+        let topics = view.rows[rows.clone()].iter().map(|row| view.topic(row));
+        // Who gets a row is who has a filter that matches [MQTT-3.3.2-3] [3.1.1: MQTT-3.3.2-3].
+        self.subscriptions.matching_batch(topics, &self.interner, |_, filters| {
+            matched.extend_from_slice(filters);
+            ends.push(matched.len());
+        });
+        let mut start = 0;
+        for (index, end) in rows.zip(&ends) {
+            if *end > start {
+                let revision = self.revision_of(index as u32, changed);
+                let row = (&view.rows[index], index as u32, revision);
+                self.pass_row(view, origin, row, &matched[start..*end], homes);
+            }
+            start = *end;
+        }
+        let count = matched.len();
+        (self.matched, self.matched_ends) = (matched, ends);
+        count
     }
 
     /// What the change did to a row of the batch at hand.
@@ -482,55 +569,6 @@ impl Subtree {
             down.items.push(DownItem::Deliver { source, packet, row, first, count, revision });
         }
         self.touched_homes |= done;
-    }
-
-    /// Builds the frame of each merged filter that the batch touched, once, and sends it to the homes that want it.
-    fn merge_frames(
-        &mut self,
-        view: &View<'_>,
-        (group, version): (GroupId, u64),
-        roots: &Roots,
-        homes: &mut impl Homes,
-    ) {
-        let event = !view.packet.retain;
-        let mut touched = std::mem::take(&mut self.touched);
-        touched.sort_by_key(|(id, _)| *id); // stable: rows of one filter stay in their order
-        for run in touched.chunk_by(|a, b| a.0 == b.0) {
-            let entry = self.subscriptions.entry(run[0].0);
-            let about = Frame {
-                handle: FilterHandle(0),
-                body: Span::EMPTY,
-                versions_len: 0,
-                event,
-                qos: view.packet.qos,
-                publisher: view.packet.publisher,
-                rows: run.len() as u32,
-                skipped: 0,
-                more: false,
-                position: self.position,
-                group,
-                version,
-                object: self.retained.object_version(&self.interner, stem(&entry.text)),
-            };
-            // Once for each form that is wanted.
-            for wanted in entry.merged.chunk_by(|a, b| a.0 == b.0) {
-                let form = wanted[0].0;
-                // Events have no versions.
-                self.merge.begin(&entry.text, Form { versions: form.versions && !event, ..form });
-                for (_, index) in run {
-                    let row = &view.rows[*index as usize];
-                    let deleted = !event && row.payload.is_empty();
-                    self.merge.row_at(view.topic(row), view.payload(row), row.text, deleted, version);
-                }
-                let is_of_one_group = form.meta && roots.group_of_filter(&entry.text).is_some();
-                let bytes_max = form.tree_bytes_max(self.frame_bytes_max, is_of_one_group);
-                let objects = objects_of(&self.retained, &self.interner, roots);
-                let (merge, filter) = (&mut self.merge, &entry.text);
-                self.touched_homes |= send_frames(merge, &objects, &about, filter, bytes_max, wanted, homes);
-            }
-        }
-        touched.clear();
-        self.touched = touched;
     }
 
     /// Everything up to `position` is durable.
@@ -641,43 +679,6 @@ impl Subtree {
         self.pass_row(&view, &Origin::Local, (&rows[0], 0, revision), &matched, homes);
         self.merge_frames(&view, (group, revision.version), roots, homes);
     }
-}
-
-/// Says the version of an object that lies in one group.
-pub(super) fn objects_of(retained: &Retained, interner: &Interner, roots: &Roots) -> impl Fn(&str) -> Option<u64> {
-    |topic: &str| roots.group_of_object(topic).map(|_| retained.object_version(interner, topic))
-}
-
-/// Encodes what the merge gathered and sends it to the homes that want it in this form. Returns them, a bit each.
-fn send_frames(
-    merge: &mut Merge,
-    objects: Objects<'_>,
-    about: &Frame,
-    filter: &str,
-    bytes_max: usize,
-    wanted: &[(Form, ShardId, FilterHandle)],
-    homes: &mut impl Homes,
-) -> u64 {
-    let mut touched = 0;
-    let mut bodies: Vec<(Vec<u8>, Frame)> = Vec::new();
-    let skipped = merge.finish_parts(bytes_max, objects, |made| {
-        let (rows, more, versions_len) = (made.rows as u32, !made.is_last, made.versions.len() as u32);
-        bodies.push(([made.tree, made.versions].concat(), Frame { rows, more, versions_len, ..*about }));
-    });
-    let is_wild = is_wildcard(filter);
-    for (_, home, handle) in wanted {
-        touched |= 1 << home.index();
-        let down = homes.down_to(*home);
-        for (body, frame) in &bodies {
-            if frame.rows == 0 && !is_wild {
-                continue; // the one payload does not fit: an empty one would say that it is deleted
-            }
-            let body = down.batch.keep(body);
-            let skipped = if frame.more { 0 } else { skipped };
-            down.items.push(DownItem::Frame(Frame { handle: *handle, body, skipped, ..*frame }));
-        }
-    }
-    touched
 }
 
 fn kept_row<'a>(view: &View<'a>, row: &Row, version: u64) -> Kept<'a> {

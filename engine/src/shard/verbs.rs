@@ -24,16 +24,21 @@ impl Subtree {
         origin: Origin<'_>,
         roots: &Roots,
         homes: &mut impl Homes,
-    ) -> Verdict {
+    ) -> Option<Verdict> {
         let Some(once) = ask.once else { return self.apply_verb(now, (view, ask), origin, roots, homes) };
         // Before the condition, which no longer holds once it was applied. [MOTE-5.27]
         if let Some(verdict) = self.answer_again(now, (view, ask, once), roots, homes) {
-            return verdict;
+            return Some(verdict);
         }
         self.touched_homes = 0;
+        let filter = ask.filter.text_of(view.bytes);
         let verdict = self.apply_verb(now, (view, ask), origin, roots, homes);
-        if verdict.refusal.is_none() {
-            self.remember(now, (view, ask, once), &verdict, roots, homes.outbox()); // [MOTE-5.28]
+        match (&verdict, self.sliced.back_mut()) {
+            (Some(verdict), _) if verdict.refusal.is_none() => {
+                self.remember(now, (filter, once), verdict, roots, homes.outbox()); // [MOTE-5.28]
+            }
+            (None, Some(sliced)) => sliced.once = Some((once, filter.into())),
+            _ => {}
         }
         verdict
     }
@@ -45,7 +50,7 @@ impl Subtree {
         origin: Origin<'_>,
         roots: &Roots,
         homes: &mut impl Homes,
-    ) -> Verdict {
+    ) -> Option<Verdict> {
         if ask.verb == Verb::Set {
             return self.set(now, (view, ask), roots, homes);
         }
@@ -53,22 +58,34 @@ impl Subtree {
         if !self.holds(ask.condition, object) {
             let version = self.retained.object_version(&self.interner, object);
             self.tell_conflict((view, ask), version, homes);
-            return Verdict::refused(Refusal::Conflict { version });
+            return Some(Verdict::refused(Refusal::Conflict { version }));
         }
         let replaced = if ask.replace && view.packet.retain { self.replaced(view, ask) } else { Ok(Vec::new()) };
-        let mut verdict = match replaced {
-            Err(refusal) => return Verdict::refused(refusal),
-            Ok(gone) if gone.is_empty() => self.apply_rows(now, view, origin, roots, homes),
-            Ok(gone) => {
-                let with_gone = with_deletions(view, &gone);
-                self.apply_rows(now, with_gone.view(0), Origin::Local, roots, homes)
-            }
+        let gone = match replaced {
+            Err(refusal) => return Some(Verdict::refused(refusal)),
+            Ok(gone) => gone,
         };
-        // Nothing changed, so the object has the version that it had.
+        if self.is_large(view.rows.len() + gone.len()) {
+            self.begin_sliced(now, [with_deletions(view, &gone)], Verdict::default(), roots, homes);
+            if let Some(sliced) = self.sliced.back_mut() {
+                sliced.object = Some(object.into());
+            }
+            return None;
+        }
+        let mut verdict = if gone.is_empty() {
+            self.apply_rows(now, view, origin, roots, homes)
+        } else {
+            self.apply_rows(now, with_deletions(view, &gone).view(0), Origin::Local, roots, homes)
+        };
+        self.say_unchanged(&view, object, &mut verdict, roots);
+        Some(verdict)
+    }
+
+    /// Where nothing changed the object has the version that it had.
+    pub(super) fn say_unchanged(&self, view: &View<'_>, object: &str, verdict: &mut Verdict, roots: &Roots) {
         if verdict.version.is_none() && view.packet.retain && roots.group_of_object(object).is_some() {
             verdict.version = Some(self.retained.object_version(&self.interner, object));
         }
-        verdict
     }
 
     /// Whether a condition holds for the object at a topic. [MOTE-5.17] [MOTE-5.18] [MOTE-5.19]
@@ -153,19 +170,29 @@ impl Subtree {
     }
 
     /// Writes one payload into every retained row that matches a filter: one change of each group. [MOTE-4.1]
-    fn set(&mut self, now: Now, (view, ask): (View<'_>, &Ask), roots: &Roots, homes: &mut impl Homes) -> Verdict {
+    fn set(
+        &mut self,
+        now: Now,
+        (view, ask): (View<'_>, &Ask),
+        roots: &Roots,
+        homes: &mut impl Homes,
+    ) -> Option<Verdict> {
         let mut said = Verdict::default();
+        let mut batches = Vec::new();
         for topics in self.topics_by_group(ask.filter.text_of(view.bytes), roots).into_values() {
-            let one = match topics {
-                None => Verdict::refused(Refusal::TooManyRows), // [MOTE-4.6]
-                Some(topics) => {
-                    let batch = with_payload(view, &topics);
-                    self.apply_rows(now, batch.view(0), Origin::Local, roots, homes)
-                }
-            };
-            said = said.and(one);
+            match topics {
+                None => said = said.and(Verdict::refused(Refusal::TooManyRows)), // [MOTE-4.6]
+                Some(topics) => batches.push(with_payload(view, &topics)),
+            }
         }
-        said
+        if self.is_large(batches.iter().map(|batch| batch.rows.len()).sum()) {
+            self.begin_sliced(now, batches, said, roots, homes);
+            return None;
+        }
+        for batch in batches {
+            said = said.and(self.apply_rows(now, batch.view(0), Origin::Local, roots, homes));
+        }
+        Some(said)
     }
 
     /// Topics of the retained rows that match a filter, by group; none where they are more than may be written.
@@ -187,25 +214,19 @@ impl Subtree {
 
 /// The packet with more rows, which delete.
 fn with_deletions(view: View<'_>, topics: &[String]) -> Batch {
-    with_rows(view, view.rows.iter().copied(), topics, |_| Span::EMPTY, false)
+    with_rows(Batch::of(view), topics, Span::EMPTY, false)
 }
 
 /// The packet with these rows instead of its own, all with its payload.
 fn with_payload(view: View<'_>, topics: &[String]) -> Batch {
     let row = view.rows[0];
-    with_rows(view, std::iter::empty(), topics, |batch| batch.keep(row.payload.of(view.bytes)), row.text)
+    let mut batch = Batch::default();
+    batch.copy_rows(view, std::iter::empty());
+    let payload = batch.keep(row.payload.of(view.bytes));
+    with_rows(batch, topics, payload, row.text)
 }
 
-fn with_rows(
-    view: View<'_>,
-    own: impl Iterator<Item = Row>,
-    topics: &[String],
-    payload: impl FnOnce(&mut Batch) -> Span,
-    text: bool,
-) -> Batch {
-    let mut batch = Batch::default();
-    batch.copy_rows(view, own);
-    let payload = payload(&mut batch);
+fn with_rows(mut batch: Batch, topics: &[String], payload: Span, text: bool) -> Batch {
     for topic in topics {
         let topic = batch.keep(topic.as_bytes());
         batch.rows.push(Row { topic, payload, text });

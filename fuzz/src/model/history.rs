@@ -96,6 +96,7 @@ pub fn run(seed: u64, is_told: bool) -> Looked {
         // The longest row has to fit, with its versions.
         plan.broker.limits.frame_bytes = *rng.pick(&[200, 450]);
     }
+    plan.broker.limits.rows_per_turn = *rng.pick(&[1, 2, 5, 1_024]);
     let mut world = World::new(plan);
     world.twin.is_watched = true;
     let writers = [Version::V5, Version::V311, Version::V5];

@@ -37,6 +37,7 @@ mod session;
 mod set;
 mod share;
 mod since;
+mod slices;
 mod snapshots;
 mod subscribe;
 mod swarm;

@@ -27,6 +27,7 @@ mod walk;
 pub use lapse::Lapse;
 pub use missed::Missed;
 pub use newer::{Catchup, Newer, Scope};
+pub use record::UNDER_WAY;
 pub use walk::Walk;
 
 use crate::key::GroupId;
@@ -47,6 +48,8 @@ pub struct Retained {
     expiries: BTreeSet<(u64, u32)>,
     /// Of the latest change.
     order: Order,
+    /// Of the latest change that is under way.
+    under_way: Order,
     tally: Tally,
     body_bytes: usize,
     /// Of the rows, see `Kept::cost_bytes`.
@@ -69,6 +72,7 @@ impl Retained {
             lists: Lists::new(),
             expiries: BTreeSet::new(),
             order: Order::FIRST,
+            under_way: Order::FIRST,
             tally: Tally::new(),
             body_bytes: 0,
             cost_bytes: 0,
@@ -77,7 +81,7 @@ impl Retained {
     }
 
     /// Writes a row, new or in place of the one with its topic. `position` numbers the batches of this shard, from 1
-    /// and never downward; the rows of a batch share one.
+    /// and never downward; the rows of a batch share one, or have [`UNDER_WAY`] until [`Retained::complete`].
     pub fn put(&mut self, interner: &mut Interner, group: GroupId, row: Kept<'_>, position: u64) -> Written {
         let node = self.tree.find_or_make(interner, row.topic);
         let record = self.record_of(node, group);
@@ -275,10 +279,34 @@ impl Retained {
     /// The record is the latest change.
     fn append(&mut self, record: u32, position: u64) {
         assert!(position > 0, "positions count from 1");
+        if position == UNDER_WAY {
+            self.under_way = self.under_way.next(position);
+            self.records[record].order = self.under_way;
+            return self.lists.append(&mut self.records, record);
+        }
         self.order = self.order.next(position);
         self.records[record].order = self.order;
         self.lists.append(&mut self.records, record);
         self.tally.count(self.order, self.lists.rows() + self.lists.tombstones());
+    }
+
+    /// A batch of a group whose rows had the position [`UNDER_WAY`] is complete: all of them are the latest change,
+    /// which has this position. Until then nobody may read the group by position, and nothing of it be forgotten.
+    pub fn complete(&mut self, group: GroupId, position: u64) {
+        self.under_way = Order::FIRST;
+        for mut record in self.lists.group(group.index()).newest() {
+            let mut oldest = NONE;
+            while record != NONE && self.records[record].order.position() == UNDER_WAY {
+                (oldest, record) = (record, self.records[record].older);
+            }
+            record = oldest;
+            while record != NONE {
+                self.order = self.order.next(position);
+                self.records[record].order = self.order;
+                self.tally.count(self.order, self.lists.rows() + self.lists.tombstones());
+                record = self.records[record].newer;
+            }
+        }
     }
 
     /// What was put and buried until now came in any order, from the store: from here on each group's changes are listed

@@ -50,6 +50,9 @@ pub(super) struct Order {
 /// Positions are less: a million batches a second would take nine years to get here.
 const POSITION_END: u64 = 1 << 48;
 
+/// In place of a position: of a batch that is not complete. It is above all that are given.
+pub const UNDER_WAY: u64 = POSITION_END - 1;
+
 const _: () = assert!(size_of::<Held>() == 16 && size_of::<Order>() == 10);
 const _: () = assert!(size_of::<Record>() == 48);
 const _: () = assert!(GROUPS <= u8::MAX as usize + 1);
