@@ -4,6 +4,7 @@
 //! a naive oracle. Runs the very `Shard::step` that production runs. Never reads a clock, never opens anything.
 
 pub mod client;
+pub mod marks;
 pub mod model;
 pub mod node;
 pub mod oracle;

@@ -10,6 +10,7 @@
 //! kernel and the clock decide there. A world that panics says how to build it again.
 
 use crate::client::{Client, ConnectOptions, PublishOptions};
+use crate::marks::Marks;
 use crate::node::Node;
 use crate::packet::{Message, OwnedPacket};
 use crate::rng::Rng;
@@ -84,6 +85,8 @@ pub struct World {
     pub(crate) sockets: Vec<Socket>,
     clients: Vec<Client>,
     pub twin: Twin,
+    /// Rare paths that were taken.
+    pub marks: Marks,
     /// Position of each shard that is durable and not told yet.
     pub(crate) committed: Vec<Option<u64>>,
     turns: usize,
@@ -103,6 +106,7 @@ impl World {
             sockets: Vec::new(),
             clients: Vec::new(),
             twin,
+            marks: Marks::default(),
             committed: vec![None; shards],
             turns: 0,
             roots,
