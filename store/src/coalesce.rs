@@ -79,6 +79,8 @@ pub struct Coalesced {
     sorted: usize,
     /// Where in `by_topic` some of the latest stand, by a hash: what changes all the time takes one place, or few.
     latest: Vec<u32>,
+    /// What they count against `store.pending_bytes`.
+    bytes: usize,
     /// Of each record that is known by another name the newest change.
     named: HashMap<Name, Place>,
     /// Sessions that have ended.
@@ -105,6 +107,11 @@ struct Numbers {
 impl Coalesced {
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
+    }
+
+    /// No less than what the newest changes of rows and floors count against `store.pending_bytes`.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Takes whole changes. Later ones of a topic replace earlier ones; the owner of a topic is one shard, and its
@@ -158,7 +165,7 @@ impl Coalesced {
     }
 
     fn add(&mut self, is_floor: bool, group: GroupId, topic: Span, place: Place) {
-        let Coalesced { held, by_topic, latest, .. } = self;
+        let Coalesced { held, by_topic, latest, bytes, .. } = self;
         let topic = topic.of(&held[place.held as usize].1.bytes);
         let head = Head::new(is_floor, group, topic);
         let latest = &mut latest[head.latest(topic)];
@@ -167,6 +174,7 @@ impl Coalesced {
                 same.place = place;
             }
             _ => {
+                *bytes += held[place.held as usize].1.list[place.change as usize].cost_bytes();
                 *latest = by_topic.len() as u32;
                 by_topic.push(ByTopic { head, place });
             }
@@ -243,6 +251,7 @@ impl Coalesced {
         self.by_topic.shrink_to(ENTRIES_KEPT);
         self.sorted = 0;
         self.latest.fill(u32::MAX);
+        self.bytes = 0;
         self.named.clear();
         self.named.shrink_to(ENTRIES_KEPT);
         self.ended.clear();

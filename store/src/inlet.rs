@@ -13,7 +13,9 @@ use std::thread::Thread;
 use std::time::Duration;
 
 /// Emptied [`Changes`] that wait to be used again, per shard.
-const SPARES_MAX: usize = 32;
+const SPARES_MAX: usize = 8;
+/// With so much in its queue the writer looks at it before its time.
+const QUEUED_BYTES: usize = 1 << 19;
 /// A larger arena is given back to the system.
 const SPARE_BYTES_MAX: usize = 1 << 20;
 
@@ -24,11 +26,20 @@ pub(crate) struct Lane {
     /// Bytes pushed and not yet committed.
     pub pending_bytes: AtomicUsize,
     share_bytes: usize,
+    /// Of them, those that the writer has not looked at.
+    queued_bytes: AtomicUsize,
     /// Position of the last change that is durable.
     pub committed: AtomicU64,
 }
 
 impl Lane {
+    /// The next changes, for the writer.
+    pub fn take(&self) -> Option<Changes> {
+        let changes = self.queue.pop()?;
+        self.queued_bytes.fetch_sub(cost_bytes(&changes), Ordering::Relaxed);
+        Some(changes)
+    }
+
     pub fn give_back(&self, mut changes: Changes) {
         changes.clear();
         if changes.bytes.capacity() <= SPARE_BYTES_MAX {
@@ -59,6 +70,7 @@ impl Shared {
             spares: ArrayQueue::new(SPARES_MAX),
             pending_bytes: AtomicUsize::new(0),
             share_bytes,
+            queued_bytes: AtomicUsize::new(0),
             committed: AtomicU64::new(0),
         };
         Shared {
@@ -93,6 +105,11 @@ impl Shared {
     pub fn pressed(&self) -> bool {
         self.lanes.iter().any(|lane| lane.pending_bytes.load(Ordering::Relaxed) >= lane.share_bytes / 2)
     }
+
+    /// A lane's queue is so long that the writer should look at it.
+    pub fn much_queued(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.queued_bytes.load(Ordering::Relaxed) >= QUEUED_BYTES)
+    }
 }
 
 /// One shard's way to the writer.
@@ -126,10 +143,11 @@ impl Inlet {
     pub fn push(&self, changes: Changes) {
         let lane = self.lane();
         let cost_bytes = cost_bytes(&changes);
-        let before = lane.pending_bytes.fetch_add(cost_bytes, Ordering::Relaxed);
+        let pending = lane.pending_bytes.fetch_add(cost_bytes, Ordering::Relaxed);
+        let queued = lane.queued_bytes.fetch_add(cost_bytes, Ordering::Relaxed);
         lane.queue.push(changes);
-        let half = lane.share_bytes / 2;
-        let presses = before < half && before + cost_bytes >= half;
+        let reaches = |before: usize, bound: usize| before < bound && before + cost_bytes >= bound;
+        let presses = reaches(pending, lane.share_bytes / 2) || reaches(queued, QUEUED_BYTES);
         self.shared.bell.ring(if presses { Ring::Now } else { Ring::Soon });
     }
 

@@ -27,6 +27,9 @@ pub type Wake = Box<dyn Fn() + Send>;
 /// Between attempts of a commit that fails; doubled each time from the first.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(2);
+/// A commit of so much costs little beside what it writes, and what waits for it is held twice: as it came, and in LMDB's
+/// pages, whose memory LMDB keeps for the next one.
+const COMMIT_BYTES: usize = 1 << 20;
 /// How long a stop tries to commit what is left.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -101,7 +104,7 @@ impl ByHand {
         for (shard, lane) in self.shared.lanes.iter().enumerate() {
             // Not until it is empty: a shard that pushes faster than this loop takes would hold it forever.
             for _ in 0..lane.queue.len() {
-                match lane.queue.pop() {
+                match lane.take() {
                     Some(changes) if self.table.forgets() => self.coalesced.hold(shard, changes),
                     Some(changes) => self.joined.push(shard, changes),
                     None => break,
@@ -109,6 +112,13 @@ impl ByHand {
             }
         }
         self.joined.take_whole(|shard, changes| self.coalesced.take(shard, changes));
+    }
+
+    /// So much is to be written that it should not wait longer. What is changed again and again is written once a period,
+    /// however often it changes.
+    fn has_enough(&self) -> bool {
+        let is_held = !self.coalesced.is_empty();
+        is_held && (self.table.forgets() || self.coalesced.bytes() >= COMMIT_BYTES)
     }
 
     fn write(&mut self, mark: Option<&[u8]>) -> Result<(), TableError> {
@@ -257,7 +267,7 @@ fn run(mut by_hand: ByHand, period: Duration) -> Result<(), StoreError> {
             shared.bell.sleep(None, || shared.nothing_queued() && !shared.ends());
             continue;
         }
-        wait_for_company(&shared, last_begin, period);
+        wait_for_company(&mut by_hand, last_begin, period);
         let begin = Instant::now();
         last_begin = Some(begin);
         // An exchange, not a store: what was pushed before the hurry that it takes back is seen by the commit.
@@ -294,17 +304,25 @@ fn tell(took: Duration, period: Duration, told_late: &mut Option<Instant>) {
 }
 
 /// Until the next commit is due: one period after the last one began, or after the first change came; at once when
-/// somebody waits for the disk, a lane fills up, or the end has come.
-fn wait_for_company(shared: &Shared, last_begin: Option<Instant>, period: Duration) {
+/// somebody waits for the disk, a lane fills up, there is much to be written, or the end has come.
+fn wait_for_company(by_hand: &mut ByHand, last_begin: Option<Instant>, period: Duration) {
     let now = Instant::now();
     let recent = last_begin.filter(|&begin| now.duration_since(begin) < period);
     let due = recent.unwrap_or(now) + period;
-    let still = || !shared.hurry.load(Ordering::SeqCst) && !shared.pressed() && !shared.ends();
-    while still() {
+    while !by_hand.has_enough() {
+        let shared = &by_hand.shared;
         let left = due.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if left.is_zero() || shared.hurry.load(Ordering::SeqCst) || shared.pressed() || shared.ends() {
             return;
         }
+        if shared.much_queued() {
+            by_hand.gather();
+            continue;
+        }
+        let still = || {
+            let is_due = shared.hurry.load(Ordering::SeqCst) || shared.pressed() || shared.much_queued();
+            !is_due && !shared.ends()
+        };
         shared.bell.sleep(Some(left), still);
     }
 }

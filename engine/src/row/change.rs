@@ -153,6 +153,16 @@ impl Change {
         }
         self
     }
+
+    /// What a change of a row counts against `store.pending_bytes`, as a part of [`Changes::cost_bytes`].
+    pub fn cost_bytes(&self) -> usize {
+        let spans = match *self {
+            Change::Put { topic, payload, properties, .. } => topic.len + payload.len + properties.len,
+            Change::Delete { topic, .. } | Change::Lapse { topic, .. } | Change::Floor { topic, .. } => topic.len,
+            _ => 0,
+        };
+        spans as usize + crate::limits::CHANGE_BYTES_MIN
+    }
 }
 
 /// One of several parts of what must be committed together, in [`Changes`] of several shards: a QoS 2 publish is known

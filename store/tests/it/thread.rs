@@ -58,13 +58,37 @@ fn a_lane_that_fills_up_does_not_wait_for_the_timer() {
     let mut n = 0;
     while inlets[0].committed() == 0 {
         n += 1;
-        inlets[0].push(put(n, GroupId(0), row("a", &vec![0; 1 << 20], n)));
+        inlets[0].push(put(n, GroupId(0), row("a", &vec![0; 1 << 17], n)));
         if inlets[0].is_full() {
             assert_eq!(wakes.recv(), Ok(0));
         }
     }
     writer.stop().unwrap();
     assert_eq!(inlets[0].committed(), n);
+}
+
+#[test]
+fn much_that_is_new_is_committed_before_its_time_and_what_changes_again_and_again_is_not() {
+    let half_a_lane = engine::limits::STORE_PENDING_BYTES_DEFAULT / 2;
+    let disk = Disk::default();
+    let (inlets, writer, wakes) = start(&disk, NEVER_MS, 1);
+    for n in 1..=16 {
+        inlets[0].push(put(n, GroupId(0), row(&format!("new/{n}"), &vec![0; 1 << 17], n)));
+    }
+    assert_eq!(wakes.recv(), Ok(0), "twice what a commit may wait for, and no lane is near its half");
+    writer.stop().unwrap();
+
+    let (inlets, writer, _wakes) = start(&disk, NEVER_MS, 1);
+    let mut pushed_bytes = 0;
+    for n in 1.. {
+        inlets[0].push(put(n, GroupId(0), row("same", &vec![0; 1 << 17], n)));
+        pushed_bytes += 1 << 17;
+        if inlets[0].committed() > 0 {
+            break;
+        }
+    }
+    assert!(pushed_bytes >= half_a_lane, "committed after {pushed_bytes} bytes");
+    writer.stop().unwrap();
 }
 
 #[test]
