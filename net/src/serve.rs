@@ -42,7 +42,8 @@ impl Broker {
             let roots = roots_of(seed);
             Box::new(move |topic| roots.as_ref().map_or(GroupId(0), |roots| roots.group(topic)))
         };
-        let opened = store::open(&self.store, &self.engine.shards.split, &rule).map_err(store_error)?;
+        let opened = store::open(&self.store, &self.engine.shards.split, &rule);
+        let opened = opened.map_err(|error| self.store_error(error))?;
         report_opening(&opened);
         let roots = roots_of(opened.identity.hash_seed).map_err(BootError::Store)?;
         // Behind the store, which nobody else has open now, and whose folder is there.
@@ -59,7 +60,7 @@ impl Broker {
         };
         let outcome = boot::run_with(&self.plan, stop, make, ready);
         drop(room);
-        let stopped = writer.map_or(Ok(()), Writer::stop).map_err(store_error);
+        let stopped = writer.map_or(Ok(()), Writer::stop).map_err(|error| self.store_error(error));
         outcome.and(stopped)
     }
 
@@ -77,9 +78,10 @@ impl Broker {
         }
         let report = opened
             .restore(|restored| shards[roots.shard_of_group(restored.group()).index()].restore(restored))
-            .map_err(store_error)?;
+            .map_err(|error| self.store_error(error))?;
         let mut restoring = Restoring::new(&mut shards, now);
-        let records = opened.restore_sessions(|key, record| restoring.take(key, record)).map_err(store_error)?;
+        let records = opened.restore_sessions(|key, record| restoring.take(key, record));
+        let records = records.map_err(|error| self.store_error(error))?;
         let sessions = restoring.end();
         tracing::debug!(rows = report.rows, tombstones = report.tombstones, sessions, records, "restored");
         report_set_aside(&opened);
@@ -87,10 +89,21 @@ impl Broker {
             let wake = wake.clone();
             Box::new(move || wake.wake(id)) as Wake
         });
-        let (inlets, writer) = opened.start(self.plan.shards, wakes.collect()).map_err(store_error)?;
+        let started = opened.start(self.plan.shards, wakes.collect());
+        let (inlets, writer) = started.map_err(|error| self.store_error(error))?;
         let broking = |(shard, watched)| Broking { shard, watched };
         let made = shards.into_iter().zip(watched).map(broking).zip(inlets.into_iter().map(Way)).collect();
         Ok((made, writer))
+    }
+
+    /// Says where the store is that did not do what it was asked.
+    fn store_error(&self, error: impl std::fmt::Display) -> BootError {
+        let said = error.to_string();
+        let folder = self.store.folder.as_ref().map(|folder| folder.display().to_string());
+        match folder.filter(|folder| !said.contains(folder)) {
+            Some(folder) => BootError::Store(format!("{folder}: {said}")),
+            None => BootError::Store(said),
+        }
     }
 
     fn make_shard(&self, me: ShardId, roots: &Roots, epoch: u64) -> Shard {
@@ -99,10 +112,6 @@ impl Broker {
         let shards = self.plan.shards as u16;
         Shard::new(Setup { me, shards, config: self.engine.clone(), roots: roots.clone(), seed, epoch })
     }
-}
-
-fn store_error(error: impl std::fmt::Display) -> BootError {
-    BootError::Store(error.to_string())
 }
 
 fn report_opening(opened: &Opened) {

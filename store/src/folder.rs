@@ -12,10 +12,29 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 const USE_FILE: &str = "mote.lock";
+/// A copy of the record of the identity, with its sum.
+const IDENTITY_FILE: &str = "mote.identity";
 
 /// Holds the folder for this process; the system lets go of it when the process ends, however it ends.
 pub(crate) struct InUse {
     _file: File,
+    folder: PathBuf,
+}
+
+impl InUse {
+    /// Keeps a copy of the record of the identity beside the table; `--recover` needs it where the table's own is lost.
+    pub fn keep_identity(&self, value: &[u8]) -> std::io::Result<()> {
+        if identity_copy(&self.folder).is_some_and(|before| before == value) {
+            return Ok(());
+        }
+        let mut file = File::create(self.folder.join(IDENTITY_FILE))?;
+        file.write_all(value)?;
+        file.sync_all()
+    }
+}
+
+pub(crate) fn identity_copy(folder: &Path) -> Option<Vec<u8>> {
+    std::fs::read(folder.join(IDENTITY_FILE)).ok()
 }
 
 /// Makes the folder if there is none and holds it.
@@ -36,7 +55,7 @@ pub(crate) fn hold(folder: &Path) -> Result<InUse, OpenError> {
     }
     // On a full disk the number is missing and the lock holds all the same.
     let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-    Ok(InUse { _file: file })
+    Ok(InUse { _file: file, folder: folder.to_owned() })
 }
 
 /// A process that is just ending gets a moment: the system lets go of its files a little later than of its pid.

@@ -9,6 +9,7 @@
 use crate::key::{self, ByTopic, TopicHash};
 use crate::record::{RowFields, RowRecord, Scribe, qos_of, read_row, said};
 use crate::record_generated::record as fb;
+use crate::seal::{self, Seal};
 use crate::table::{Edit, Put, TableError};
 use engine::key::GroupId;
 use engine::limits::GROUPS;
@@ -20,12 +21,13 @@ pub(crate) struct Pen {
     pub hash_seed: [u64; 2],
     pub topic_hash: TopicHash,
     pub scribe: Scribe,
+    pub seal: Seal,
     pub key: Vec<u8>,
 }
 
 impl Pen {
     pub fn new(hash_seed: [u64; 2], topic_hash: TopicHash) -> Pen {
-        Pen { hash_seed, topic_hash, scribe: Scribe::default(), key: Vec::new() }
+        Pen { hash_seed, topic_hash, scribe: Scribe::default(), seal: Seal::default(), key: Vec::new() }
     }
 
     /// Writes what a change of a group says, or deletes it; other changes are not for here.
@@ -35,7 +37,7 @@ impl Pen {
             Change::Put { group, topic, .. } | Change::Delete { group, topic, .. } => {
                 let topic = topic.text_of(bytes);
                 let in_key = self.place(edit, ByTopic::Row, group, topic)?;
-                edit.put(&self.key, self.scribe.row_of(change, bytes, (!in_key).then_some(topic)))
+                self.seal.put(edit, &self.key, self.scribe.row_of(change, bytes, (!in_key).then_some(topic)))
             }
             Change::Lapse { group, topic, .. } => self.delete_by_topic(edit, ByTopic::Row, group, topic.text_of(bytes)),
             Change::Floor { group, topic, version: 0 } => {
@@ -45,7 +47,7 @@ impl Pen {
             Change::Outcome { group, topic, index } => {
                 let outcome = of.outcomes[index as usize];
                 key::outcome(&mut self.key, group, outcome.key);
-                edit.put(&self.key, self.scribe.outcome(topic.text_of(bytes), &outcome))
+                self.seal.put(edit, &self.key, self.scribe.outcome(topic.text_of(bytes), &outcome))
             }
             Change::Forgotten { group, key } => {
                 key::outcome(&mut self.key, group, key);
@@ -54,7 +56,8 @@ impl Pen {
             Change::Past { group, version, index, topic, payload, qos, text, deleted } => {
                 key::past(&mut self.key, group, version, index);
                 let (topic, payload) = (topic.text_of(bytes), payload.of(bytes));
-                edit.put(&self.key, self.scribe.past(&Past { version, index, topic, payload, qos, text, deleted }))
+                let past = Past { version, index, topic, payload, qos, text, deleted };
+                self.seal.put(edit, &self.key, self.scribe.past(&past))
             }
             Change::Cut { group, version, index } => {
                 key::past(&mut self.key, group, version, index);
@@ -69,7 +72,7 @@ impl Pen {
     pub fn put_row(&mut self, to: &mut dyn Put, change: Change, bytes: &[u8]) -> Result<(), TableError> {
         let (Change::Put { group, topic, .. } | Change::Delete { group, topic, .. }) = change else { return Ok(()) };
         key::row(&mut self.key, group, topic.of(bytes));
-        to.put(&self.key, self.scribe.row_of(change, bytes, None))
+        self.seal.put(to, &self.key, self.scribe.row_of(change, bytes, None))
     }
 
     fn write_floor(
@@ -80,7 +83,7 @@ impl Pen {
         version: u64,
     ) -> Result<(), TableError> {
         let in_key = self.place(edit, ByTopic::Floor, group, topic)?;
-        edit.put(&self.key, self.scribe.floor((!in_key).then_some(topic), version))
+        self.seal.put(edit, &self.key, self.scribe.floor((!in_key).then_some(topic), version))
     }
 
     /// Writes the key that something is to be put under. Says whether the topic is in it.
@@ -128,7 +131,10 @@ fn find_slot(edit: &dyn Edit, key: &mut [u8], topic: &str) -> Result<(Option<u8>
     for slot in 0..key::SLOTS {
         key::set_slot(key, slot);
         let mut own = false;
-        let is_taken = edit.get(key, &mut |value| own = topic_of(key, value).is_ok_and(|other| other == topic))?;
+        let is_it = |value: &[u8]| {
+            seal::open(key, value).and_then(|record| topic_of(key, record)).is_ok_and(|other| other == topic)
+        };
+        let is_taken = edit.get(key, &mut |value| own = is_it(value))?;
         if own {
             return Ok((Some(slot), free));
         }
@@ -185,8 +191,9 @@ impl Scribe {
     }
 }
 
-/// Reads what belongs to a group. Says what is wrong.
+/// Reads what belongs to a group, from its key and its value in the table. Says what is wrong.
 pub(crate) fn read<'a>(key: &'a [u8], value: &'a [u8]) -> Result<Restored<'a>, String> {
+    let value = seal::open(key, value)?;
     let group = key::group_of(key).filter(|group| group.index() < GROUPS).ok_or("its key has no group")?;
     Ok(match key.first() {
         Some(&key::FLOOR | &key::LONG_FLOOR) => {
@@ -229,7 +236,7 @@ pub(crate) fn read<'a>(key: &'a [u8], value: &'a [u8]) -> Result<Restored<'a>, S
     })
 }
 
-/// The topic of what belongs to a group; of an outcome that of one of its rows.
+/// The topic of what belongs to a group, from its key and its record; of an outcome that of one of its rows.
 pub(crate) fn topic_of<'a>(key: &'a [u8], value: &'a [u8]) -> Result<&'a str, String> {
     match key.first() {
         Some(&key::FLOOR | &key::LONG_FLOOR) => match key::topic_of(key) {

@@ -9,8 +9,8 @@ pub const TOPIC_KEY_BYTES_MAX: usize = 500;
 /// Long topics of one group with one 128-bit hash that can be told apart.
 pub const SLOTS: u8 = 4;
 
-/// Of the keys and records; a store with a higher number is refused.
-pub const FORMAT: u32 = 1;
+/// Of the keys and records; a store with a higher number is refused. Records have sums since 2.
+pub const FORMAT: u32 = 2;
 
 pub const IDENTITY: &[u8] = b"i";
 pub const CLEAN: &[u8] = b"c";
@@ -19,6 +19,8 @@ pub const ROW: u8 = b'r';
 pub const LONG_ROW: u8 = b's';
 pub const FLOOR: u8 = b'f';
 pub const LONG_FLOOR: u8 = b'F';
+/// Of everything of sessions, see `lasting`.
+pub const LASTING: u8 = b'l';
 pub const OUTCOME: u8 = b'o';
 pub const PAST: u8 = b'h';
 /// The queue by which an earlier mote's store forgot tombstones.
@@ -119,6 +121,22 @@ pub fn set_aside(key: &[u8]) -> Vec<u8> {
 
 /// The letters of what belongs to a group, in the order of a restore: floors after the rows.
 pub const OF_GROUPS: [u8; 6] = [ROW, LONG_ROW, FLOOR, LONG_FLOOR, OUTCOME, PAST];
+
+/// Every letter that a key may begin with, in their order. A key that begins with another is not what was written.
+pub const ALL: [u8; 12] = [
+    LONG_FLOOR,
+    CLEAN[0],
+    FLOOR,
+    GROUP,
+    PAST,
+    IDENTITY[0],
+    LASTING,
+    OUTCOME,
+    ROW,
+    LONG_ROW,
+    QUEUE_OF_BEFORE,
+    SET_ASIDE,
+];
 
 /// Whether the key is of something that belongs to a group.
 pub fn is_of_group(key: &[u8]) -> bool {

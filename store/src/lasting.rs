@@ -7,16 +7,15 @@
 //! ```
 //! In this order a restore meets everything after what it refers to.
 
-use crate::key;
+use crate::key::{self, LASTING};
 use crate::record::{Scribe, qos_of, said};
 use crate::record_generated::record as fb;
+use crate::seal;
 use crate::table::{Edit, TableError};
 use crate::{Opened, StoreError};
 use engine::row::lasting::{Record, RecordKey, ShareRecord, WillRecord};
 use flatbuffers::{FlatBufferBuilder, Vector, WIPOffset, root};
 
-/// Letter of all keys of sessions.
-pub const LASTING: u8 = b'l';
 const SESSION: u8 = 1;
 const SUBSCRIPTION: u8 = 2;
 const RECEIVED: u8 = 3;
@@ -245,7 +244,7 @@ impl Opened {
             }
             count += 1;
             let key = read_key(bytes).ok_or_else(|| "its key is none of a session's".to_owned());
-            let taken = key.and_then(|key| each(key, read_record(key, value)?));
+            let taken = key.and_then(|key| each(key, read_record(key, seal::open(bytes, value)?)?));
             if let Err(what) = taken {
                 damaged.push((bytes.to_vec(), value.to_vec(), what));
             }

@@ -29,6 +29,7 @@ mod record_generated;
 mod recover;
 mod regroup;
 mod restore;
+mod seal;
 pub mod table;
 mod writer;
 

@@ -11,7 +11,10 @@ use crate::table::{Each, Edit, Edits, Put, Puts, Table, TableError};
 use lmdb::{Cursor, Database, Environment, EnvironmentFlags, Error};
 use lmdb::{RwCursor, RwTransaction, Transaction, WriteFlags};
 use lmdb_sys as ffi;
-use std::fs::File;
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 pub const DATA_FILE: &str = "data.mdb";
@@ -22,6 +25,9 @@ const MAP_STEP_BYTES: usize = 1 << 30;
 const MAP_BYTES_MIN: usize = 1 << 16;
 /// We are alone; a few places for people who look with LMDB's own tools.
 const READERS: u32 = 8;
+/// More than LMDB's lock file needs for so many readers.
+const LOCK_BYTES: u64 = 8_192;
+const FILE_MODE: u32 = 0o600;
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 const EDQUOT: i32 = 122;
@@ -73,23 +79,47 @@ impl Open {
     fn at(folder: &Path, map_bytes: &mut usize) -> Result<Open, TableError> {
         let path = folder.join(DATA_FILE);
         let before = std::fs::metadata(&path).map(|m| m.len() as usize).unwrap_or(0);
+        let is_new = !path.exists();
         *map_bytes = (*map_bytes).max(before.next_multiple_of(MAP_BYTES_MIN));
-        let environment = Environment::new()
+        make_room_for_lock(folder)?;
+        let opened = Open::open(folder, &path, *map_bytes);
+        if opened.is_err() && is_new {
+            // The beginning of a file that found no room would look like a damaged store.
+            let _ = std::fs::remove_file(&path);
+        }
+        let environment = opened?;
+        if is_new {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_failed)?;
+        }
+        let database = environment.open_db(None).map_err(failed)?;
+        Ok(Open { environment, database })
+    }
+
+    fn open(folder: &Path, path: &Path, map_bytes: usize) -> Result<Environment, TableError> {
+        Environment::new()
             .set_flags(EnvironmentFlags::NO_TLS)
             .set_max_readers(READERS)
-            .set_map_size(*map_bytes)
-            .open_with_permissions(folder, 0o600)
+            .set_map_size(map_bytes)
+            .open_with_permissions(folder, FILE_MODE)
             .map_err(|error| match error {
                 Error::Invalid | Error::VersionMismatch | Error::Corrupted => {
                     TableError::Damaged(format!("{}: {error}", path.display()))
                 }
                 other => failed(other),
-            })?;
-        if before == 0 {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_failed)?;
-        }
-        let database = environment.open_db(None).map_err(failed)?;
-        Ok(Open { environment, database })
+            })
+    }
+}
+
+/// LMDB maps its lock file and writes into the map: without room on the disk that ends the process with a signal. So the
+/// room is there before.
+fn make_room_for_lock(folder: &Path) -> Result<(), TableError> {
+    let path = folder.join(LOCK_FILE);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(path);
+    let file = file.map_err(io_failed)?;
+    match fallocate(&file, FallocateFlags::empty(), 0, LOCK_BYTES) {
+        // A file system that cannot promise room has to be taken at its word.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(error) => Err(io_failed(error.into())),
     }
 }
 
@@ -261,7 +291,7 @@ fn failed(error: Error) -> TableError {
     }
 }
 
-fn io_failed(error: std::io::Error) -> TableError {
+pub(crate) fn io_failed(error: std::io::Error) -> TableError {
     match error.raw_os_error() {
         Some(ENOSPC | EDQUOT) => TableError::DiskFull(error.to_string()),
         _ => TableError::Failed(error.to_string()),

@@ -22,6 +22,8 @@ const MAGIC: u32 = 0xBEEF_C0DE;
 const VERSION: u32 = 1;
 const META_BYTES: usize = 152;
 const PAGE_BYTES_MAX: usize = 65_536;
+/// What LMDB takes where the system has pages of this size.
+const PAGE_BYTES_USUAL: usize = 4_096;
 const KEY_BYTES_MAX: usize = 511;
 const BRANCH: u16 = 1;
 const LEAF: u16 = 2;
@@ -38,7 +40,7 @@ const UNWRITTEN_PAGES_MAX: u64 = 1 << 20;
 
 type Found<T> = Result<T, String>;
 
-/// Every page and node of the file is what LMDB expects. A file that is empty or missing is new.
+/// Every page and node of the file is what LMDB expects. A file that is missing is new.
 pub(crate) fn check(path: &Path) -> Found<()> {
     let Some(mut pages) = Pages::open(path)? else { return Ok(()) };
     let [free, main] = pages.trees;
@@ -53,14 +55,42 @@ pub(crate) fn check(path: &Path) -> Found<()> {
     Ok(())
 }
 
-/// Shows every record that can still be reached and says how many pages could not be read.
-pub(crate) fn salvage(path: &Path, each: &mut dyn FnMut(&[u8], &[u8])) -> Found<u64> {
-    let Some(mut pages) = Pages::open(path)? else { return Ok(0) };
-    pages.tolerant = true;
-    pages.with_values = true;
-    let main = pages.trees[1];
-    pages.walk(&main, false, each)?;
-    Ok(pages.damaged)
+/// Shows every record that can still be reached and says how many pages could not be read. The tree of the transaction
+/// before the last lies in the file too, and nothing of it was used again: where it is less damaged, its records are shown.
+/// `is_whole` judges a record.
+pub(crate) fn salvage(
+    path: &Path,
+    is_whole: &dyn Fn(&[u8], &[u8]) -> bool,
+    each: &mut dyn FnMut(&[u8], &[u8]),
+) -> Found<u64> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let bytes = file.metadata().map_err(|error| error.to_string())?.len();
+    let mut best: Option<(u64, [u8; META_BYTES], usize)> = None;
+    for (meta, page_bytes) in readable_metas(&file, bytes) {
+        let Ok(mut pages) = Pages::of(&file, bytes, page_bytes, &meta) else { continue };
+        let mut broken = 0;
+        let damaged = pages.salvage(&mut |key, value| broken += u64::from(!is_whole(key, value)))? + broken;
+        if best.as_ref().is_none_or(|(least, ..)| damaged < *least) {
+            best = Some((damaged, meta, page_bytes));
+        }
+    }
+    let (_, meta, page_bytes) = best.ok_or("it has no first page that can be read")?;
+    Pages::of(&file, bytes, page_bytes, &meta)?.salvage(each)
+}
+
+/// Of the two first pages those that can be read, the newer first, with the size of pages.
+fn readable_metas(file: &File, bytes: u64) -> Vec<([u8; META_BYTES], usize)> {
+    let first = read_meta(file, bytes, 0).ok();
+    let page_bytes = first.as_ref().map_or(PAGE_BYTES_USUAL, |meta| u32_at(meta, HEADER + 24) as usize);
+    let second = read_meta(file, bytes, page_bytes as u64).ok();
+    let mut metas: Vec<[u8; META_BYTES]> = [first, second].into_iter().flatten().collect();
+    metas.sort_by_key(|meta| std::cmp::Reverse(transaction(meta)));
+    metas.into_iter().map(|meta| (meta, page_bytes)).collect()
+}
+
+/// The number of the transaction that wrote a first page.
+fn transaction(meta: &[u8; META_BYTES]) -> u64 {
+    u64_at(meta, 144)
 }
 
 #[derive(Clone, Copy)]
@@ -128,27 +158,45 @@ impl Pages {
         };
         let bytes = file.metadata().map_err(|error| error.to_string())?.len();
         if bytes == 0 {
-            return Ok(None);
+            return Err("it is empty".into());
         }
         let first = read_meta(&file, bytes, 0)?;
         let page_bytes = u32_at(&first, HEADER + 24) as usize;
-        if !page_bytes.is_power_of_two() || !(256..=PAGE_BYTES_MAX).contains(&page_bytes) {
-            return Err(format!("a page size of {page_bytes}"));
-        }
+        judge_page_bytes(page_bytes)?;
         let second = read_meta(&file, bytes, page_bytes as u64)?;
-        let newer = if u64_at(&first, 144) < u64_at(&second, 144) { second } else { first };
+        let (even, odd) = (transaction(&first), transaction(&second));
+        // Transactions write them in turns. A new file has two first ones, and both are of none.
+        let takes_turns = even.is_multiple_of(2) && !odd.is_multiple_of(2) && even.abs_diff(odd) == 1;
+        if !takes_turns && (even, odd) != (0, 0) {
+            return Err("one of its first pages is older than it should be".into());
+        }
+        let newer = if even < odd { second } else { first };
+        Pages::of(&file, bytes, page_bytes, &newer).map(Some)
+    }
+
+    /// The pages of the transaction that wrote this first page.
+    fn of(file: &File, bytes: u64, page_bytes: usize, meta: &[u8; META_BYTES]) -> Found<Pages> {
+        judge_page_bytes(page_bytes)?;
+        let file = file.try_clone().map_err(|error| error.to_string())?;
         let tree = |at: usize| Tree {
-            flags: u16_at(&newer, at + 4) & TREE_FLAGS,
-            depth: u16_at(&newer, at + 6),
-            root: u64_at(&newer, at + 40),
+            flags: u16_at(meta, at + 4) & TREE_FLAGS,
+            depth: u16_at(meta, at + 6),
+            root: u64_at(meta, at + 40),
         };
-        let (trees, last) = ([tree(HEADER + 24), tree(HEADER + 72)], u64_at(&newer, 136));
+        let (trees, last) = ([tree(HEADER + 24), tree(HEADER + 72)], u64_at(meta, 136));
         let count = bytes / page_bytes as u64;
         if last > count + UNWRITTEN_PAGES_MAX || trees[0].flags != INTEGER_KEY || trees[1].flags != 0 {
             return Err("its first pages contradict each other".into());
         }
         let seen = vec![0; count as usize / 64 + 1];
-        Ok(Some(Pages { file, count, page_bytes, last, trees, seen, tolerant: false, with_values: false, damaged: 0 }))
+        Ok(Pages { file, count, page_bytes, last, trees, seen, tolerant: false, with_values: false, damaged: 0 })
+    }
+
+    fn salvage(&mut self, each: &mut dyn FnMut(&[u8], &[u8])) -> Found<u64> {
+        (self.tolerant, self.with_values) = (true, true);
+        let main = self.trees[1];
+        self.walk(&main, false, each)?;
+        Ok(self.damaged)
     }
 
     /// The page may be used here: it is in the file, no meta page, and was not met before.
@@ -281,6 +329,11 @@ impl Pages {
         self.file.read_exact_at(&mut bytes, at).map_err(|error| format!("page {first} cannot be read: {error}"))?;
         Ok(bytes)
     }
+}
+
+fn judge_page_bytes(page_bytes: usize) -> Found<()> {
+    let is_one = page_bytes.is_power_of_two() && (256..=PAGE_BYTES_MAX).contains(&page_bytes);
+    if is_one { Ok(()) } else { Err(format!("a page size of {page_bytes}")) }
 }
 
 fn read_meta(file: &File, file_bytes: u64, at: u64) -> Found<[u8; META_BYTES]> {

@@ -7,8 +7,9 @@ use crate::kept;
 use crate::key;
 use crate::lmdb::{DATA_FILE, LmdbTable};
 use crate::pages;
-use crate::record::read_identity;
-use crate::restore::OpenError;
+use crate::record::{IdentityRecord, Scribe, read_identity};
+use crate::restore::{OpenError, identity_in};
+use crate::seal::{self, Seal};
 use crate::table::{Table, TableError};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,8 @@ pub struct MovedAside {
     pub damaged: u64,
 }
 
+/// In place of an epoch: the split of this identity may be one of before, so that every row is given its group again.
+pub(crate) const EPOCH_UNKNOWN: u64 = 0;
 /// Bytes of salvaged records that are committed together.
 const SALVAGE_BYTES: usize = 16 << 20;
 
@@ -32,19 +35,22 @@ pub(crate) fn begin_anew(folder: &Path, map_bytes_initial: usize) -> Result<(Lmd
     let mut table = LmdbTable::open(folder, map_bytes_initial)?;
     let data = aside.join(DATA_FILE);
     let mut moved = MovedAside { folder: aside, records: 0, damaged: 0 };
-    // Without the seed nobody knows which group a row belongs to: then nothing of it can be used.
     let mut has_identity = false;
-    let seen = pages::salvage(&data, &mut |key, value| {
-        has_identity |= key == key::IDENTITY && read_identity(value).is_ok();
+    let seen = pages::salvage(&data, &is_whole, &mut |key, value| {
+        has_identity |= key == key::IDENTITY && identity_in(value).is_ok();
     });
-    if seen.is_err() || !has_identity {
+    if seen.is_err() || !has_identity && !restore_identity(folder, &mut table)? {
         return Ok((table, moved));
     }
     let mut batch = Batch::default();
-    let mut failed = None;
-    let damaged = pages::salvage(&data, &mut |key, value| {
+    let (mut failed, mut unknown) = (None, 0);
+    let damaged = pages::salvage(&data, &is_whole, &mut |key, value| {
         // The mark of a clean end is left out: numbers may be lost.
-        if key == key::CLEAN || failed.is_some() {
+        if key == key::CLEAN || key == key::IDENTITY && !has_identity || failed.is_some() {
+            return;
+        }
+        if !key.first().is_some_and(|letter| key::ALL.contains(letter)) {
+            unknown += 1;
             return;
         }
         moved.records += 1;
@@ -52,8 +58,24 @@ pub(crate) fn begin_anew(folder: &Path, map_bytes_initial: usize) -> Result<(Lmd
     });
     failed.map_or(Ok(()), Err)?;
     batch.commit(&mut table)?;
-    moved.damaged = damaged.map_err(|what| OpenError::Damaged { what })?;
+    moved.damaged = unknown + damaged.map_err(|what| OpenError::Damaged { what })?;
     Ok((table, moved))
+}
+
+/// A store of format 1 has no sums, and all its records count as broken: then the fewest pages decide, as they should.
+fn is_whole(key: &[u8], value: &[u8]) -> bool {
+    key == key::CLEAN || seal::open(key, value).is_ok()
+}
+
+/// Without the seed in the identity nobody knows which group a row belongs to, and nothing can be used. Where the record is
+/// lost its copy beside the table serves: the seed never changes, and the rest is made anew. Says whether there is one.
+fn restore_identity(folder: &Path, table: &mut LmdbTable) -> Result<bool, OpenError> {
+    let copy = folder::identity_copy(folder);
+    let record = copy.and_then(|value| seal::open(key::IDENTITY, &value).and_then(read_identity).ok());
+    let Some(record) = record else { return Ok(false) };
+    let record = IdentityRecord { epoch: EPOCH_UNKNOWN, ..record };
+    table.commit(&mut |edit| Seal::default().put(edit, key::IDENTITY, Scribe::default().identity(&record)))?;
+    Ok(true)
 }
 
 #[derive(Default)]

@@ -7,6 +7,7 @@ use crate::kept::{self, Pen};
 use crate::key::{self, ByTopic, TopicHash};
 use crate::record::{GroupState, IdentityRecord};
 use crate::restore::{OpenError, delete_all};
+use crate::seal;
 use crate::table::{Edit, Table, TableError};
 use engine::key::GroupId;
 
@@ -45,10 +46,10 @@ pub(crate) fn move_rows(
                 from = slice.next;
             }
         }
-        edit.put(key::IDENTITY, pen.scribe.identity(identity))?;
+        pen.seal.put(edit, key::IDENTITY, pen.scribe.identity(identity))?;
         for group in groups {
             key::group(&mut pen.key, group.group);
-            edit.put(&pen.key, pen.scribe.group(group))?;
+            pen.seal.put(edit, &pen.key, pen.scribe.group(group))?;
         }
         Ok(())
     })?;
@@ -65,7 +66,7 @@ struct Slice {
 
 struct Moving {
     key: Vec<u8>,
-    value: Vec<u8>,
+    record: Vec<u8>,
     topic: String,
     group: GroupId,
 }
@@ -78,8 +79,12 @@ impl Slice {
             if key.first() != Some(&letter) {
                 return false;
             }
-            match kept::read(key, value).and_then(|kept| Ok((kept.group(), kept::topic_of(key, value)?))) {
-                Ok((group, topic)) => slice.see(key, value, topic, group, group_of),
+            let read = || {
+                let (group, record) = (kept::read(key, value)?.group(), seal::open(key, value)?);
+                Ok::<_, String>((group, record, kept::topic_of(key, record)?))
+            };
+            match read() {
+                Ok((group, record, topic)) => slice.see(key, record, topic, group, group_of),
                 Err(what) => damaged = Some(format!("the record \"{}\" cannot be read ({what})", key::shown(key))),
             }
             damaged.is_none() && slice.next.is_none()
@@ -87,14 +92,14 @@ impl Slice {
         damaged.map_or(Ok(slice), |what| Err(TableError::Damaged(what)))
     }
 
-    fn see(&mut self, key: &[u8], value: &[u8], topic: &str, now: GroupId, group_of: &dyn Fn(&str) -> GroupId) {
+    fn see(&mut self, key: &[u8], record: &[u8], topic: &str, now: GroupId, group_of: &dyn Fn(&str) -> GroupId) {
         let group = group_of(topic);
         if group == now {
             // Also one that was moved here a moment ago.
             return;
         }
-        self.bytes += value.len();
-        self.records.push(Moving { key: key.to_vec(), value: value.to_vec(), topic: topic.to_owned(), group });
+        self.bytes += record.len();
+        self.records.push(Moving { key: key.to_vec(), record: record.to_vec(), topic: topic.to_owned(), group });
         if self.records.len() >= SLICE_RECORDS || self.bytes >= SLICE_BYTES {
             let mut next = key.to_vec();
             next.push(0);
@@ -115,6 +120,6 @@ impl Moving {
                 pen.place(edit, ByTopic::Row, self.group, &self.topic)?;
             }
         }
-        edit.put(&pen.key, &self.value)
+        pen.seal.put(edit, &pen.key, &self.record)
     }
 }

@@ -7,11 +7,12 @@ use crate::folder::{self, InUse};
 use crate::inlet::{Inlet, Shared};
 use crate::kept::{self, Pen};
 use crate::key::{self, TopicHash};
-use crate::lmdb::LmdbTable;
+use crate::lmdb::{LmdbTable, io_failed};
 use crate::memory::Forgetful;
 use crate::record::{GroupState, IdentityRecord, Scribe, read_group, read_identity};
 use crate::recover::{self, MovedAside};
 use crate::regroup::{self, Moved};
+use crate::seal::{self, Seal};
 use crate::table::{Edit, Table, TableError};
 use crate::writer::{self, ByHand, Start, Wake, Writer};
 use engine::config::Split;
@@ -190,6 +191,16 @@ pub fn open(settings: &Settings, split: &[Split], rule: GroupRule<'_>) -> Result
     let Some(folder) = &settings.folder else {
         return open_on(Box::new(Forgetful), settings, split, rule);
     };
+    open_held(folder, settings, split, rule).map_err(|error| match error {
+        OpenError::Table(error) => OpenError::Folder { folder: folder.clone(), error: std::io::Error::other(error) },
+        OpenError::Damaged { what } if !what.starts_with(&*folder.to_string_lossy()) => {
+            OpenError::Damaged { what: format!("{}: {what}", folder.display()) }
+        }
+        other => other,
+    })
+}
+
+fn open_held(folder: &Path, settings: &Settings, split: &[Split], rule: GroupRule<'_>) -> Result<Opened, OpenError> {
     let in_use = folder::hold(folder)?;
     let mut opened = match open_in(folder, settings, split, rule) {
         Err(OpenError::Damaged { .. }) if settings.recover => {
@@ -231,7 +242,13 @@ pub fn open_with(
     let split = in_order(split);
     let found = known_identity(&*table)?;
     let first_start = found.is_none();
+    judge_letters(&*table)?;
     let mut record = match found {
+        Some(record) if record.format == seal::FORMAT_WITHOUT_SUMS => {
+            let record = IdentityRecord { format: key::FORMAT, ..record };
+            seal::seal_all(&mut *table, Scribe::default().identity(&record))?;
+            record
+        }
         Some(record) => record,
         None => new_identity(split.clone())?,
     };
@@ -248,7 +265,7 @@ pub fn open_with(
         groups.iter_mut().for_each(GroupState::lose_reserved);
     }
     let mut moved = None;
-    if record.split != split || record.groups != GROUPS_OF_ROOTS as u32 {
+    if record.split != split || record.groups != GROUPS_OF_ROOTS as u32 || record.epoch == recover::EPOCH_UNKNOWN {
         record = IdentityRecord { split, groups: GROUPS_OF_ROOTS as u32, epoch: random()?, ..record };
         let top = groups.iter().map(|group| group.bound.max(group.last_version)).max().unwrap_or(0);
         groups = fresh_groups(top);
@@ -330,18 +347,21 @@ impl Opened {
     }
 
     fn begin(&mut self) -> Result<(), TableError> {
-        let Opened { table, record, groups, .. } = self;
-        let mut scribe = Scribe::default();
+        let Opened { table, record, groups, in_use, .. } = self;
+        let (mut scribe, mut seal) = (Scribe::default(), Seal::default());
         let mut place = Vec::new();
         table.commit(&mut |edit| {
-            edit.put(key::IDENTITY, scribe.identity(record))?;
+            seal.put(edit, key::IDENTITY, scribe.identity(record))?;
             for group in groups.iter() {
                 key::group(&mut place, group.group);
-                edit.put(&place, scribe.group(group))?;
+                seal.put(edit, &place, scribe.group(group))?;
             }
             delete_all(edit, key::QUEUE_OF_BEFORE)?;
             edit.delete(key::CLEAN)
-        })
+        })?;
+        let Some(in_use) = in_use else { return Ok(()) };
+        let sealed = seal::sealed(key::IDENTITY, scribe.identity(record));
+        in_use.keep_identity(&sealed).map_err(io_failed)
     }
 }
 
@@ -371,7 +391,7 @@ const GROUPS_RECORDED_MAX: u32 = 1 << 16;
 /// The identity of the store in this table; None when the table is empty.
 fn known_identity(table: &dyn Table) -> Result<Option<IdentityRecord>, OpenError> {
     let mut read = None;
-    table.get(key::IDENTITY, &mut |value| read = Some(read_identity(value)))?;
+    table.get(key::IDENTITY, &mut |value| read = Some(identity_in(value)))?;
     match read {
         Some(Ok(record)) if record.format > key::FORMAT => Err(OpenError::Newer { format: record.format }),
         Some(Ok(record)) if record.groups == 0 || record.groups > GROUPS_RECORDED_MAX => {
@@ -389,6 +409,32 @@ fn known_identity(table: &dyn Table) -> Result<Option<IdentityRecord>, OpenError
             if empty { Ok(None) } else { Err(OpenError::Damaged { what }) }
         }
     }
+}
+
+/// The record of the identity in its value: with its sum, or of a store of format 1, which has none.
+pub(crate) fn identity_in(value: &[u8]) -> Result<IdentityRecord, String> {
+    let sealed = seal::open(key::IDENTITY, value).and_then(read_identity);
+    let is_old = |record: &IdentityRecord| record.format == seal::FORMAT_WITHOUT_SUMS;
+    sealed.or_else(|what| read_identity(value).ok().filter(is_old).ok_or(what))
+}
+
+/// No key begins with a letter that none was written with. Looks at one key of each letter.
+fn judge_letters(table: &dyn Table) -> Result<(), OpenError> {
+    let mut from = Some(0);
+    while let Some(at) = from.take() {
+        let mut found = None;
+        table.walk(&[at], &mut |key, _| {
+            found = Some(key.to_vec());
+            false
+        })?;
+        let Some(first) = found.as_ref().and_then(|key| key.first()) else { continue };
+        if !key::ALL.contains(first) {
+            let shown = key::shown(found.as_deref().unwrap_or_default());
+            return Err(OpenError::Damaged { what: format!("the key \"{shown}\" is none that is written") });
+        }
+        from = first.checked_add(1);
+    }
+    Ok(())
 }
 
 /// The same table in another order is the same table.
@@ -419,7 +465,8 @@ fn read_groups(table: &dyn Table, record: &IdentityRecord, recover: bool) -> Res
     for group in (0..record.groups).map(|group| GroupId(group as u16)) {
         key::group(&mut place, group);
         let mut state = Err("it is missing".to_owned());
-        table.get(&place, &mut |value| state = read_group(group, value))?;
+        table
+            .get(&place, &mut |value| state = seal::open(&place, value).and_then(|record| read_group(group, record)))?;
         read.push(state.map_err(|what| format!("the numbers of group {}: {what}", group.0)));
     }
     let top = highest_number(table, &read)?;

@@ -137,7 +137,7 @@ impl ByHand {
             coalesced.ended.iter().try_for_each(|&session| lasting::end_session(edit, session))?;
             for state in changed_groups.values() {
                 key::group(&mut pen.key, state.group);
-                edit.put(&pen.key, pen.scribe.group(state))?;
+                pen.seal.put(edit, &pen.key, pen.scribe.group(state))?;
             }
             mark.map_or(Ok(()), |mark| edit.put(mark, b""))
         })?;
@@ -196,7 +196,7 @@ impl Pen {
             Change::Keep { key, index } => {
                 let record = of.records[index as usize];
                 lasting::write_key(&mut self.key, key);
-                edit.put(&self.key, self.scribe.lasting(record.map(|part| part.of(&of.bytes)))?)
+                self.seal.put(edit, &self.key, self.scribe.lasting(record.map(|part| part.of(&of.bytes)))?)
             }
             Change::Forget { key } => {
                 lasting::write_key(&mut self.key, key);
