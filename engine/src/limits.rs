@@ -149,8 +149,9 @@ pub const RECEIVE_MAX_DEFAULT: u16 = 1_024;
 pub const WINDOW_FILLED_AT_ONCE: usize = 16;
 /// Milliseconds that what could be sent may wait for more room in the window.
 pub const WINDOW_WAITS_MS: u64 = 1;
-/// Default of `session.inflight_max`: QoS 1 and 2 deliveries to a client that are unacknowledged.
-pub const INFLIGHT_MAX_DEFAULT: u16 = 256;
+/// Default of `session.inflight_max`: QoS 1 and 2 deliveries to a client that are unacknowledged. As many as a client may
+/// send: a window is refilled by the quarter, and a quarter of 256 is too few messages to pay for two system calls.
+pub const INFLIGHT_MAX_DEFAULT: u16 = RECEIVE_MAX_DEFAULT;
 /// Default of `session.topic_alias_max`: aliases that a client may set. Others tell 5 to 16 (HiveMQ, AWS, Mosquitto,
 /// RabbitMQ); a device that repeats its topics has few, and each may be as long as a topic.
 pub const TOPIC_ALIAS_MAX_DEFAULT: u16 = 16;
