@@ -280,6 +280,28 @@ fn clients_that_come_and_go_while_the_disk_is_full_fill_no_memory() {
 }
 
 #[test]
+fn a_disk_that_hangs_begins_no_session_that_it_would_have_to_keep() {
+    let tiny = |plan: &mut Plan| {
+        plan.store_pending_bytes = 1;
+        plan.has_store = true;
+        plan.broker.durability = Durability::Disk;
+    };
+    worlds_with(tiny, |world| {
+        let first = client(world, V5, "first");
+        world.stall_store();
+        keep(world, first, "kept", "1");
+        world.run_until_quiet();
+        let lasting = world.connected(ConnectOptions::lasting(V5, "lasting"));
+        assert_eq!(connack(&world.received(lasting)), (false, ReasonCode::ServerBusy as u8));
+        client(world, V5, "passing");
+        world.resume_store();
+        world.run_until_quiet();
+        let lasting = world.connected(ConnectOptions::lasting(V5, "lasting"));
+        assert_eq!(connack(&world.received(lasting)), (false, 0));
+    });
+}
+
+#[test]
 fn a_retained_will_waits_for_room_and_those_behind_it_do_not() {
     let tiny = |plan: &mut Plan| {
         plan.store_pending_bytes = 1;
