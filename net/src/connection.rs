@@ -120,6 +120,11 @@ impl Connections {
         self.slot(conn).is_some_and(|slot| slot.phase == Phase::Open)
     }
 
+    /// Whether its CONNECT was accepted.
+    pub(crate) fn is_established(&self, conn: ConnId) -> bool {
+        self.slot(conn).is_some_and(|slot| slot.is_established)
+    }
+
     // What the engine orders.
 
     pub(crate) fn establish(&mut self, conn: ConnId) {

@@ -12,6 +12,7 @@ pub mod serve;
 pub mod shard_loop;
 pub mod signal;
 
+mod bulk;
 mod connection;
 mod figures;
 mod handoff;

@@ -9,6 +9,7 @@
 //! sleep   announce · look again · sleep                                         (only after an empty turn)
 //! ```
 
+use crate::bulk::{BULK_TURN_MAX, Bulk};
 use crate::clock::Clock;
 use crate::connection::Connections;
 use crate::figures::Figures;
@@ -36,6 +37,8 @@ use std::time::{Duration, Instant};
 const COMPLETION_BURST_MAX: usize = 1_024;
 /// Parcels of one turn from one lane.
 const PARCEL_BURST_MAX: usize = 16;
+/// No further parcel is taken in a turn that has spent so long on those of one direction.
+const PARCEL_TURN_MAX: Duration = Duration::from_millis(2);
 /// Sockets of one turn from other shards.
 const SOCKET_BURST_MAX: usize = 64;
 /// Turns without a look at the stop flag's grace and at listeners that paused.
@@ -147,7 +150,7 @@ struct Loop<S, K> {
     stage: Stage,
     /// The position that the engine knows to be durable.
     committed: u64,
-    /// The shard whose up lane is served first, in turns.
+    /// The shard whose lanes are served first, in turns.
     first: usize,
     /// Parcels taken from each shard since its bell was rung for room, by sender.
     taken: Vec<usize>,
@@ -156,6 +159,8 @@ struct Loop<S, K> {
     is_busy: bool,
     // Memory that is used again every turn.
     completions: Vec<Completion>,
+    /// What is likely to take long waits here for its turn.
+    bulk: Bulk,
     dirty: Vec<ConnId>,
     /// Sends that ended while more bytes waited.
     resend: Vec<ConnId>,
@@ -204,6 +209,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
             figures: Figures::new(parts.id == ShardId(0)),
             is_busy: false,
             completions: Vec::with_capacity(COMPLETION_BURST_MAX),
+            bulk: Bulk::default(),
             dirty: Vec::new(),
             resend: Vec::new(),
             peer: String::new(),
@@ -316,11 +322,16 @@ impl<S: Step, K: Keep> Loop<S, K> {
     }
 
     fn take_down(&mut self) -> io::Result<()> {
-        for sender in 0..self.parts.plan.shards {
-            let from = ShardId(sender as u16);
+        let shards = self.parts.plan.shards;
+        let began = Instant::now();
+        for offset in 0..shards {
+            let from = ShardId(((self.first + offset) % shards) as u16);
             for _ in 0..PARCEL_BURST_MAX {
                 let Some(parcel) = self.parts.ports.down.pop(from) else { break };
                 self.take_parcel(from, parcel)?;
+                if began.elapsed() >= PARCEL_TURN_MAX {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -329,6 +340,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
     fn take_up(&mut self) -> io::Result<()> {
         let shards = self.parts.plan.shards;
         self.first = (self.first + 1) % shards;
+        let began = Instant::now();
         for offset in 0..shards {
             let from = ShardId(((self.first + offset) % shards) as u16);
             for _ in 0..PARCEL_BURST_MAX {
@@ -337,6 +349,9 @@ impl<S: Step, K: Keep> Loop<S, K> {
                 }
                 let Some(parcel) = self.parts.ports.up.pop(from) else { break };
                 self.take_parcel(from, parcel)?;
+                if began.elapsed() >= PARCEL_TURN_MAX {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -410,16 +425,42 @@ impl<S: Step, K: Keep> Loop<S, K> {
         self.ring.collect(&mut completions, COMPLETION_BURST_MAX);
         self.is_busy |= !completions.is_empty();
         for completion in completions.drain(..) {
-            match self.ring.event(completion) {
-                Event::Received { conn, outcome, more } => self.received(conn, outcome, more),
-                Event::Sent { conn, sent, end } => self.sent(conn, sent, end)?,
-                Event::Accepted { listener, outcome, more } => self.accepted(listener, outcome, more),
-                Event::NotCancelled { conn } => self.conns.not_cancelled(conn),
-                Event::Rung => self.ring.silence(self.parts.waker.rung(self.parts.id))?,
-                Event::Nothing => {}
+            let event = self.ring.event(completion);
+            if let Some(event) = self.bulk.sift(event, |conn| self.conns.is_established(conn)) {
+                self.completed(event)?;
             }
         }
         self.completions = completions;
+        self.take_bulk()
+    }
+
+    /// What takes long, until the turn has had enough of it.
+    fn take_bulk(&mut self) -> io::Result<()> {
+        if self.bulk.is_empty() {
+            return Ok(());
+        }
+        for pop in [Bulk::pop_stranger, Bulk::pop_large] {
+            let began = Instant::now();
+            while let Some(event) = pop(&mut self.bulk) {
+                self.completed(event)?;
+                if began.elapsed() >= BULK_TURN_MAX {
+                    break;
+                }
+            }
+        }
+        self.is_busy = true;
+        Ok(())
+    }
+
+    fn completed(&mut self, event: Event) -> io::Result<()> {
+        match event {
+            Event::Received { conn, outcome, more } => self.received(conn, outcome, more),
+            Event::Sent { conn, sent, end } => self.sent(conn, sent, end)?,
+            Event::Accepted { listener, outcome, more } => self.accepted(listener, outcome, more),
+            Event::NotCancelled { conn } => self.conns.not_cancelled(conn),
+            Event::Rung => self.ring.silence(self.parts.waker.rung(self.parts.id))?,
+            Event::Nothing => {}
+        }
         Ok(())
     }
 

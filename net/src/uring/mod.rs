@@ -20,5 +20,7 @@ mod token;
 pub(crate) use executor::{spawn, yield_if_due};
 pub use probe::KernelError;
 pub(crate) use probe::check_kernel;
+#[cfg(test)]
+pub(crate) use provided::Filled;
 pub(crate) use ring::{Completion, Event, Received, Ring, SendEnd};
 pub(crate) use sleep::Sleeper;

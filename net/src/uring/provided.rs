@@ -30,8 +30,8 @@ const BUFFERS_FIRST: u16 = 64;
 #[must_use = "a buffer that is not recycled is lost to the ring"]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Filled {
-    pub(super) id: u16,
-    pub(super) len: u32,
+    pub(crate) id: u16,
+    pub(crate) len: u32,
 }
 
 /// Page-aligned memory, zeroed by the operating system as it is touched.
