@@ -180,6 +180,8 @@ pub const SESSIONS_WRITTEN_PER_TURN_MAX: usize = 1_024;
 pub const SUBSCRIPTIONS_DEFAULT: usize = 10_000;
 /// Subscriptions of one session that are looked through to find one; a session with more keeps an index.
 pub const SUBSCRIPTIONS_SEARCHED_MAX: usize = 32;
+/// Subscriptions of sessions that have ended that one turn removes; one that has no more ends in one step.
+pub const SUBSCRIPTIONS_ENDED_PER_TURN_MAX: usize = 1_024;
 /// Default of `limits.client_id_bytes`.
 pub const CLIENT_ID_BYTES_DEFAULT: usize = 1_024;
 

@@ -13,6 +13,7 @@ pub mod inflight;
 pub mod lasting;
 pub mod message;
 pub mod queue;
+pub mod reading;
 pub mod share;
 pub mod subscriptions;
 pub mod verdict;
@@ -25,7 +26,7 @@ use acks::Acks;
 use alias::ToClient;
 use deliver::Delivery;
 use lasting::Lasting;
-use smallvec::SmallVec;
+use reading::Reading;
 use subscriptions::Subscriptions;
 use will::Will;
 
@@ -51,7 +52,7 @@ pub struct Session {
     /// Publishes of the client whose acknowledgement has not left.
     pub acks: Acks,
     /// Walks under way that bring retained messages to plain subscriptions.
-    pub walks: SmallVec<[u32; 4]>,
+    pub walks: Reading,
     /// A merged subscription waits until its window and queue have room.
     pub is_awaited: bool,
     /// How its share groups see it.

@@ -15,7 +15,6 @@ use crate::session::deliver::{Delivery, begin_again, release_all};
 use crate::session::will::Will;
 use crate::session::{NEVER_EXPIRES, Session, Standing};
 use crate::wire::{Connect, Disconnect, Fault, ReasonCode, Version};
-use smallvec::SmallVec;
 
 /// A will that is to be published, and for whom.
 pub(super) struct DueWill {
@@ -340,14 +339,13 @@ impl Shard {
         let Some(session) = self.home.sessions.get_mut(key) else { return };
         self.home.writing.end(session);
         // Before the subscriptions, each of which would look through them.
-        for walk in std::mem::take(&mut session.walks) {
+        for walk in std::mem::take(&mut session.walks).iter() {
             self.home.cancel_walk(walk);
         }
         self.home.end_member(key);
-        while let Some(at) = self.home.sessions.get(key).and_then(|session| session.subscriptions.last().copied()) {
-            self.remove_subscription(key, at);
-        }
+        let left = self.leave_subscriptions(key);
         let Some(mut session) = self.home.sessions.remove(key) else { return };
+        self.home.leaving.add(key, left);
         release_all(&mut session, &mut self.home.messages);
     }
 
@@ -432,7 +430,7 @@ pub(super) fn new_session(client_id: &str) -> Session {
         delivery: Delivery::default(),
         aliases: None,
         acks: Acks::default(),
-        walks: SmallVec::new(),
+        walks: Default::default(),
         is_awaited: false,
         standing: Standing::default(),
         will: None,

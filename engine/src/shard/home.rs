@@ -4,6 +4,7 @@
 use super::conns::{Conns, State};
 use super::filters::Filters;
 use super::get::Gets;
+use super::leaving::Leaving;
 use super::members::{Returned, ShareWork};
 use super::merged::Mergeds;
 use super::outbox::Outbox;
@@ -124,6 +125,8 @@ pub struct Home {
     /// Connections whose next packet waits for room.
     pub blocked: Vec<ConnId>,
     pub notes: Vec<Note>,
+    /// Plain subscriptions of sessions that have ended.
+    pub leaving: Leaving,
     /// Connections to close since `session.overflow` says so.
     pub overflowing: Vec<(ConnId, ReasonCode)>,
     /// The moment of the present step.
@@ -171,6 +174,7 @@ impl Home {
             next_slices: Vec::new(),
             blocked: Vec::new(),
             notes: Vec::new(),
+            leaving: Leaving::default(),
             overflowing: Vec::new(),
             now: Now::default(),
             merge: Merge::new(),
@@ -217,6 +221,11 @@ impl Home {
     /// Whether owners keep so much waiting that nobody may ask for more.
     pub fn has_many_asks(&self) -> bool {
         self.asks.iter().any(|asks| asks.len() >= ASKS_WAITING_MAX)
+    }
+
+    /// Whether subscriptions of sessions that ended may go now.
+    pub fn has_leaving(&self) -> bool {
+        !self.leaving.is_empty() && !self.has_many_asks()
     }
 
     /// Fills the window of a session from its queue.
@@ -281,8 +290,8 @@ impl Home {
     /// The first walks of a session that brings retained messages take their next slices, as far as it is ready.
     pub fn go_on_walks(&mut self, session: SessionKey, out: &mut Outbox) {
         let Some(this) = self.sessions.get(session) else { return };
-        let walks: SmallVec<[u32; PLAIN_WALKS_MAX]> = this.walks.iter().take(PLAIN_WALKS_MAX).copied().collect();
-        for walk in walks {
+        let first: SmallVec<[u32; PLAIN_WALKS_MAX]> = this.walks.iter().take(PLAIN_WALKS_MAX).collect();
+        for walk in first {
             if self.readers.get(&walk).is_some_and(|reader| reader.is_waiting) {
                 self.ask_for_next_slice(walk, out);
             }
@@ -292,10 +301,8 @@ impl Home {
     /// Ends the walks that bring retained messages for one plain subscription.
     pub fn cancel_plain_walks(&mut self, key: SessionKey, handle: FilterHandle) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let readers = &self.readers;
-        let is_of_it = |walk: &u32| readers.get(walk).is_some_and(|reader| reader.handle == handle);
-        let walks: SmallVec<[u32; 4]> = session.walks.iter().copied().filter(is_of_it).collect();
-        session.walks.retain(|walk| !walks.contains(walk));
+        let walks = session.walks.of(handle);
+        walks.iter().for_each(|walk| session.walks.remove(handle, *walk));
         for walk in walks {
             self.cancel_walk(walk);
         }

@@ -146,7 +146,7 @@ impl Shard {
         }
         self.home.readers.remove(&walk);
         if let Some(session) = self.home.sessions.get_mut(reader.session) {
-            session.walks.retain(|other| *other != walk);
+            session.walks.remove(reader.handle, walk);
         }
         self.home.go_on_walks(reader.session, out); // one of those behind the first may begin
     }

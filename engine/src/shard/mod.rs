@@ -11,7 +11,7 @@
 //! asked      what it asks for                          spread     its rows to their owners
 //! answers    what its publisher is answered            verbs      conditions, `replace`, `set` (owner)
 //! replies    messages to Response Topics               once       publishes with an `id` (owner)
-//! wills      wills that are due
+//! wills      wills that are due                        leaving    sessions that ended with very many subscriptions
 //! subscribe  filters of clients, wishes to owners      catchup    snapshots and retained messages (owner)
 //! fanout     a row to its plain subscribers            merged     frames to merged subscribers
 //! events     events to merged subscribers              backlog    those that wait
@@ -36,6 +36,7 @@ mod filters;
 mod get;
 pub mod home;
 pub mod input;
+mod leaving;
 mod links;
 mod members;
 mod merged;
@@ -228,7 +229,8 @@ impl Shard {
         /// How long what waits for room of a link or of the writer waits before it looks again.
         const LOOK_AGAIN_MS: u64 = 1;
         let now = self.now;
-        if !self.home.next_slices.is_empty() || self.subtree.is_slicing() || !self.subtree.walks.parked.is_empty() {
+        let has_next = !self.home.next_slices.is_empty() || self.home.has_leaving();
+        if has_next || self.subtree.is_slicing() || !self.subtree.walks.parked.is_empty() {
             return Some(now.mono_ms);
         }
         let waits = !self.home.blocked.is_empty()
@@ -296,6 +298,7 @@ impl Shard {
             let (subtree, _, mut reach) = owner_side!(self, now, out);
             subtree.send_kept(&mut reach);
         }
+        self.go_on_leaving();
         self.go_on_gets(out);
         self.home.writing.send_confirms(out, &mut self.local, self.me);
         while let Some(session) = self.home.writing.pop_awaiting() {

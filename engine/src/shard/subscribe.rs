@@ -294,7 +294,7 @@ impl Shard {
                 let reader = Reader { handle: *handle, is_waiting, ..Reader::of(key, owner) };
                 let walk = self.home.start_walk(reader, Kind::Plain, Stand::NOTHING);
                 if let Some(session) = self.home.sessions.get_mut(key) {
-                    session.walks.push(walk);
+                    session.walks.push(*handle, walk);
                 }
             }
         }
@@ -354,8 +354,11 @@ impl Shard {
         if let Some(session) = self.home.sessions.get_mut(key) {
             session.subscriptions.remove(at.handle);
         }
-        if let Some(session) = moved.and_then(|moved| self.home.sessions.get_mut(moved)) {
-            session.subscriptions.moved(at);
+        if let Some(moved) = moved {
+            match self.home.sessions.get_mut(moved) {
+                Some(session) => session.subscriptions.moved(at),
+                None => self.home.leaving.moved(moved, at),
+            }
         }
         if self.home.filters.slot(at.handle).kind.is_merged() {
             self.home.remove_merged(removed.merged);

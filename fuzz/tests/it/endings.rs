@@ -181,3 +181,52 @@ fn a_retained_message_of_qos_0_replaces_one_of_qos_2() {
         assert_eq!(got, [("nought".to_string(), Q0)]);
     });
 }
+
+#[test]
+fn very_many_subscriptions_of_a_session_that_ends_go_some_in_a_turn() {
+    use engine::clock::Now;
+    use engine::key::{ConnId, ShardId};
+    use engine::limits::SUBSCRIPTIONS_ENDED_PER_TURN_MAX;
+    use engine::shard::{Input, Outbox, Setup, Shard};
+    let sys = engine::config::Sys { interval_s: 0 };
+    let config = engine::config::Config { sys, ..Default::default() };
+    let roots = engine::topic::Roots::new([1, 2], &[], &[], 1).unwrap();
+    let mut shard = Shard::new(Setup { me: ShardId(0), shards: 1, config, roots, seed: 3, epoch: 1 });
+    let (mut out, now) = (Outbox::new(1), Now { mono_ms: 1, wall_ms: 0 });
+    let come = |shard: &mut Shard, out: &mut Outbox, generation| {
+        let conn = ConnId { index: 0, generation };
+        out.up_credit = vec![64];
+        out.down_credit = vec![64];
+        shard.step(now, Input::Opened { conn, peer: "", profile: Default::default() }, out);
+        shard.step(now, Input::Bytes { conn, bytes: b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01x" }, out);
+        conn
+    };
+    let conn = come(&mut shard, &mut out, 1);
+    let filters = 3 * SUBSCRIPTIONS_ENDED_PER_TURN_MAX as u64;
+    for number in 0..filters {
+        let filter = format!("f/{number:06}");
+        let subscribe = [&b"\x82\x0d\x00\x01\x00\x08"[..], filter.as_bytes(), b"\x00"].concat();
+        shard.step(now, Input::Bytes { conn, bytes: &subscribe }, &mut out);
+    }
+    assert_eq!(shard.stats().subscriptions, filters);
+    shard.step(now, Input::Closed { conn }, &mut out);
+    assert_eq!((shard.stats().sessions, shard.stats().subscriptions), (0, filters));
+    assert_eq!(shard.deadline(), Some(now.mono_ms));
+    // Its client may be back meanwhile, and has one subscription alone.
+    let conn = come(&mut shard, &mut out, 2);
+    shard.step(now, Input::Bytes { conn, bytes: b"\x82\x0d\x00\x01\x00\x08f/000000\x00" }, &mut out);
+    let mut left = shard.stats().subscriptions;
+    assert_eq!(left, filters + 1);
+    while left > 1 {
+        let more = left;
+        shard.step(now, Input::Turn, &mut out);
+        left = shard.stats().subscriptions;
+        assert!(left < more && more - left <= SUBSCRIPTIONS_ENDED_PER_TURN_MAX as u64, "{more} to {left}");
+    }
+    let unsent = out.sends.unsent(conn);
+    let publish = b"\x30\x0b\x00\x08f/000000m";
+    shard.step(now, Input::Bytes { conn, bytes: publish }, &mut out);
+    assert_eq!(out.sends.unsent(conn) - unsent, publish.len());
+    shard.step(now, Input::Bytes { conn, bytes: b"\x30\x0b\x00\x08f/000001m" }, &mut out);
+    assert_eq!(out.sends.unsent(conn) - unsent, publish.len());
+}
