@@ -114,7 +114,7 @@ class Soak:
 
     def client(self):
         """One that was here before, or a new one."""
-        if len(self.idle) > 300 or self.idle and self.random.random() < 0.5:
+        if len(self.idle) > 60 or self.idle and self.random.random() < 0.5:
             return self.to_end(self.idle.popleft())
         version = self.random.choice((V311, V5, V5))
         values = {"will_delay": self.random.randrange(4)} if version == V5 else {}
