@@ -12,6 +12,7 @@ pub mod packet;
 pub mod rng;
 pub mod socket;
 pub mod swarm;
+pub mod targets;
 mod turn;
 pub mod twin;
 mod watch;

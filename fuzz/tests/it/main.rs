@@ -8,6 +8,7 @@ mod changes;
 mod classic;
 mod conditional;
 mod connect;
+mod corpus;
 mod counter;
 mod endings;
 mod errors;
