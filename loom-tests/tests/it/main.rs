@@ -1,9 +1,19 @@
 //! The mesh under every interleaving (`--cfg loom`), or under many (without).
+//!
+//! Bounds: two threads, or three where two ring one bell, lanes of one or two parcels, and at most
+//! [`loom_tests::PREEMPTIONS_MAX`] preemptions. Mistakes that were planted in the mesh, and a model that failed then:
+//!
+//! | mistake | model |
+//! | --- | --- |
+//! | `announce_sleep` or `ring` with an `AcqRel` fence | `no_wake_up_is_lost`, and seven more |
+//! | `Published::store` or `load` relaxed | `a_durable_position_covers_what_was_written_before_it` |
+//! | `Ends::close` or `is_closed` relaxed | `what_was_pushed_before_the_end_is_seen_after_it` |
+//! | `free` says one too many | `credit_seen_by_the_producer_is_never_more_than_there_is` |
 #![allow(clippy::unwrap_used)] // a test that unwraps says what it expected
 
 use engine::key::ShardId;
 use engine::mesh::{Ports, Published, build};
-use loom_tests::{Arc, Sleeper, check, thread};
+use loom_tests::{Arc, AtomicU64, Ordering, Sleeper, check, thread};
 
 const RECEIVER: ShardId = ShardId(0);
 const SENDER: ShardId = ShardId(1);
@@ -232,5 +242,83 @@ fn a_published_sequence_wakes_its_reader() {
             seen = now;
         }
         writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_durable_position_covers_what_was_written_before_it() {
+    check(|| {
+        let durable = Arc::new(Published::new());
+        // Stands for the disk: a plain number that orders nothing by itself.
+        let disk = Arc::new(AtomicU64::new(0));
+        let (raised, written) = (durable.clone(), disk.clone());
+        let writer = thread::spawn(move || {
+            for position in [1, 2] {
+                written.store(position, Ordering::Relaxed);
+                raised.store(position);
+            }
+        });
+        let position = durable.load();
+        assert!(disk.load(Ordering::Relaxed) >= position, "told durable before it was written");
+        writer.join().unwrap();
+        assert_eq!(durable.load(), 2);
+    });
+}
+
+#[test]
+fn with_a_credit_of_one_both_ways_nothing_is_refused_and_nothing_lost() {
+    check(|| {
+        let [zero, one] = mesh(1);
+        // Pushes while there is credit, takes what is there, and never waits.
+        let trade = |ports: &Ports<u32>, other: ShardId| {
+            let (mut pushed, mut taken) = (0, 0);
+            for parcel in 0..2 {
+                if ports.up.free(other) > 0 {
+                    ports.up.push(other, parcel).unwrap();
+                    pushed += 1;
+                }
+                taken += u32::from(ports.up.pop(other).is_some());
+            }
+            (pushed, taken)
+        };
+        let thread = thread::spawn(move || (trade(&one, RECEIVER), one));
+        let (pushed, mut taken) = trade(&zero, SENDER);
+        let ((others_pushed, mut others_taken), one) = thread.join().unwrap();
+        taken += u32::from(zero.up.pop(SENDER).is_some());
+        others_taken += u32::from(one.up.pop(RECEIVER).is_some());
+        assert_eq!((pushed, others_pushed), (others_taken, taken));
+    });
+}
+
+#[test]
+fn who_closes_while_another_pushes_is_seen_closed_and_the_other_goes_on() {
+    check(|| {
+        let [receiver, sender] = mesh(1);
+        let sleeper = Arc::new(Sleeper::new());
+        let wakes = sleeper.clone();
+        let closing = thread::spawn(move || {
+            // The last parcel, the end, and the bell, as a shard that stops does.
+            sender.up.push(RECEIVER, 5).unwrap();
+            sender.ends.close();
+            if sender.bell.ring(RECEIVER) {
+                wakes.wake();
+            }
+            sender.down.pop(RECEIVER)
+        });
+        receiver.down.push(SENDER, 9).unwrap();
+        loop {
+            receiver.bell.announce_sleep();
+            let is_closed = receiver.ends.is_closed(SENDER);
+            if !is_closed {
+                sleeper.sleep();
+            }
+            receiver.bell.awake();
+            if is_closed {
+                break;
+            }
+        }
+        assert_eq!(receiver.up.pop(SENDER), Some(5));
+        let taken = closing.join().unwrap();
+        assert!(taken.is_none_or(|parcel| parcel == 9), "what is pushed to who has ended is taken whole or not at all");
     });
 }
