@@ -262,11 +262,11 @@ class Soak:
             HERE.set([])
             try:
                 await asyncio.wait_for(actor(), 120)
-            except (OSError, asyncio.IncompleteReadError) as fault:
-                self.counts[f"lost: {type(fault).__name__}"] += 1
-            except (strict.Wrong, TimeoutError, ValueError) as fault:
+            except (strict.Wrong, TimeoutError, ValueError) as fault:  # before OSError, of which TimeoutError is one
                 self.faults.append(f"{actor.__name__}: {type(fault).__name__} {fault}")
                 self.over |= len(self.faults) > FAULTS_MAX
+            except (OSError, asyncio.IncompleteReadError) as fault:
+                self.counts[f"lost: {type(fault).__name__}"] += 1
             finally:
                 for line in HERE.get():
                     line.drop() if isinstance(line, strict.Client) else line.close()
