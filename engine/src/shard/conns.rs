@@ -28,6 +28,8 @@ pub struct Conn {
     pub is_blocked: bool,
     /// And that is room in its own send buffer: `Drained` tells, nobody need look.
     pub waits_to_drain: bool,
+    /// The loop was told to pause it.
+    pub is_paused: bool,
     /// The CONNACK, while it waits until the end of the session before is durable: nothing else is read or sent.
     #[allow(clippy::box_collection)] // 8 bytes of every connection instead of 24
     pub connack: Option<Box<Vec<u8>>>,
@@ -56,6 +58,7 @@ impl Conns {
             carry: Vec::new(),
             is_blocked: false,
             waits_to_drain: false,
+            is_paused: false,
             connack: None,
             last_heard_ms: now.mono_ms,
             silence_max_ms: 0,

@@ -143,7 +143,10 @@ impl Shard {
         } else {
             self.home.blocked.push(conn);
         }
-        out.orders.push(Order::Pause(conn));
+        // Not said again by who tries in vain: an order makes the loop look again, and it would never sleep.
+        if !std::mem::replace(&mut this.is_paused, true) {
+            out.orders.push(Order::Pause(conn));
+        }
     }
 
     /// Tries a blocked connection again.
@@ -151,9 +154,9 @@ impl Shard {
         let Some(this) = self.home.conns.get(conn) else { return };
         this.is_blocked = false;
         self.receive_carry(now, conn, out);
-        // Where it is blocked again, Pause was said again: the loop takes the last word.
         if let Some(this) = self.home.conns.get(conn).filter(|this| !this.is_blocked) {
             this.last_heard_ms = now.mono_ms; // what it said meanwhile lies unread in its socket
+            this.is_paused = false;
             out.orders.push(Order::Resume(conn));
         }
     }
