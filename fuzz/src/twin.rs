@@ -53,6 +53,8 @@ pub struct Twin {
     turn: u64,
     /// So many turns pass before a change may be committed.
     pub lag_turns: u64,
+    /// Bytes that wait, by shard, as `store.pending_bytes` counts them.
+    waiting_bytes: Vec<usize>,
     /// Nothing commits.
     pub is_stalled: bool,
     failing: Option<Failing>,
@@ -197,6 +199,7 @@ impl Twin {
             self.try_commit();
         }
         self.waiting.clear();
+        self.waiting_bytes.clear();
         self.handed.clear();
         self.untold.clear();
     }
@@ -232,6 +235,7 @@ impl Twin {
         }
         if let Some(store) = &mut self.store {
             store.by_hand.end().expect("the last commit");
+            self.waiting_bytes.clear();
             let rows = std::mem::take(&mut self.handed).into_values().flatten().flat_map(|handed| handed.rows);
             self.know(Vec::new(), rows.collect());
             self.untold.clear();
@@ -245,6 +249,10 @@ impl Twin {
             let rows = changes.list.iter().filter_map(|change| watched(change, &changes.bytes));
             self.watched.extend(rows);
         }
+        if self.waiting_bytes.len() <= shard.index() {
+            self.waiting_bytes.resize(shard.index() + 1, 0);
+        }
+        self.waiting_bytes[shard.index()] += changes.cost_bytes();
         self.waiting.push_back((shard, self.turn + self.lag_turns, changes));
     }
 
@@ -314,7 +322,9 @@ impl Twin {
         for (shard, position) in &committed {
             let Some(lane) = self.handed.get_mut(shard) else { continue };
             while lane.front().is_some_and(|handed| handed.position <= *position) {
-                rows.extend(lane.pop_front().into_iter().flat_map(|handed| handed.rows));
+                let Some(handed) = lane.pop_front() else { break };
+                self.waiting_bytes[shard.index()] -= handed.cost_bytes;
+                rows.extend(handed.rows);
             }
         }
         self.know(committed.clone(), rows);
@@ -342,8 +352,7 @@ impl Twin {
 
     /// Bytes that wait, as `store.pending_bytes` counts them.
     pub fn waiting_bytes(&self) -> usize {
-        let handed = self.handed.values().flatten().map(|handed| handed.cost_bytes);
-        handed.chain(self.waiting.iter().map(|(.., changes)| changes.cost_bytes())).sum()
+        self.waiting_bytes.iter().sum()
     }
 
     /// No turn changes anything, or not before the store is mended.

@@ -1,17 +1,19 @@
 //! The whole broker and its clients on one thread, from one seed.
 //!
 //! ```text
-//! clients ⇄ sockets ⇄ nodes (a shard, its outbox, its connections) ⇄ lanes of bounded length
-//!           split,             │ one turn at a time, in any order
+//! clients ⇄ sockets ⇄ nodes (a shard, its outbox, its connections) ⇄ the mesh: lanes, bells
+//!           split,             │ parts of turns, in any order; asleep until woken
 //!           delayed            ▼
 //!                       the store's twin: commits late
 //! ```
 //! The world does what the loop in `net` does, in the same order (`turn`), but draws from the seed what the
-//! kernel and the clock decide there. A world that panics says how to build it again.
+//! kernel and the clock decide there. A shard that sleeps stays asleep until it is rung, a timer of it is due or the
+//! kernel has something for it; where work is left when all sleep, a wake-up was lost, and the world panics. A world
+//! that panics says how to build it again.
 
 use crate::client::{Client, ConnectOptions, PublishOptions};
 use crate::marks::Marks;
-use crate::node::Node;
+use crate::node::{Node, Phase};
 use crate::packet::{Message, OwnedPacket};
 use crate::rng::Rng;
 use crate::socket::{Place, Socket};
@@ -21,11 +23,10 @@ use engine::config::{Config, Sys};
 use engine::dialect::Profile;
 use engine::key::ShardId;
 use engine::limits::STORE_PENDING_BYTES_DEFAULT;
-use engine::shard::parcel::{Down, Up};
-use engine::shard::{Input, Setup, Shard};
+use engine::mesh;
+use engine::shard::{Setup, Shard};
 use engine::topic::Roots;
 use engine::wire::{AckKind, Property, QoS, ReasonCode, SubscriptionOptions};
-use std::collections::VecDeque;
 
 /// Hash seed of the groups in every world: owners and homes are the same in each.
 pub const GROUPS_SEED: [u64; 2] = [1, 2];
@@ -45,6 +46,10 @@ pub struct Plan {
     pub lane_parcels: usize,
     /// Longest piece that a socket delivers at once.
     pub piece_bytes_max: usize,
+    /// Bytes that wait between the broker and a client before the broker's sends stall.
+    pub socket_bytes: usize,
+    /// Sockets that wait at one shard's door for it to take them from the others.
+    pub door_sockets: usize,
     pub store_pending_bytes: usize,
     /// The world has the store itself on a disk in memory, and can be started again.
     pub has_store: bool,
@@ -60,6 +65,8 @@ impl Plan {
             shards,
             lane_parcels: 64,
             piece_bytes_max: 4_096,
+            socket_bytes: 16 * 1024,
+            door_sockets: 256,
             store_pending_bytes: STORE_PENDING_BYTES_DEFAULT,
             has_store: false,
             broker,
@@ -78,39 +85,49 @@ pub struct World {
     pub now: Now,
     pub roots: Roots,
     pub(crate) nodes: Vec<Node>,
-    /// By sender and receiver.
-    pub(crate) up: Vec<Vec<VecDeque<Up>>>,
-    pub(crate) down: Vec<Vec<VecDeque<Down>>>,
     /// By client.
     pub(crate) sockets: Vec<Socket>,
     clients: Vec<Client>,
     pub twin: Twin,
     /// Rare paths that were taken.
     pub marks: Marks,
-    /// Position of each shard that is durable and not told yet.
-    pub(crate) committed: Vec<Option<u64>>,
+    /// Shards that the writer is about to wake.
+    to_wake: Vec<ShardId>,
+    /// Clients that have something to read.
+    arrived: Vec<usize>,
     turns: usize,
+    // Memory that is used again every turn.
+    order: Vec<usize>,
+    reading: Vec<usize>,
+    answer: Vec<u8>,
+    pub(crate) completing: Vec<usize>,
+    pub(crate) piece: Vec<u8>,
+    pub(crate) peer: String,
 }
 
 impl World {
     pub fn new(plan: Plan) -> World {
-        let shards = plan.shards;
         let now = Now { mono_ms: 1_000, wall_ms: WALL_MS };
         let (roots, nodes, twin) = begin(&plan, None, now);
         World {
             rng: Rng::new(plan.seed),
             now,
             nodes,
-            up: lanes(shards),
-            down: lanes(shards),
             sockets: Vec::new(),
             clients: Vec::new(),
             twin,
             marks: Marks::default(),
-            committed: vec![None; shards],
+            to_wake: Vec::new(),
+            arrived: Vec::new(),
             turns: 0,
             roots,
+            order: (0..plan.shards).collect(),
             plan,
+            reading: Vec::new(),
+            answer: Vec::new(),
+            completing: Vec::new(),
+            piece: Vec::new(),
+            peer: String::new(),
         }
     }
 
@@ -118,13 +135,20 @@ impl World {
 
     /// A new socket, accepted anywhere, and the client's CONNECT in it.
     pub fn connect(&mut self, options: ConnectOptions<'_>) -> ClientId {
-        let accepts = ShardId(self.rng.below(self.plan.shards) as u16);
-        let mut socket = Socket::new(accepts);
         let mut bytes = Vec::new();
-        self.clients.push(Client::new(&options, &mut bytes));
-        socket.to_broker.extend(bytes);
-        self.sockets.push(socket);
-        ClientId(self.sockets.len() - 1)
+        let client = Client::new(&options, &mut bytes);
+        let client = self.come(client, hash(options.client_id));
+        self.sockets[client.0].to_broker.extend(&bytes);
+        client
+    }
+
+    fn come(&mut self, client: Client, name: u64) -> ClientId {
+        let accepts = self.rng.below(self.plan.shards);
+        let id = self.sockets.len();
+        self.clients.push(client);
+        self.sockets.push(Socket::new(ShardId(accepts as u16), name, self.plan.socket_bytes));
+        self.nodes[accepts].backlog.push(id);
+        ClientId(id)
     }
 
     /// The new socket comes to a listener of the classic profile. Before anything moves.
@@ -141,10 +165,7 @@ impl World {
 
     /// A new socket, accepted anywhere, that says what the test says and gathers the bytes it is sent.
     pub fn socket(&mut self) -> ClientId {
-        let accepts = ShardId(self.rng.below(self.plan.shards) as u16);
-        self.clients.push(Client::bare());
-        self.sockets.push(Socket::new(accepts));
-        ClientId(self.sockets.len() - 1)
+        self.come(Client::bare(), 0)
     }
 
     /// What a bare socket received since the last call.
@@ -152,9 +173,13 @@ impl World {
         self.clients[client.0].received_bytes.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Any bytes.
+    /// Any bytes. From a client that has ended its side they go nowhere.
     pub fn send(&mut self, client: ClientId, bytes: &[u8]) {
-        self.sockets[client.0].to_broker.extend(bytes);
+        let socket = &mut self.sockets[client.0];
+        if socket.is_writable() {
+            socket.to_broker.extend(bytes);
+            self.make_ready(client.0);
+        }
     }
 
     /// Takes back what the client wrote and the broker has not received: right after `connect`, the CONNECT.
@@ -163,9 +188,11 @@ impl World {
     }
 
     fn speak<T>(&mut self, client: ClientId, say: impl FnOnce(&mut Client, &mut Vec<u8>) -> T) -> T {
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut self.answer);
+        bytes.clear();
         let said = say(&mut self.clients[client.0], &mut bytes);
-        self.sockets[client.0].to_broker.extend(bytes);
+        self.send(client, &bytes);
+        self.answer = bytes;
         said
     }
 
@@ -217,17 +244,42 @@ impl World {
         self.drop_client(client);
     }
 
-    /// The end of the stream without a word; what was written before still arrives.
+    /// The end of the stream without a word; what was written before still arrives. The client reads no more.
     pub fn drop_client(&mut self, client: ClientId) {
-        self.sockets[client.0].is_dropped = true;
+        self.sockets[client.0].drop_client();
+        self.make_ready(client.0);
+    }
+
+    /// The client ends its sending side and reads on; what was written before still arrives.
+    pub fn half_close(&mut self, client: ClientId) {
+        self.sockets[client.0].is_half_closed = true;
+        self.make_ready(client.0);
+    }
+
+    /// The client's end breaks: what is unsent and what is unread is lost at once, both ways.
+    pub fn reset(&mut self, client: ClientId) {
+        self.sockets[client.0].reset();
+        self.make_ready(client.0);
     }
 
     pub fn stop_reading(&mut self, client: ClientId) {
         self.sockets[client.0].is_read = false;
+        self.make_ready(client.0);
     }
 
     pub fn read_again(&mut self, client: ClientId) {
         self.sockets[client.0].is_read = true;
+        self.has_arrived(client.0);
+        self.make_ready(client.0);
+    }
+
+    /// Bytes may have come to a client.
+    pub(crate) fn has_arrived(&mut self, index: usize) {
+        let socket = &mut self.sockets[index];
+        if socket.is_readable() && !socket.has_arrived {
+            socket.has_arrived = true;
+            self.arrived.push(index);
+        }
     }
 
     /// Everything received since the last call.
@@ -344,42 +396,62 @@ impl World {
 
     fn begin_again(&mut self, shards: usize) {
         assert!(self.plan.has_store, "only what was stored comes back");
-        for socket in &mut self.sockets {
-            socket.end();
+        for index in 0..self.sockets.len() {
+            if self.sockets[index].place != Place::Closed {
+                self.sockets[index].end();
+            }
         }
         self.plan.shards = shards;
+        self.order = (0..shards).collect();
+        self.to_wake.clear();
         let before = std::mem::take(&mut self.twin);
         (self.roots, self.nodes, self.twin) = begin(&self.plan, Some(before), self.now);
-        (self.up, self.down, self.committed) = (lanes(shards), lanes(shards), vec![None; shards]);
     }
 
     /// Tells every shard to stop.
     pub fn stop(&mut self) {
         for shard in 0..self.plan.shards {
-            self.step(shard, Input::Stop);
+            self.nodes[shard].is_stop_asked = true;
+            self.wake(ShardId(shard as u16));
         }
     }
 
     // Time.
 
-    /// Runs turns, in any order of the shards, until nothing moves. The clock stands.
+    /// Runs turns, in any order of the shards, until all sleep and nothing wakes them. The clock stands.
     pub fn run_until_quiet(&mut self) {
-        // A few idle rounds: an engine that goes on by itself does so in its next turn.
-        const IDLE_ROUNDS: usize = 3;
-        let mut idle = 0;
-        let mut order: Vec<usize> = (0..self.plan.shards).collect();
-        while idle < IDLE_ROUNDS {
+        while !self.is_quiet() {
+            let mut order = std::mem::take(&mut self.order);
             self.rng.shuffle(&mut order);
-            let mut moved = self.move_clients();
+            self.move_clients();
             for shard in &order {
-                moved |= self.turn(*shard);
+                self.go(*shard);
                 self.turns += 1;
             }
-            moved |= self.commit();
-            idle = if moved { 0 } else { idle + 1 };
+            self.order = order;
+            self.commit();
             assert!(self.turns < TURNS_MAX, "the world does not come to rest: {}", self.what_moves());
         }
         self.turns = 0;
+        let left: Vec<String> = (0..self.plan.shards).filter_map(|shard| self.left_over(shard)).collect();
+        assert!(left.is_empty(), "all sleep, and work is left: {left:?}");
+        debug_assert!(self.nothing_is_forgotten());
+    }
+
+    fn is_quiet(&self) -> bool {
+        let sleeps =
+            |node: &Node| node.phase == Phase::Asleep && !node.is_to_wake(self.now.mono_ms) && !node.has_completions();
+        self.nodes.iter().all(sleeps) && self.arrived.is_empty() && self.to_wake.is_empty() && self.twin.is_idle()
+    }
+
+    /// That sockets are in the lists that they belong in is the world's own affair: looked at in debug builds.
+    fn nothing_is_forgotten(&self) -> bool {
+        (0..self.plan.shards).all(|shard| {
+            self.nodes[shard].sockets().all(|index| match self.sockets[index].place {
+                Place::At { conn, .. } => !self.can_move(shard, index, conn) && !self.sockets[index].is_readable(),
+                _ => false,
+            })
+        })
     }
 
     /// Runs a few turns and stops in the middle of things.
@@ -387,7 +459,7 @@ impl World {
         for _ in 0..turns {
             self.move_clients();
             let shard = self.rng.below(self.plan.shards);
-            self.turn(shard);
+            self.go(shard);
         }
     }
 
@@ -411,38 +483,77 @@ impl World {
     }
 
     /// Clients read what has arrived, and answer.
-    fn move_clients(&mut self) -> bool {
-        let mut moved = false;
-        for (client, socket) in self.clients.iter_mut().zip(&mut self.sockets) {
-            if !socket.is_read || socket.is_dropped || socket.to_client.is_empty() {
-                continue;
-            }
-            let bytes: Vec<u8> = socket.to_client.drain(..).collect();
-            let mut answer = Vec::new();
-            client.receive(&bytes, &mut answer);
-            socket.to_broker.extend(answer);
-            moved = true;
+    fn move_clients(&mut self) {
+        if self.arrived.is_empty() {
+            return;
         }
-        moved
+        let mut reading = std::mem::take(&mut self.reading);
+        std::mem::swap(&mut reading, &mut self.arrived);
+        for index in reading.drain(..) {
+            self.sockets[index].has_arrived = false;
+            if self.sockets[index].is_readable() {
+                self.read(index);
+                self.has_arrived(index);
+            }
+        }
+        self.reading = reading;
+    }
+
+    /// All that has arrived, a part of it, or nothing yet.
+    fn read(&mut self, index: usize) {
+        let arrived = self.sockets[index].to_client.len();
+        let count = match self.rng.below(8) {
+            0 => 0,
+            1 => 1 + self.rng.below(arrived),
+            _ => arrived,
+        };
+        let mut answer = std::mem::take(&mut self.answer);
+        answer.clear();
+        let to_client = &mut self.sockets[index].to_client;
+        self.clients[index].receive(to_client.ahead(count), &mut answer);
+        to_client.skip(count);
+        self.send(ClientId(index), &answer);
+        self.answer = answer;
+        // There is room in its buffer again.
+        if self.sockets[index].is_sending() {
+            self.make_ready(index);
+        }
     }
 
     /// Lets the store commit, or not. Whether there is more.
     pub fn commit(&mut self) -> bool {
+        while let Some(shard) = self.to_wake.pop() {
+            self.wake(shard);
+        }
         if self.rng.once_in(2) {
             let choice = self.rng.below(self.plan.shards);
+            let before = (self.twin.is_failing(), self.is_store_full());
             for (shard, position) in self.twin.commit(choice) {
-                self.committed[shard.index()] = Some(position);
+                // The shard may find it before it is woken for it.
+                self.nodes[shard.index()].durable = position;
+                self.to_wake.push(shard);
+            }
+            // Whoever waits for room, or for the disk, is woken.
+            if before != (self.twin.is_failing(), self.is_store_full()) {
+                self.to_wake.extend(self.nodes.iter().map(|node| node.id));
             }
         }
-        !self.twin.is_idle() || self.committed.iter().any(Option::is_some)
+        !self.twin.is_idle() || self.nodes.iter().any(|node| node.durable != node.committed)
+    }
+
+    /// All shards share what may wait for the writer; in the store each has its part.
+    pub(crate) fn is_store_full(&self) -> bool {
+        self.twin.waiting_bytes() >= self.plan.store_pending_bytes
     }
 
     fn what_moves(&self) -> String {
-        let lanes = |lanes: &Vec<Vec<VecDeque<_>>>| lanes.iter().flatten().map(VecDeque::len).sum::<usize>();
-        let downs = self.down.iter().flatten().map(VecDeque::len).sum::<usize>();
-        let overdue = |node: &Node| node.shard.deadline().is_some_and(|deadline| deadline <= self.now.mono_ms);
-        let overdue: Vec<ShardId> = self.nodes.iter().filter(|node| overdue(node)).map(|node| node.id).collect();
-        format!("{} parcels up, {downs} down, overdue {overdue:?}, store {}", lanes(&self.up), self.twin.is_idle())
+        let of = |node: &Node| {
+            let (up, down) = (node.ports.up.waiting(), node.ports.down.waiting());
+            let is_due = node.is_due(self.now.mono_ms);
+            format!("{:?} with {up} parcels up, {down} down, due {is_due}, ready {:?}", node.phase, node.ready)
+        };
+        let nodes: Vec<String> = self.nodes.iter().map(of).collect();
+        format!("{nodes:?}, arrived at {:?}, store {}", self.arrived, self.twin.is_idle())
     }
 }
 
@@ -457,8 +568,9 @@ impl Drop for World {
     }
 }
 
-fn lanes<T>(shards: usize) -> Vec<Vec<VecDeque<T>>> {
-    (0..shards).map(|_| (0..shards).map(|_| VecDeque::new()).collect()).collect()
+/// FNV-1a.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Shards, and the store that they keep things in.
@@ -468,7 +580,8 @@ fn begin(plan: &Plan, before: Option<Twin>, now: Now) -> (Roots, Vec<Node>, Twin
     let ids = (0..plan.shards as u16).map(ShardId);
     let mut shards: Vec<Shard> = ids.clone().map(|id| Shard::new(setup(plan, id, &roots))).collect();
     let twin = if plan.has_store { Twin::with_store(before, &mut shards, &roots, now) } else { Twin::default() };
-    let nodes = ids.zip(shards).map(|(id, shard)| Node::new(id, shard, plan.shards)).collect();
+    let ports = mesh::build(plan.shards, plan.lane_parcels);
+    let nodes = ids.zip(shards).zip(ports).map(|((id, shard), ports)| Node::new(id, shard, ports)).collect();
     (roots, nodes, twin)
 }
 

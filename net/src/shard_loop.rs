@@ -680,30 +680,18 @@ impl<S: Step, K: Keep> Loop<S, K> {
 
     /// The second look: everything that others write before they ring, and the ring itself.
     fn has_work(&mut self) -> bool {
-        let ports = &self.parts.ports;
+        let Outbox { up_credit, down_credit, .. } = &self.out;
         let stop = self.parts.stop.asked();
         !self.ring.is_quiet()
-            || !ports.down.is_empty()
-            || (!ports.up.is_empty() && self.out.has_down_room())
+            || self.parts.ports.have_work(up_credit, down_credit, self.out.has_down_room())
             || !self.parts.doors.is_empty(self.parts.id)
             || self.parts.keep.committed() != self.committed
             || (self.out.store_full && !self.parts.keep.is_full())
             || (self.out.store_failing && !self.parts.keep.is_failing())
-            || self.has_new_credit()
             || self.parts.shard.is_watched()
             || (stop != Stopping::No && self.stage == Stage::Running)
             || stop == Stopping::AtOnce
             || (matches!(self.stage, Stage::Quiet { .. }) && self.parts.stop.all_are_quiet())
-    }
-
-    /// A lane that was full has room again: what waits for it can go on.
-    fn has_new_credit(&self) -> bool {
-        let (ports, out) = (&self.parts.ports, &self.out);
-        (0..self.parts.plan.shards).any(|shard| {
-            let to = ShardId(shard as u16);
-            (out.up_credit[shard] == 0 && ports.up.free(to) > 0)
-                || (out.down_credit[shard] == 0 && ports.down.free(to) > 0)
-        })
     }
 
     /// Until the next thing that only time brings.

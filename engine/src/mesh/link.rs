@@ -43,6 +43,17 @@ pub fn build<T: Send>(shards: usize, lane_parcels: usize) -> Vec<Ports<T>> {
         .collect()
 }
 
+impl<T> Ports<T> {
+    /// The second look of `Bell::announce_sleep`, as far as lanes go: a parcel for this shard, or room in a lane of
+    /// which its credit says that it has none. `takes_up`: it would take a parcel from an up lane.
+    pub fn have_work(&self, up_credit: &[usize], down_credit: &[usize], takes_up: bool) -> bool {
+        !self.down.is_empty()
+            || (takes_up && !self.up.is_empty())
+            || self.up.have_room_again(up_credit)
+            || self.down.have_room_again(down_credit)
+    }
+}
+
 impl<T: Send> Lanes<T> {
     fn build(shards: usize, lane_parcels: usize) -> Vec<Lanes<T>> {
         let queues: Vec<Vec<Arc<Queue<T>>>> = (0..shards)
@@ -78,6 +89,11 @@ impl<T> Lanes<T> {
     /// Whether no shard has anything for this one: the second look of `Bell::announce_sleep`.
     pub fn is_empty(&self) -> bool {
         self.from.iter().all(|queue| queue.is_empty())
+    }
+
+    /// Whether a lane that was full takes parcels again.
+    fn have_room_again(&self, credit: &[usize]) -> bool {
+        self.to.iter().zip(credit).any(|(queue, credit)| *credit == 0 && queue.len() < queue.capacity())
     }
 
     /// Parcels from other shards that this one has not taken yet.
