@@ -11,6 +11,7 @@
 use super::hash::TextHash;
 use crate::limits::STRING_BYTES_MAX;
 use hashbrown::HashTable;
+use std::ops::{Index, IndexMut};
 
 /// A level, as one shard numbers it. Never leaves its shard; reused after its last release.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -26,7 +27,7 @@ impl Level {
 pub struct Interner {
     hash: TextHash,
     ids: HashTable<Level>,
-    slots: Vec<Slot>,
+    slots: Slots,
     /// Head of the list of unused slots, or `NONE`.
     free: u32,
     /// Texts of all levels, in the order in which they came; between them what the dead left.
@@ -69,12 +70,56 @@ impl Slot {
     }
 }
 
+/// In chunks: growing moves nothing, and leaves nothing behind to be used again or not.
+#[derive(Default)]
+struct Slots {
+    chunks: Vec<Vec<Slot>>,
+}
+
+const CHUNK_BITS: u32 = 10;
+/// Slots in a chunk.
+const CHUNK: usize = 1 << CHUNK_BITS;
+
+impl Slots {
+    fn push(&mut self, slot: Slot) -> Level {
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            // Most shards of most brokers know few levels: the first chunk grows.
+            self.chunks.push(if self.chunks.is_empty() { Vec::new() } else { Vec::with_capacity(CHUNK) });
+        }
+        let chunk = self.chunks.len() - 1;
+        let at = self.chunks[chunk].len();
+        assert!(chunk << CHUNK_BITS | at < NONE as usize, "more levels than numbers");
+        self.chunks[chunk].push(slot);
+        Level((chunk << CHUNK_BITS | at) as u32)
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.chunks.iter_mut().flatten()
+    }
+}
+
+impl Index<Level> for Slots {
+    type Output = Slot;
+
+    #[inline]
+    fn index(&self, Level(slot): Level) -> &Slot {
+        &self.chunks[(slot >> CHUNK_BITS) as usize][slot as usize & (CHUNK - 1)]
+    }
+}
+
+impl IndexMut<Level> for Slots {
+    #[inline]
+    fn index_mut(&mut self, Level(slot): Level) -> &mut Slot {
+        &mut self.chunks[(slot >> CHUNK_BITS) as usize][slot as usize & (CHUNK - 1)]
+    }
+}
+
 impl Interner {
     pub fn new(seed: u64) -> Interner {
         Interner {
             hash: TextHash::new(seed),
             ids: HashTable::new(),
-            slots: Vec::new(),
+            slots: Slots::default(),
             free: NONE,
             texts: String::new(),
             dead_bytes: 0,
@@ -85,12 +130,18 @@ impl Interner {
     /// [3.1.1: MQTT-4.7.3-4].
     #[inline]
     pub fn get(&self, text: &str) -> Option<Level> {
-        self.ids.find(self.hash.of(text.as_bytes()), |level| self.text(*level) == text).copied()
+        self.find(self.hash.of(text.as_bytes()), text)
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, text: &str) -> Option<Level> {
+        self.ids.find(hash, |level| self.text(*level) == text).copied()
     }
 
     /// Counts one more use of the level `text`, which is put in if it is new.
     pub fn acquire(&mut self, text: &str) -> Level {
-        if let Some(level) = self.get(text) {
+        let hash_of_text = self.hash.of(text.as_bytes());
+        if let Some(level) = self.find(hash_of_text, text) {
             self.hold(level);
             return level;
         }
@@ -98,22 +149,20 @@ impl Interner {
         self.texts.push_str(text);
         let level = self.place(slot);
         let Interner { hash, ids, slots, texts, .. } = self;
-        ids.insert_unique(hash.of(text.as_bytes()), level, |other| {
-            hash.of(slots[other.index()].text(texts).as_bytes())
-        });
+        ids.insert_unique(hash_of_text, level, |other| hash.of(slots[*other].text(texts).as_bytes()));
         level
     }
 
     /// Counts one more use of a level in use.
     pub fn hold(&mut self, level: Level) {
-        let slot = &mut self.slots[level.index()];
+        let slot = &mut self.slots[level];
         debug_assert!(slot.uses > 0, "hold of a level that is not in use");
         slot.uses += 1;
     }
 
     /// Counts one use less; the last one takes the level out.
     pub fn release(&mut self, level: Level) {
-        let slot = &mut self.slots[level.index()];
+        let slot = &mut self.slots[level];
         assert!(slot.uses > 0, "release of a level that is not in use");
         slot.uses -= 1;
         if slot.uses == 0 {
@@ -124,7 +173,7 @@ impl Interner {
     /// The text of a level in use.
     #[inline]
     pub fn text(&self, level: Level) -> &str {
-        self.slots[level.index()].text(&self.texts)
+        self.slots[level].text(&self.texts)
     }
 
     /// Levels in use.
@@ -138,13 +187,11 @@ impl Interner {
 
     fn place(&mut self, slot: Slot) -> Level {
         if self.free == NONE {
-            assert!(self.slots.len() < NONE as usize, "more levels than numbers");
-            self.slots.push(slot);
-            return Level(self.slots.len() as u32 - 1);
+            return self.slots.push(slot);
         }
         let level = Level(self.free);
-        self.free = self.slots[level.index()].start_low;
-        self.slots[level.index()] = slot;
+        self.free = self.slots[level].start_low;
+        self.slots[level] = slot;
         level
     }
 
@@ -153,8 +200,8 @@ impl Interner {
         if let Ok(entry) = self.ids.find_entry(hash, |other| *other == level) {
             entry.remove();
         }
-        self.dead_bytes += usize::from(self.slots[level.index()].len);
-        self.slots[level.index()] = Slot::unused(self.free);
+        self.dead_bytes += usize::from(self.slots[level].len);
+        self.slots[level] = Slot::unused(self.free);
         self.free = level.0;
         if self.dead_bytes > DEAD_BYTES_MIN && self.dead_bytes > self.texts.len() / 2 {
             self.compact();

@@ -123,7 +123,11 @@ impl Tree {
 
     #[inline]
     pub(super) fn child(&self, interner: &Interner, parent: u32, text: &str) -> Option<u32> {
-        let hash = place_hash(&self.hash, parent, text);
+        self.child_at(interner, place_hash(&self.hash, parent, text), parent, text)
+    }
+
+    #[inline]
+    fn child_at(&self, interner: &Interner, hash: u64, parent: u32, text: &str) -> Option<u32> {
         let is_it = |node: &u32| {
             let node = &self.nodes[*node];
             node.parent == parent && interner.text(node.level) == text
@@ -139,12 +143,15 @@ impl Tree {
     pub(super) fn find_or_make(&mut self, interner: &mut Interner, topic: &str) -> u32 {
         let mut node = ROOT;
         for text in topic.split('/') {
-            node = self.child(interner, node, text).unwrap_or_else(|| self.make(interner, node, text));
+            let hash = place_hash(&self.hash, node, text);
+            let child = self.child_at(interner, hash, node, text);
+            node = child.unwrap_or_else(|| self.make(interner, hash, node, text));
         }
         node
     }
 
-    fn make(&mut self, interner: &mut Interner, parent: u32, text: &str) -> u32 {
+    /// `hash`: of its place.
+    fn make(&mut self, interner: &mut Interner, hash: u64, parent: u32, text: &str) -> u32 {
         self.stamp += 1;
         let level = interner.acquire(text);
         let older_sibling = self.nodes[parent].first_child;
@@ -154,7 +161,6 @@ impl Tree {
             self.nodes[older_sibling].newer_sibling = node;
         }
         let Tree { nodes, places, hash: state, .. } = self;
-        let hash = place_hash(state, parent, text);
         places[table_of(hash)].insert_unique(hash, node, |other| {
             let other = &nodes[*other];
             place_hash(state, other.parent, interner.text(other.level))
