@@ -202,7 +202,11 @@ impl Subtree {
         let version = changed.map(|(_, version)| version);
         let mut verdict = Verdict { matched, applied: 1, version, ..Verdict::default() };
         if self.waits_for_disk && view.packet.wants_verdict {
-            self.ask_to_keep(view.packet, changed.is_some(), &mut verdict, homes);
+            // What changed nothing, since its rows were deleted before, is as durable as that deletion is.
+            if changed.is_none() && view.packet.retain && view.packet.publish != 0 {
+                homes.outbox().changes.advance(); // carries the join
+            }
+            self.ask_to_keep(view.packet, view.packet.retain, &mut verdict, homes);
         }
         verdict
     }

@@ -328,3 +328,30 @@ fn a_retained_will_waits_for_room_and_those_behind_it_do_not() {
         assert_eq!(world.lines(reader), ["will/kept gone"]);
     });
 }
+
+#[test]
+fn a_deletion_of_what_is_deleted_is_acknowledged_when_the_first_is_durable() {
+    for qos in [Q1, Q2] {
+        let set = |plan: &mut Plan| {
+            plan.has_store = true;
+            plan.broker.durability = engine::config::Durability::Disk;
+        };
+        worlds_with(set, |world| {
+            let (one, two) = (client(world, V5, "one"), client(world, V5, "two"));
+            publish(world, one, message("a/1", "kept").qos(Q1).retained());
+            world.received(one);
+            world.stall_store();
+            publish(world, one, message("a/1", "").retained());
+            publish(world, two, message("a/1", "").qos(qos).retained());
+            // A crash now would bring the row back.
+            assert_eq!(acks(&world.received(two)), []);
+            world.resume_store();
+            world.run_until_quiet();
+            assert!(!acks(&world.received(two)).is_empty());
+            assert!(world.twin.rows().is_empty());
+            // Nothing waits where nothing was to be deleted ever.
+            publish(world, two, message("a/2", "").qos(qos).retained());
+            assert!(!acks(&world.received(two)).is_empty());
+        });
+    }
+}
