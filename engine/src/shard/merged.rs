@@ -355,7 +355,8 @@ impl Home {
         let says_something = frame.rows > 0 || is_tree && (frame.skipped > 0 || !more && done && merged.owes_more);
         if says_something || is_last {
             let sending = Sending { kind, frame, body, more, stands: stands.as_ref() };
-            if self.send_frame(now, index, wish, sending, out) == Sent::NoPlace {
+            let overtakes = self.would_overtake(index, wish, frame);
+            if overtakes || self.send_frame(now, index, wish, sending, out) == Sent::NoPlace {
                 return self.step_back(index, walk, stand);
             }
         }
@@ -378,6 +379,14 @@ impl Home {
         } else {
             self.catch_up_one(index, out);
         }
+    }
+
+    /// Whether a frame would leave with QoS 0 while those before it may wait for the window.
+    fn would_overtake(&self, index: u32, wish: Wish, frame: &Frame) -> bool {
+        let is_ahead = wish.qos > QoS::AtMostOnce && frame.qos == QoS::AtMostOnce;
+        let merged = self.merged.slots[index as usize].as_ref().filter(|_| is_ahead);
+        let session = merged.and_then(|merged| self.sessions.get(merged.session));
+        session.is_some_and(|session| !session.delivery.queue_is_empty())
     }
 
     /// A frame of a walk found the session's queue full: the walk begins again when there is room.

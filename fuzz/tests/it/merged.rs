@@ -682,3 +682,36 @@ pub(crate) fn kept(world: &World, filter: &str) -> Vec<(String, Vec<u8>)> {
 pub(crate) fn rows(state: &State) -> Vec<(String, Vec<u8>)> {
     state.rows().map(|(topic, value)| (topic.to_string(), value.to_vec())).collect()
 }
+
+#[test]
+fn a_frame_with_qos_0_does_not_overtake_one_that_waits_for_the_window() {
+    // Frames come in the order of their numbers, so that what they fold to is right.
+    let set = |plan: &mut Plan| plan.broker.session.inflight_max = 1;
+    worlds_with(set, |world| {
+        let publisher = client(world, V5, "p");
+        for topic in TOPICS {
+            // Of some owners the snapshot has QoS 1, of others QoS 0.
+            let qos = if topic < "d" { Q1 } else { Q0 };
+            publish(world, publisher, message(topic, "1").qos(qos).retained());
+        }
+        for round in 0..20 {
+            let reader = client(world, V5, &format!("r{round}"));
+            world.subscribe(reader, "x", Q1);
+            world.run_until_quiet();
+            world.subscribe(reader, "$sync/+/1", Q1);
+            for _ in 0..10 {
+                world.publish(publisher, message("x", "takes the window").qos(Q1));
+                world.run_turns(3);
+            }
+            world.run_until_quiet();
+            let frames = world.messages(reader);
+            let motes = frames.iter().filter_map(|frame| frame.properties.mote());
+            let numbers: Vec<&str> =
+                motes.map(|mote| mote.split(';').find_map(|word| word.strip_prefix("n=")).unwrap()).collect();
+            let want: Vec<String> = (0..numbers.len()).map(|number| number.to_string()).collect();
+            assert!(!numbers.is_empty());
+            assert_eq!(numbers, want);
+            world.disconnect(reader, ReasonCode::Success);
+        }
+    });
+}
