@@ -7,16 +7,14 @@ pub mod client;
 pub mod marks;
 pub mod model;
 pub mod node;
-pub mod oracle;
 pub mod packet;
 pub mod rng;
+pub mod sim;
 pub mod socket;
-pub mod swarm;
 pub mod targets;
 mod turn;
 pub mod twin;
 mod watch;
-mod workers;
 pub mod world;
 
 pub use client::{ConnectOptions, PublishOptions, WillOptions};

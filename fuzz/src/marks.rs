@@ -61,6 +61,8 @@ marks! {
     CleanRestart,
     /// With `durability = "disk"`: something acknowledged was looked for after a crash.
     DurableCompared,
+    /// A CONNECT was refused since the disk was behind.
+    Refused,
     /// A rude client was shown the door.
     RudeClosed,
 }

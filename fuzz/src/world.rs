@@ -25,6 +25,7 @@ use engine::key::ShardId;
 use engine::limits::STORE_PENDING_BYTES_DEFAULT;
 use engine::mesh;
 use engine::shard::{Setup, Shard};
+use engine::stats::Stats;
 use engine::topic::Roots;
 use engine::wire::{AckKind, Property, QoS, ReasonCode, SubscriptionOptions};
 
@@ -305,6 +306,18 @@ impl World {
     /// Whether the broker closed the client's connection.
     pub fn is_closed(&self, client: ClientId) -> bool {
         self.sockets[client.0].place == Place::Closed
+    }
+
+    /// Why the broker closed connections since the last call.
+    pub fn notes(&mut self) -> Vec<&'static str> {
+        let notes = self.nodes.iter_mut().flat_map(|node| node.shard.take_notes());
+        notes.map(|note| note.what).collect()
+    }
+
+    /// What the shards counted since they began.
+    pub fn stats(&self) -> Stats {
+        let each: Vec<Stats> = self.nodes.iter().map(|node| node.shard.stats()).collect();
+        Stats::sum(each.iter())
     }
 
     /// Connections and sessions that the shards hold.

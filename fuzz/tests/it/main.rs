@@ -34,6 +34,7 @@ mod retain_bounds;
 mod retained;
 mod rows;
 mod run;
+mod seeds;
 mod session;
 mod set;
 mod share;
@@ -41,7 +42,7 @@ mod since;
 mod slices;
 mod snapshots;
 mod subscribe;
-mod swarm;
+
 mod sys;
 mod tree;
 mod walks;
