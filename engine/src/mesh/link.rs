@@ -47,6 +47,9 @@ impl<T> Ports<T> {
     /// The second look of `Bell::announce_sleep`, as far as lanes go: a parcel for this shard, or room in a lane of
     /// which its credit says that it has none. `takes_up`: it would take a parcel from an up lane.
     pub fn have_work(&self, up_credit: &[usize], down_credit: &[usize], takes_up: bool) -> bool {
+        if cfg!(mutant = "doorbell") {
+            return false; // planted: who goes to sleep does not look again
+        }
         !self.down.is_empty()
             || (takes_up && !self.up.is_empty())
             || self.up.have_room_again(up_credit)

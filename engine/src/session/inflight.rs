@@ -132,6 +132,9 @@ impl Inflight {
         for slot in &mut self.slots {
             slot.owes_pubrel = false; // it is sent with the rest
         }
+        if cfg!(mutant = "resume") {
+            self.sent = self.slots.len().min(1); // planted: the first is taken for sent
+        }
     }
 
     /// The next delivery to be sent, if that is durable; it counts as sent from now on, and the flag says whether it was
@@ -263,6 +266,7 @@ impl Inflight {
             return Acked::Mismatch;
         }
         let first = slot.stage == Stage::Published;
+        let refused = refused || cfg!(mutant = "inflight"); // planted: the identifier is free at PUBREC
         if refused && first {
             return self.done(index);
         }

@@ -224,6 +224,9 @@ impl Shard {
             session.will = None;
         }
         self.home.notes.push(Note { conn: old, what: "the session was taken over" });
+        if cfg!(mutant = "takeover") {
+            self.home.sessions.get_mut(key).into_iter().for_each(|session| session.will = None); // planted: it is forgotten
+        }
         self.detach(now, key, true);
         self.close(old, out);
     }

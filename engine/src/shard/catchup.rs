@@ -326,7 +326,9 @@ fn gather(
         if !complete {
             return false;
         }
-        open.phase = Phase::Newer { since: *began, catchup: Box::default() };
+        // planted: what changed during the walk is missed
+        let since = if cfg!(mutant = "snapshot") { position } else { *began };
+        open.phase = Phase::Newer { since, catchup: Box::default() };
     }
     let nodes = FRAME_NODES_PER_TURN_MAX;
     let scope = Scope { filter: &open.filter, group: open.group };

@@ -213,7 +213,11 @@ impl Home {
                 }
                 let (_, joint, ids) = &mut readers[session.stamped_at as usize];
                 // [MQTT-3.3.4-2] [3.1.1: MQTT-3.3.5-1], [MQTT-3.3.4-4]
+                let first = joint.qos;
                 joint.qos = joint.qos.max(wish.qos);
+                if cfg!(mutant = "deliver") {
+                    joint.qos = first; // planted: the first subscription decides
+                }
                 joint.retain_as_published |= wish.retain_as_published;
                 joint.versions |= wish.versions;
                 ids.extend((wish.subscription_id != 0).then_some(wish.subscription_id));

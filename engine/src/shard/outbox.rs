@@ -90,7 +90,9 @@ impl Outbox {
         let downs = self.down[to].len().min(self.down_credit[to]);
         self.up_credit[to] -= ups;
         self.down_credit[to] -= downs;
-        (self.up[to].drain(..ups), self.down[to].drain(..downs))
+        // planted: the newest go first where credit is short
+        let from = if cfg!(mutant = "link") { self.down[to].len() - downs } else { 0 };
+        (self.up[to].drain(..ups), self.down[to].drain(from..from + downs))
     }
 
     /// The open parcel of the up lane to `owner`; a new one where the last is full.

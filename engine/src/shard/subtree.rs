@@ -270,7 +270,7 @@ impl Subtree {
         self.position += 1;
         let written_bytes = self.retained.cost_bytes() - self.unwritten_bytes;
         for row in view.rows {
-            let kept = kept_row(&view, row, version);
+            let kept = kept_row(&view, (view.topic(row), row), version);
             let written = self.retained.put(&mut self.interner, group, kept, self.position);
             self.unwritten += usize::from(written.previous_version.is_none());
             self.befores.push(written.previous_version.unwrap_or(0));
@@ -346,9 +346,10 @@ impl Subtree {
         out: &mut Outbox,
     ) {
         let row = &view.rows[index];
-        let before = self.keep_row(now, view, row, at, out);
+        let topic = view.topic(row);
+        let before = self.keep_row(now, view, (topic, row), at, out);
         if before != NO_EFFECT {
-            let (topic, payload, qos) = (view.topic(row), view.payload(row), view.packet.qos);
+            let (payload, qos) = (view.payload(row), view.packet.qos);
             let (group, version, _) = at;
             let (index, deleted) = (index as u32, payload.is_empty());
             self.keep_past(group, &Past { version, index, topic, payload, qos, text: row.text, deleted }, out);
@@ -397,11 +398,10 @@ impl Subtree {
         &mut self,
         now: Now,
         view: &View<'_>,
-        row: &Row,
+        (topic, row): (&str, &Row),
         (group, version, position): (GroupId, u64, u64),
         out: &mut Outbox,
     ) -> u64 {
-        let topic = view.topic(row);
         if row.payload.is_empty() {
             // Empty: cleared and not kept [MQTT-3.3.1-7] [3.1.1: MQTT-3.3.1-11].
             let removed = self.retained.remove(&self.interner, topic, version, position, now.wall_ms);
@@ -410,7 +410,7 @@ impl Subtree {
             }
             return removed.unwrap_or(NO_EFFECT);
         }
-        let kept = kept_row(view, row, version);
+        let kept = kept_row(view, (topic, row), version);
         let written = self.retained.put(&mut self.interner, group, kept, position);
         out.changes.put(group, kept);
         written.previous_version.unwrap_or(0)
@@ -435,7 +435,10 @@ impl Subtree {
     }
 
     pub(super) fn take_version(&mut self, group: GroupId, version: u64) {
-        self.groups[group.index()].last = version;
+        // planted: some numbers are given twice
+        if !(cfg!(mutant = "version") && version.is_multiple_of(8)) {
+            self.groups[group.index()].last = version;
+        }
     }
 
     /// Finds who wants the rows: plain ones leave row by row, merged ones as one frame per filter.
@@ -685,9 +688,9 @@ impl Subtree {
     }
 }
 
-fn kept_row<'a>(view: &View<'a>, row: &Row, version: u64) -> Kept<'a> {
+fn kept_row<'a>(view: &View<'a>, (topic, row): (&'a str, &Row), version: u64) -> Kept<'a> {
     Kept {
-        topic: view.topic(row),
+        topic,
         payload: view.payload(row),
         properties: view.properties(),
         qos: view.packet.qos,
