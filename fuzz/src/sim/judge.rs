@@ -369,7 +369,6 @@ impl Sim {
                 (person.is_present(), person.is_lasting(), person.conn.is_some());
             let messages = &self.oracle.messages;
             person.owed.retain(|number, owed| {
-                owed.is_settled = true;
                 let published = &messages[*number as usize];
                 let must = owed.must && !published.is_doubtful;
                 self.looked.due += u64::from(must && owed.got > 0);

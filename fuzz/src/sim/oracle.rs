@@ -109,10 +109,14 @@ pub struct Owed {
     pub deaths: u64,
     /// A broker that forgot that it had sent it may send it again.
     pub again: bool,
-    /// The world has been at rest since it was published.
-    pub is_settled: bool,
     /// What `flights` was when it was last on its way.
     pub at: u64,
+}
+
+impl Owed {
+    fn new(must: bool, with: Set, deaths: u64) -> Owed {
+        Owed { must, with, got: 0, dups: 0, deaths, again: false, at: 0 }
+    }
 }
 
 /// The same of a share group.
@@ -208,20 +212,10 @@ impl Oracle {
             return;
         }
         let deaths = person.deaths;
-        let owed = person.owed.entry(message).or_insert(Owed {
-            must: must && !is_same,
-            with: set,
-            got: 0,
-            dups: 0,
-            deaths,
-            again: false,
-            is_settled: false,
-            at: 0,
-        });
+        let owed = person.owed.entry(message).or_insert(Owed::new(must && !is_same, set, deaths));
         owed.at = self.flights;
         owed.must = if is_same { owed.must && must } else { must };
         owed.with = owed.with.or(set);
-        owed.is_settled = false;
     }
 
     /// A person's subscription changes while messages are on their way.
@@ -236,16 +230,7 @@ impl Oracle {
                 continue;
             }
             let deaths = person.deaths;
-            let owed = person.owed.entry(*message).or_insert(Owed {
-                must: false,
-                with: set,
-                got: 0,
-                dups: 0,
-                deaths,
-                again: false,
-                is_settled: false,
-                at: 0,
-            });
+            let owed = person.owed.entry(*message).or_insert(Owed::new(false, set, deaths));
             owed.at = self.flights;
             owed.with = owed.with.or(set);
             owed.must &= !set.may_be_none();

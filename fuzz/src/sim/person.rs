@@ -74,7 +74,7 @@ pub struct Conn {
     pub is_reading: bool,
     /// What `Oracle::flights` was when it was made.
     pub since: u64,
-    /// Nothing that it is sent was lost or held back since the last rest.
+    /// SUBSCRIBE and UNSUBSCRIBE packets that are not answered, by their identifiers.
     pub asked: BTreeMap<u16, Asked>,
     /// Messages that it published since the last rest, or that are unacknowledged.
     pub sent: Vec<u32>,
