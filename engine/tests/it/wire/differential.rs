@@ -378,6 +378,10 @@ const LAXER: &[(&str, &str)] = &[
     ("Receive Maximum 0", "3.1.2.11.3: Protocol Error for it to have the value 0"),
     ("Maximum Packet Size 0", "3.1.2.11.4: Protocol Error for the value to be set to zero"),
     ("Subscription Identifier 0", "3.8.2.1.2: Protocol Error if it has a value of 0"),
+    (
+        "Variable Byte Integer that is not in its shortest form",
+        "[MQTT-1.5.5-1] the minimum number of bytes MUST be used",
+    ),
 ];
 
 /// Why we take what mqtt-proto refuses.

@@ -383,6 +383,7 @@ fn properties_rows() -> Vec<Row> {
         (V5, 0x30, b"\0\x01a\x03\x02\0\0\0\0", MALFORMED, "the packet ends inside a field"),
         // [MQTT-1.5.5-1]
         (V5, 0x30, b"\0\x01a\x80\0", MALFORMED, "Variable Byte Integer that is not in its shortest form"),
+        (V5, 0x20, b"\0\0\x80\0", MALFORMED, "Variable Byte Integer that is not in its shortest form"),
         (V5, 0x30, b"\0\x01a\x03\x0B\x81\0", MALFORMED, "Variable Byte Integer that is not in its shortest form"),
         (V5, 0x30, b"\0\x01a\x80\x80\x80\x80\x01", MALFORMED, "Variable Byte Integer of more than four bytes"),
         (V5, 0x30, b"\0\x01a\x06\x0B\xFF\xFF\xFF\xFF\x01", MALFORMED, "Variable Byte Integer of more than four bytes"),
