@@ -197,7 +197,13 @@ impl Oracle {
     pub fn oblige(&mut self, message: u32, person: &mut Person) {
         let published = &self.messages[message as usize];
         let set = person.granted(published.topic).at_most(published.qos);
-        if !set.may_be_some() {
+        let has_place =
+            person.conn.is_some() || person.is_lasting() && (set.has(QoS::AtLeastOnce) || set.has(QoS::ExactlyOnce));
+        if !set.may_be_some() || !has_place {
+            // The broker may have lost the sending that was for this person, and this one is not.
+            if let Some(owed) = person.owed.get_mut(&message) {
+                owed.must = false;
+            }
             return;
         }
         // QoS 0 is for who is there.
@@ -208,9 +214,6 @@ impl Oracle {
         let must = !set.may_be_none() && is_kept && is_sure;
         // Sent again it may be the same again: then who it is for was decided before.
         let is_same = published.qos == QoS::ExactlyOnce && published.sends > 1;
-        if person.conn.is_none() && (!person.is_lasting() || !set.has(QoS::AtLeastOnce) && !set.has(QoS::ExactlyOnce)) {
-            return;
-        }
         let deaths = person.deaths;
         let owed = person.owed.entry(message).or_insert(Owed::new(must && !is_same, set, deaths));
         owed.at = self.flights;
