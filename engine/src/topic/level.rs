@@ -4,7 +4,7 @@
 //! that is not here can match nothing but a wildcard.
 //!
 //! ```text
-//! ids    [hash table of slot numbers, found by text]
+//! ids    [hash table of slot numbers and hashes, found by text]
 //! slots  [start, len, uses]   -> texts  "lightbedroomis_on…"
 //! ```
 
@@ -26,13 +26,25 @@ impl Level {
 /// See the module. One per shard, shared by its filters and its retained tree.
 pub struct Interner {
     hash: TextHash,
-    ids: HashTable<Level>,
+    ids: HashTable<Id>,
     slots: Slots,
     /// Head of the list of unused slots, or `NONE`.
     free: u32,
     /// Texts of all levels, in the order in which they came; between them what the dead left.
     texts: String,
     dead_bytes: usize,
+}
+
+/// A level in the table, beside a part of its hash: when the table grows no text is read.
+#[derive(Clone, Copy)]
+struct Id {
+    hash: u32,
+    level: Level,
+}
+
+/// For hashbrown, which takes the bucket from the low bits and a mark from the top seven.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 const NONE: u32 = u32::MAX;
@@ -130,26 +142,31 @@ impl Interner {
     /// [3.1.1: MQTT-4.7.3-4].
     #[inline]
     pub fn get(&self, text: &str) -> Option<Level> {
-        self.find(self.hash.of(text.as_bytes()), text)
+        self.find(self.hash_of(text), text)
     }
 
     #[inline]
-    fn find(&self, hash: u64, text: &str) -> Option<Level> {
-        self.ids.find(hash, |level| self.text(*level) == text).copied()
+    fn hash_of(&self, text: &str) -> u32 {
+        self.hash.of(text.as_bytes()) as u32
+    }
+
+    #[inline]
+    fn find(&self, hash: u32, text: &str) -> Option<Level> {
+        let is_it = |id: &Id| id.hash == hash && self.text(id.level) == text;
+        self.ids.find(spread(hash), is_it).map(|id| id.level)
     }
 
     /// Counts one more use of the level `text`, which is put in if it is new.
     pub fn acquire(&mut self, text: &str) -> Level {
-        let hash_of_text = self.hash.of(text.as_bytes());
-        if let Some(level) = self.find(hash_of_text, text) {
+        let hash = self.hash_of(text);
+        if let Some(level) = self.find(hash, text) {
             self.hold(level);
             return level;
         }
         let slot = Slot::used(self.texts.len(), text.len(), 1);
         self.texts.push_str(text);
         let level = self.place(slot);
-        let Interner { hash, ids, slots, texts, .. } = self;
-        ids.insert_unique(hash_of_text, level, |other| hash.of(slots[*other].text(texts).as_bytes()));
+        self.ids.insert_unique(spread(hash), Id { hash, level }, |other| spread(other.hash));
         level
     }
 
@@ -196,8 +213,8 @@ impl Interner {
     }
 
     fn forget(&mut self, level: Level) {
-        let hash = self.hash.of(self.text(level).as_bytes());
-        if let Ok(entry) = self.ids.find_entry(hash, |other| *other == level) {
+        let hash = self.hash_of(self.text(level));
+        if let Ok(entry) = self.ids.find_entry(spread(hash), |other| other.level == level) {
             entry.remove();
         }
         self.dead_bytes += usize::from(self.slots[level].len);

@@ -5,7 +5,7 @@
 //! written or deleted, knows no subscriber, and never works longer in one call than its budget says.
 //!
 //! ```text
-//! tree     nodes by topic      44 bytes a node, 6 to 12 for its place in the tables
+//! tree     nodes by topic      42 bytes a node, 7 to 16 for its place in the tables
 //! record   what they hold      48 bytes a row or tombstone, and one allocation for a row's bytes
 //! order    the order of changes, for each group a list of rows and one of tombstones
 //! walk     rows of a filter, along the tree

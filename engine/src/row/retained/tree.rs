@@ -1,7 +1,7 @@
 //! The nodes: one per topic that has a row, a tombstone, or such below it.
 //!
 //! ```text
-//! places  [256 hash tables of node numbers, found by parent and text]
+//! places  [256 hash tables of node numbers and hashes, found by parent and text]
 //! nodes   parent ^   first_child v   < newer_sibling  older_sibling >   row ->   object_version  live
 //! ```
 //!
@@ -25,10 +25,9 @@ pub(super) const ROOT: u32 = 0;
 const TABLES: usize = 256;
 
 #[derive(Clone, Copy)]
-#[repr(Rust, packed(4))]
+#[repr(Rust, packed(2))]
 pub(super) struct Node {
-    /// Unique among all nodes that ever were, and upward: a younger node has the greater. 0: no node.
-    pub(super) stamp: u64,
+    pub(super) stamp: Stamp,
     /// Highest version of what is or was here and below, deletions included; never above the parent's.
     pub(super) object_version: u64,
     pub(super) level: Level,
@@ -45,12 +44,32 @@ pub(super) struct Node {
 /// The store was told of a floor: the object's version is not only that of what is still here and below.
 const HAS_FLOOR: u32 = 1 << 31;
 
-const _: () = assert!(size_of::<Node>() == 44);
+const _: () = assert!(size_of::<Node>() == 42);
+
+/// Unique among all nodes that ever were, and upward: a younger node has the greater. 48 bits: a million new nodes a
+/// second would take nine years to use them up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(Rust, packed(2))]
+pub(super) struct Stamp {
+    high: u32,
+    low: u16,
+}
+
+impl Stamp {
+    /// No node.
+    const NONE: Stamp = Stamp { high: 0, low: 0 };
+    const ROOT: Stamp = Stamp { high: 0, low: 1 };
+
+    fn next(self) -> Stamp {
+        let (low, carry) = self.low.overflowing_add(1);
+        Stamp { high: self.high.checked_add(u32::from(carry)).expect("stamps that never end"), low }
+    }
+}
 
 impl Default for Node {
     fn default() -> Node {
         Node {
-            stamp: 0,
+            stamp: Stamp::NONE,
             object_version: 0,
             level: Level(NONE),
             parent: NONE,
@@ -74,27 +93,61 @@ impl Node {
     }
 }
 
-const ROOT_STAMP: u64 = 1;
-
 fn only_root() -> Slab<Node> {
     let mut nodes = Slab::new();
-    let root = nodes.insert(Node { stamp: ROOT_STAMP, ..Node::default() });
+    let root = nodes.insert(Node { stamp: Stamp::ROOT, ..Node::default() });
     debug_assert_eq!(root, ROOT);
     nodes
 }
 
 pub(super) struct Tree {
     nodes: Slab<Node>,
-    places: Vec<HashTable<u32>>,
+    places: Vec<HashTable<Place>>,
     hash: FixedState,
+    latest: Latest,
     /// Stamp of the youngest node.
-    stamp: u64,
+    stamp: Stamp,
 }
+
+/// A node in a table, beside a part of its hash: a table that grows looks at no node, and a search at hardly any other
+/// than the one that it finds.
+#[derive(Clone, Copy)]
+#[repr(Rust, packed(2))]
+struct Place {
+    node: u32,
+    hash: PlaceHash,
+}
+
+const _: () = assert!(size_of::<Place>() == 6);
+
+/// Enough for 65 536 buckets in each table, which is 14 million nodes; beyond that buckets are shared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct PlaceHash(u16);
+
+impl PlaceHash {
+    /// For hashbrown, which takes the bucket from the low bits and a mark from the top seven.
+    fn spread(self) -> u64 {
+        u64::from(self.0) << 48 | u64::from(self.0)
+    }
+}
+
+/// The node above the topic that was looked for last: what is written together often lies together.
+struct Latest {
+    /// Its topic, with the slash that follows.
+    above: String,
+    node: u32,
+    /// Of the node, see [`Tree::is_alive`].
+    stamp: Stamp,
+}
+
+/// A longer one is not remembered.
+const LATEST_BYTES_MAX: usize = 256;
 
 impl Tree {
     pub(super) fn new(seed: u64) -> Tree {
         let places = (0..TABLES).map(|_| HashTable::new()).collect();
-        Tree { nodes: only_root(), places, hash: FixedState::with_seed(seed), stamp: ROOT_STAMP }
+        let latest = Latest { above: String::new(), node: ROOT, stamp: Stamp::ROOT };
+        Tree { nodes: only_root(), places, hash: FixedState::with_seed(seed), latest, stamp: Stamp::ROOT }
     }
 
     #[inline]
@@ -107,7 +160,7 @@ impl Tree {
     }
 
     /// Whether `node` is still the one that had this stamp.
-    pub(super) fn is_alive(&self, node: u32, stamp: u64) -> bool {
+    pub(super) fn is_alive(&self, node: u32, stamp: Stamp) -> bool {
         self.nodes.get(node).is_some_and(|node| node.stamp == stamp)
     }
 
@@ -123,36 +176,73 @@ impl Tree {
 
     #[inline]
     pub(super) fn child(&self, interner: &Interner, parent: u32, text: &str) -> Option<u32> {
-        self.child_at(interner, place_hash(&self.hash, parent, text), parent, text)
+        let (table, hash) = self.place(parent, text);
+        self.child_at(interner, table, hash, parent, text)
     }
 
     #[inline]
-    fn child_at(&self, interner: &Interner, hash: u64, parent: u32, text: &str) -> Option<u32> {
-        let is_it = |node: &u32| {
-            let node = &self.nodes[*node];
-            node.parent == parent && interner.text(node.level) == text
+    fn child_at(&self, interner: &Interner, table: usize, hash: PlaceHash, parent: u32, text: &str) -> Option<u32> {
+        let is_it = |place: &Place| {
+            let Place { node, hash: other } = *place;
+            other == hash && {
+                let node = &self.nodes[node];
+                node.parent == parent && interner.text(node.level) == text
+            }
         };
-        self.places[table_of(hash)].find(hash, is_it).copied()
+        self.places[table].find(hash.spread(), is_it).map(|place| place.node)
+    }
+
+    /// The table of a place, and its hash in there. By text, not by level: one table to look into, not two.
+    #[inline]
+    fn place(&self, parent: u32, text: &str) -> (usize, PlaceHash) {
+        let mut hasher = self.hash.build_hasher();
+        hasher.write_u32(parent);
+        hasher.write(text.as_bytes());
+        let hash = hasher.finish();
+        ((hash >> 32) as usize % TABLES, PlaceHash(hash as u16))
     }
 
     pub(super) fn find(&self, interner: &Interner, topic: &str) -> Option<u32> {
-        topic.split('/').try_fold(ROOT, |node, text| self.child(interner, node, text))
+        let (node, below) = self.start(topic);
+        below.split('/').try_fold(node, |node, text| self.child(interner, node, text))
+    }
+
+    /// Where a search for `topic` may begin, and what is to be found below.
+    #[inline]
+    fn start<'t>(&self, topic: &'t str) -> (u32, &'t str) {
+        match topic.strip_prefix(self.latest.above.as_str()) {
+            Some(below) if self.is_alive(self.latest.node, self.latest.stamp) => (self.latest.node, below),
+            _ => (ROOT, topic),
+        }
     }
 
     /// The node of `topic`, made with what is missing above it. Each new node counts one use of its level.
     pub(super) fn find_or_make(&mut self, interner: &mut Interner, topic: &str) -> u32 {
-        let mut node = ROOT;
-        for text in topic.split('/') {
-            let hash = place_hash(&self.hash, node, text);
-            let child = self.child_at(interner, hash, node, text);
-            node = child.unwrap_or_else(|| self.make(interner, hash, node, text));
+        let (mut node, below) = self.start(topic);
+        for text in below.split('/') {
+            let (table, hash) = self.place(node, text);
+            let child = self.child_at(interner, table, hash, node, text);
+            node = child.unwrap_or_else(|| self.make(interner, (table, hash), node, text));
+        }
+        if below.contains('/') {
+            self.remember(topic, node);
         }
         node
     }
 
-    /// `hash`: of its place.
-    fn make(&mut self, interner: &mut Interner, hash: u64, parent: u32, text: &str) -> u32 {
-        self.stamp += 1;
+    /// The next search may begin above `node`, which is that of `topic`.
+    fn remember(&mut self, topic: &str, node: u32) {
+        let node = self.nodes[node].parent;
+        let above = topic.rfind('/').map_or("", |slash| &topic[..=slash]);
+        if above.len() <= LATEST_BYTES_MAX {
+            self.latest.above.clear();
+            self.latest.above.push_str(above);
+            (self.latest.node, self.latest.stamp) = (node, self.nodes[node].stamp);
+        }
+    }
+
+    fn make(&mut self, interner: &mut Interner, (table, hash): (usize, PlaceHash), parent: u32, text: &str) -> u32 {
+        self.stamp = self.stamp.next();
         let level = interner.acquire(text);
         let older_sibling = self.nodes[parent].first_child;
         let node = self.nodes.insert(Node { stamp: self.stamp, level, parent, older_sibling, ..Node::default() });
@@ -160,11 +250,7 @@ impl Tree {
         if older_sibling != NONE {
             self.nodes[older_sibling].newer_sibling = node;
         }
-        let Tree { nodes, places, hash: state, .. } = self;
-        places[table_of(hash)].insert_unique(hash, node, |other| {
-            let other = &nodes[*other];
-            place_hash(state, other.parent, interner.text(other.level))
-        });
+        self.places[table].insert_unique(hash.spread(), Place { hash, node }, |place| { place.hash }.spread());
         node
     }
 
@@ -228,9 +314,9 @@ impl Tree {
         if older_sibling != NONE {
             self.nodes[older_sibling].newer_sibling = newer_sibling;
         }
-        let hash = place_hash(&self.hash, parent, interner.text(level));
-        let table = &mut self.places[table_of(hash)];
-        if let Ok(place) = table.find_entry(hash, |other| *other == node) {
+        let (table, hash) = self.place(parent, interner.text(level));
+        let table = &mut self.places[table];
+        if let Ok(place) = table.find_entry(hash.spread(), |place| { place.node } == node) {
             place.remove();
         }
         if table.is_empty() {
@@ -246,20 +332,6 @@ impl Tree {
             node = self.nodes[node].parent;
         }
     }
-}
-
-/// By text, not by level: one table to look into, not two.
-#[inline]
-fn place_hash(state: &FixedState, parent: u32, text: &str) -> u64 {
-    let mut hasher = state.build_hasher();
-    hasher.write_u32(parent);
-    hasher.write(text.as_bytes());
-    hasher.finish()
-}
-
-/// The low bits choose the bucket and the top seven mark it; the table is chosen by others.
-fn table_of(hash: u64) -> usize {
-    (hash >> 48) as usize % TABLES
 }
 
 /// The topic of levels that go upward.

@@ -8,7 +8,7 @@
 use super::pattern::{Pattern, Step};
 use super::record::Record;
 use super::slab::NONE;
-use super::tree::{Node, ROOT};
+use super::tree::{Node, ROOT, Stamp};
 use super::{Retained, Tree};
 use crate::row::change::Kept;
 use crate::topic::Interner;
@@ -27,7 +27,7 @@ pub struct Walk {
 
 /// A node of the way.
 struct Stand {
-    stamp: u64,
+    stamp: Stamp,
     node: u32,
     /// Of the walk's topic above this level.
     above_bytes: u32,
@@ -42,7 +42,7 @@ enum Next {
     After,
     /// The children of the stand that are older than `stamp`, which are found from the youngest on.
     OlderThan {
-        stamp: u64,
+        stamp: Stamp,
         sought: Option<Sought>,
     },
     Nothing,
@@ -52,7 +52,7 @@ enum Next {
 #[derive(Clone, Copy)]
 struct Sought {
     node: u32,
-    stamp: u64,
+    stamp: Stamp,
 }
 
 impl Walk {
@@ -212,7 +212,7 @@ impl Retained {
     }
 
     /// The youngest child of the stand that is older than `stamp`; or `None`, one step nearer to it.
-    fn seek(&self, pattern: &Pattern<'_>, walk: &mut Walk, stamp: u64, sought: Option<Sought>) -> Option<u32> {
+    fn seek(&self, pattern: &Pattern<'_>, walk: &mut Walk, stamp: Stamp, sought: Option<Sought>) -> Option<u32> {
         let from = sought.filter(|sought| self.tree.is_alive(sought.node, sought.stamp)).map(|sought| sought.node);
         let here = from.or_else(|| linked(self.tree.node(walk.stand()).first_child));
         let Some(here) = here.filter(|_| pattern.below(walk.way.len()) == Step::Any) else {
