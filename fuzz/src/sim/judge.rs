@@ -220,7 +220,8 @@ impl Sim {
         let published = self.oracle.messages[number as usize].clone();
         let person = &mut self.people[who];
         let (name, deaths) = (&person.name, person.deaths);
-        if published.is_will && published.is_doubtful && person.granted(published.topic).may_be_some() {
+        let is_for_it = person.granted(published.topic).may_be_some() || person.owed.contains_key(&number);
+        if published.is_will && published.is_doubtful && is_for_it {
             return; // the broker ended: it may come late, and again
         }
         let Some(owed) = person.owed.get_mut(&number) else {
@@ -508,7 +509,12 @@ impl Sim {
 
     /// Everything that was under way has arrived.
     fn settle(&mut self) {
-        self.oracle.flying.clear();
+        // A will of before the broker's end may come in any later round.
+        let messages = &self.oracle.messages;
+        self.oracle.flying.retain(|message| {
+            let published = &messages[*message as usize];
+            published.is_will && published.is_doubtful
+        });
         self.has_crashed = false;
         self.round += 1;
         for who in 0..self.people.len() {
