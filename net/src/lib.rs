@@ -17,5 +17,6 @@ mod connection;
 mod figures;
 mod handoff;
 mod listener;
+mod memory;
 mod uring;
 mod wake;

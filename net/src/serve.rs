@@ -4,6 +4,7 @@
 use crate::boot::{self, BootError, Ready, WakeShard};
 use crate::control::picture::Pictures;
 use crate::control::{Place, Room, Sight, Watched, watch};
+use crate::memory;
 use crate::plan::{Plan, allowed_cores};
 use crate::shard_loop::{Keep, LoopFigures, Step};
 use crate::signal::{self, Stop};
@@ -89,7 +90,7 @@ impl Broker {
             let wake = wake.clone();
             Box::new(move || wake.wake(id)) as Wake
         });
-        let started = opened.start(self.plan.shards, wakes.collect());
+        let started = opened.when_idle(Box::new(memory::give_back)).start(self.plan.shards, wakes.collect());
         let (inlets, writer) = started.map_err(|error| self.store_error(error))?;
         let broking = |(shard, watched)| Broking { shard, watched };
         let made = shards.into_iter().zip(watched).map(broking).zip(inlets.into_iter().map(Way)).collect();

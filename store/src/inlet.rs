@@ -97,6 +97,11 @@ impl Shared {
         self.stop.load(Ordering::SeqCst) || self.abandon.load(Ordering::SeqCst)
     }
 
+    /// Nobody writes for the time being: emptied changes are not kept.
+    pub fn drop_spares(&self) {
+        self.lanes.iter().for_each(|lane| while lane.spares.pop().is_some() {});
+    }
+
     pub fn nothing_queued(&self) -> bool {
         self.lanes.iter().all(|lane| lane.queue.is_empty())
     }
@@ -213,9 +218,19 @@ impl Bell {
         }
     }
 
-    /// Sleeps until rung, or until the time is over if one is given. `still`: nothing to do is left to be seen.
-    pub fn sleep(&self, time: Option<Duration>, still: impl Fn() -> bool) {
-        self.state.store(if time.is_some() { TIMED } else { ASLEEP }, Ordering::SeqCst);
+    /// Sleeps until the time is over, or rung by somebody who cannot wait for that. `still`: nothing to do is left to be
+    /// seen.
+    pub fn sleep(&self, time: Duration, still: impl Fn() -> bool) {
+        self.sleep_as(TIMED, Some(time), still);
+    }
+
+    /// Sleeps until rung, or until the time is over if one is given.
+    pub fn sleep_idle(&self, time: Option<Duration>, still: impl Fn() -> bool) {
+        self.sleep_as(ASLEEP, time, still);
+    }
+
+    fn sleep_as(&self, state: u8, time: Option<Duration>, still: impl Fn() -> bool) {
+        self.state.store(state, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         if still() {
             match time {

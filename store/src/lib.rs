@@ -45,4 +45,4 @@ pub use restore::{
     COMMIT_MS_DEFAULT, GroupRule, Identity, MAP_BYTES_INITIAL_DEFAULT, OpenError, Opened, RestoreReport, Settings,
     StoreError, open, open_on, open_with,
 };
-pub use writer::{ByHand, Wake, Writer};
+pub use writer::{ByHand, GiveBack, Wake, Writer};

@@ -14,7 +14,7 @@ use crate::recover::{self, MovedAside};
 use crate::regroup::{self, Moved};
 use crate::seal::{self, Seal};
 use crate::table::{Edit, Table, TableError};
-use crate::writer::{self, ByHand, Start, Wake, Writer};
+use crate::writer::{self, ByHand, GiveBack, Start, Wake, Writer};
 use engine::config::Split;
 use engine::key::GroupId;
 use engine::limits::{GROUPS, GROUPS_OF_ROOTS, STORE_PENDING_BYTES_DEFAULT, STORE_PENDING_BYTES_MAX, VERSION_RESERVE};
@@ -184,6 +184,7 @@ pub struct Opened {
     commit_ms: u64,
     pending_bytes: usize,
     topic_hash: TopicHash,
+    give_back: GiveBack,
 }
 
 /// Opens the store, or makes it.
@@ -290,6 +291,7 @@ pub fn open_with(
         commit_ms: settings.commit_ms,
         pending_bytes: settings.pending_bytes.min(STORE_PENDING_BYTES_MAX),
         topic_hash,
+        give_back: Box::new(|| ()),
     })
 }
 
@@ -328,12 +330,19 @@ impl Opened {
         Ok(report)
     }
 
+    /// `give_back` is called from the writer's thread whenever a burst is over: it may give the memory back that the
+    /// allocator keeps.
+    pub fn when_idle(self, give_back: GiveBack) -> Opened {
+        Opened { give_back, ..self }
+    }
+
     /// Reserves the numbers, removes the mark of a clean end (both committed when this returns) and starts the
     /// writer's thread. `wake` is called from it when changes of that shard became durable; one per shard.
-    pub fn start(self, shards: usize, wake: Vec<Wake>) -> Result<(Vec<Inlet>, Writer), StoreError> {
+    pub fn start(mut self, shards: usize, wake: Vec<Wake>) -> Result<(Vec<Inlet>, Writer), StoreError> {
         let commit_ms = self.commit_ms;
+        let give_back = std::mem::replace(&mut self.give_back, Box::new(|| ()));
         let (inlets, by_hand) = self.start_by_hand(shards, wake)?;
-        Ok((inlets, Writer::start(by_hand, commit_ms)?))
+        Ok((inlets, Writer::start(by_hand, commit_ms, give_back)?))
     }
 
     /// As [`Opened::start`], without a thread: the simulator says when a commit is made.

@@ -24,6 +24,11 @@ use std::time::{Duration, Instant};
 /// Called when changes of a shard became durable, or any after a failure, from the writer's thread.
 pub type Wake = Box<dyn Fn() + Send>;
 
+/// Called from the writer's thread when nothing was to be written for [`IDLE`]: memory may be given back.
+pub type GiveBack = Box<dyn Fn() + Send>;
+
+/// So long after the last commit memory is given back.
+const IDLE: Duration = Duration::from_millis(250);
 /// Between attempts of a commit that fails; doubled each time from the first.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(2);
@@ -98,6 +103,21 @@ impl ByHand {
         self.write(Some(key::CLEAN))?;
         self.settle();
         Ok(())
+    }
+
+    fn is_idle(&self) -> bool {
+        self.shared.nothing_queued() && self.coalesced.is_empty()
+    }
+
+    /// Until there is something to do. What a burst needed is not kept for the next one.
+    fn sleep_idle(&mut self, give_back: &GiveBack) {
+        let still = || self.shared.nothing_queued() && !self.shared.ends();
+        self.shared.bell.sleep_idle(Some(IDLE), still);
+        if still() {
+            self.shared.drop_spares();
+            give_back();
+            self.shared.bell.sleep_idle(None, still);
+        }
     }
 
     fn gather(&mut self) {
@@ -215,11 +235,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(by_hand: ByHand, commit_ms: u64) -> Result<Writer, StoreError> {
+    pub(crate) fn start(by_hand: ByHand, commit_ms: u64, give_back: GiveBack) -> Result<Writer, StoreError> {
         let shared = by_hand.shared.clone();
         let thread = std::thread::Builder::new()
             .name("mote-writer".into())
-            .spawn(move || run(by_hand, Duration::from_millis(commit_ms)))
+            .spawn(move || run(by_hand, Duration::from_millis(commit_ms), &give_back))
             .map_err(|error| StoreError::Table(TableError::Failed(format!("no thread for the writer: {error}"))))?;
         Ok(Writer { shared, thread: Some(thread) })
     }
@@ -255,7 +275,7 @@ impl Drop for Writer {
     }
 }
 
-fn run(mut by_hand: ByHand, period: Duration) -> Result<(), StoreError> {
+fn run(mut by_hand: ByHand, period: Duration, give_back: &GiveBack) -> Result<(), StoreError> {
     let shared = by_hand.shared.clone();
     shared.bell.answer_here();
     let mut last_begin = None;
@@ -263,8 +283,8 @@ fn run(mut by_hand: ByHand, period: Duration) -> Result<(), StoreError> {
     let mut retry = RETRY_FIRST;
     let mut fails = false;
     while !shared.ends() {
-        if shared.nothing_queued() && by_hand.coalesced.is_empty() {
-            shared.bell.sleep(None, || shared.nothing_queued() && !shared.ends());
+        if by_hand.is_idle() {
+            by_hand.sleep_idle(give_back);
             continue;
         }
         wait_for_company(&mut by_hand, last_begin, period);
@@ -323,7 +343,7 @@ fn wait_for_company(by_hand: &mut ByHand, last_begin: Option<Instant>, period: D
             let is_due = shared.hurry.load(Ordering::SeqCst) || shared.pressed() || shared.much_queued();
             !is_due && !shared.ends()
         };
-        shared.bell.sleep(Some(left), still);
+        shared.bell.sleep(left, still);
     }
 }
 
@@ -335,7 +355,7 @@ fn rest(shared: &Shared, time: Duration) {
         if left.is_zero() {
             return;
         }
-        shared.bell.sleep(Some(left), || !shared.ends());
+        shared.bell.sleep(left, || !shared.ends());
     }
 }
 
