@@ -126,7 +126,12 @@ impl Sim {
         for message in will.into_iter().flatten() {
             self.oracle.messages[message as usize].is_doubtful = true;
         }
+        let before = (person.session, conn.session_ended_ms);
         self.dies(who, End::Cut);
+        if let (session, Some(ends_ms)) = before {
+            // It ends when it would have ended.
+            (self.people[who].session, self.people[who].ends_ms) = (session, Some(ends_ms));
+        }
     }
 
     /// A SUBACK or UNSUBACK.

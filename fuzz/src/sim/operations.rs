@@ -107,6 +107,7 @@ impl Sim {
             is_clean,
             is_reading: true,
             since: self.oracle.flights,
+            session_ended_ms: self.people[who].ends_ms,
             asked: BTreeMap::new(),
             sent: Vec::new(),
             will,
@@ -225,7 +226,8 @@ impl Sim {
             folded.has_gap |= folded.granted == QoS::AtMostOnce || !folded.is_settled || folded.is_leaving;
             folded.is_leaving = false;
         }
-        if !conn.is_accepted && person.session == Known::No {
+        let may_be_refused = self.world.plan.broker.durability == Durability::Disk && conn.session_ended_ms.is_some();
+        if !conn.is_accepted && (person.session == Known::No || may_be_refused) {
             person.session = Known::Maybe;
         }
     }

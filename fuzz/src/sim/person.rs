@@ -74,6 +74,8 @@ pub struct Conn {
     pub is_reading: bool,
     /// What `Oracle::flights` was when it was made.
     pub since: u64,
+    /// When the session that it found was to end, if that was open.
+    pub session_ended_ms: Option<u64>,
     /// SUBSCRIBE and UNSUBSCRIBE packets that are not answered, by their identifiers.
     pub asked: BTreeMap<u16, Asked>,
     /// Messages that it published since the last rest, or that are unacknowledged.
