@@ -50,6 +50,9 @@ pub const JSON_DEPTH_MAX: usize = 64;
 pub const TREE_TOPIC_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A merge that has grown beyond this gives its memory back before the next frame.
 pub const MERGE_SCRATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// While the process holds as much memory as it may, a packet of which so many bytes have come and that is not complete
+/// ends its connection.
+pub const UNFINISHED_BYTES_MAX: usize = 64 * 1024;
 /// Default of `limits.frame_bytes`: the largest merged frame before it is split.
 pub const FRAME_BYTES_DEFAULT: usize = 1024 * 1024;
 /// Longest cursor, in letters.

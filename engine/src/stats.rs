@@ -53,6 +53,12 @@ stats! {
     shared_subscriptions,
     /// QoS 0 messages not sent because their reader was slow.
     publishes_dropped,
+    /// Publishes, subscriptions and clients refused, and long packets cut off, since there was no memory for them.
+    memory_refused,
+    /// Sockets closed as they came, since there were as many as there may be.
+    sockets_refused,
+    /// Times that no descriptor was left for a new connection.
+    accept_outages,
     /// Messages that a full session queue refused.
     queue_overflows,
     /// Messages larger than their reader's Maximum Packet Size.

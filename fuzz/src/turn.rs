@@ -194,6 +194,7 @@ impl World {
         }
         out.store_full = store_full;
         out.store_failing = self.twin.is_failing();
+        out.memory_full = self.memory_full;
     }
 
     fn take_timers(&mut self, shard: usize) {

@@ -90,6 +90,8 @@ pub struct World {
     pub(crate) sockets: Vec<Socket>,
     clients: Vec<Client>,
     pub twin: Twin,
+    /// The process holds as much memory as it may.
+    pub memory_full: bool,
     /// Rare paths that were taken.
     pub marks: Marks,
     /// Shards that the writer is about to wake.
@@ -117,6 +119,7 @@ impl World {
             sockets: Vec::new(),
             clients: Vec::new(),
             twin,
+            memory_full: false,
             marks: Marks::default(),
             to_wake: Vec::new(),
             arrived: Vec::new(),

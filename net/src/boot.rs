@@ -7,7 +7,8 @@
 use crate::clock::Clock;
 use crate::control::ControlError;
 use crate::handoff::Doors;
-use crate::listener;
+use crate::listener::{self, Sockets};
+use crate::memory::{self, Memory, Watch};
 use crate::plan::Plan;
 use crate::shard_loop::{self, Keep, Parcel, Parts, Step};
 use crate::signal::Stop;
@@ -144,7 +145,7 @@ where
     uring::check_kernel().map_err(BootError::Kernel)?;
     raise_descriptor_limit();
     check_descriptors(plan)?;
-    let (listeners, sockets) = listener::bind_all(&plan.listeners, plan.shards).map_err(BootError::Listen)?;
+    let (listeners, listening) = listener::bind_all(&plan.listeners, plan.shards).map_err(BootError::Listen)?;
 
     let ports = mesh::build::<Parcel>(plan.shards, plan.link_parcels);
     let waker = Waker::new(ports[0].bell.ringer(), plan.shards).map_err(BootError::Resources)?;
@@ -154,14 +155,20 @@ where
     let wake = WakeShard(waker.clone());
 
     let shards = make(&wake, clock.now())?;
+    let sockets = Sockets::new(plan.connections.unwrap_or_else(|| connections_auto(plan)));
+    let memory = Memory::default();
+    let limit_bytes = plan.memory_bytes.or_else(memory::auto_bytes).filter(|bytes| *bytes > 0);
+    let watch = limit_bytes.map(|bytes| Watch::start(bytes, memory.clone(), waker.clone())).transpose();
+    let _watch = watch.map_err(BootError::Resources)?;
     assert_eq!(shards.len(), plan.shards, "as many shards as planned");
     let (reports, inbox) = channel();
     let mut threads = Vec::new();
-    let each = shards.into_iter().zip(ports).zip(sockets).zip(plan.cores()).enumerate();
+    let each = shards.into_iter().zip(ports).zip(listening).zip(plan.cores()).enumerate();
     for (index, ((((shard, keep), ports), listeners), core)) in each {
         let id = ShardId(index as u16);
         let (doors, waker, stop, plan) = (doors.clone(), waker.clone(), stop.clone(), plan.clone());
-        let parts = Parts { id, shard, keep, ports, doors, waker, stop, listeners, clock, plan };
+        let (sockets, memory) = (sockets.clone(), memory.clone());
+        let parts = Parts { id, shard, keep, ports, doors, waker, stop, listeners, clock, plan, sockets, memory };
         match start(parts, core, reports.clone()) {
             Ok(thread) => threads.push((id, thread)),
             Err(error) => {
@@ -262,10 +269,22 @@ fn join(threads: Vec<(ShardId, JoinHandle<io::Result<()>>)>) -> Result<(), BootE
     outcome
 }
 
+/// What the process needs beside its connections, those of the store and of the control socket among them.
+fn descriptors_needed(plan: &Plan) -> u64 {
+    let each = DESCRIPTORS_OF_SHARD + plan.listeners.len();
+    (DESCRIPTORS_OF_PROCESS + plan.shards * each) as u64
+}
+
+/// As many connections as there are descriptors, without those that the process needs itself: a crowd shall not take the
+/// store's.
+fn connections_auto(plan: &Plan) -> usize {
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(allowed.saturating_sub(descriptors_needed(plan))).unwrap_or(usize::MAX)
+}
+
 /// Too few would otherwise end in a panic of the executor, or in a broker that takes nobody.
 fn check_descriptors(plan: &Plan) -> Result<(), BootError> {
-    let each = DESCRIPTORS_OF_SHARD + plan.listeners.len();
-    let needed = (DESCRIPTORS_OF_PROCESS + plan.shards * each) as u64;
+    let needed = descriptors_needed(plan);
     match getrlimit(Resource::Nofile).current {
         Some(allowed) if allowed < needed => Err(BootError::Descriptors { allowed, needed }),
         _ => Ok(()),

@@ -27,6 +27,10 @@ pub struct Settings {
     pub log: logs::Log,
     /// `control.socket`.
     pub control_socket: String,
+    /// `limits.connections`; `None`: "auto".
+    pub connections: Option<usize>,
+    /// `limits.memory_bytes`; `None`: "auto".
+    pub memory_bytes: Option<u64>,
 }
 
 /// As `control.socket`: in the data folder.
@@ -99,6 +103,8 @@ impl Default for Settings {
             },
             log: logs::Log::default(),
             control_socket: CONTROL_AUTO.to_owned(),
+            connections: None,
+            memory_bytes: None,
         }
     }
 }
@@ -115,6 +121,8 @@ impl Settings {
             spin_us: self.shards.spin_us,
             nap_us: self.shards.nap_us,
             ring: self.shards.ring,
+            connections: self.connections,
+            memory_bytes: self.memory_bytes,
             ..net::plan::Plan::default()
         }
     }

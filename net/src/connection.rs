@@ -10,6 +10,7 @@
 //!    └───────────── the socket failed ────────────▶┘
 //! ```
 
+use crate::listener::Sockets;
 use crate::uring::Ring;
 use engine::key::ConnId;
 use engine::shard::outbox::Sends;
@@ -70,10 +71,11 @@ pub(crate) struct Connections {
     /// When flushing is over, by connection: in order, since the grace is the same for all.
     flush_by: VecDeque<(u64, ConnId)>,
     linger_by: VecDeque<(u64, ConnId)>,
+    sockets: Sockets,
 }
 
 impl Connections {
-    pub(crate) fn new() -> Connections {
+    pub(crate) fn new(sockets: Sockets) -> Connections {
         Connections {
             slots: Vec::new(),
             free: Vec::new(),
@@ -81,6 +83,7 @@ impl Connections {
             unsettled: Vec::new(),
             flush_by: VecDeque::new(),
             linger_by: VecDeque::new(),
+            sockets,
         }
     }
 
@@ -336,6 +339,7 @@ impl Connections {
         if slot.receive == Receive::Idle && !slot.is_sending {
             if let Some(fd) = slot.fd.take() {
                 ring.close(fd)?;
+                self.sockets.left();
             }
             sends.close(conn);
             self.give_up(conn.index);
@@ -389,7 +393,7 @@ mod tests {
     fn the_end_of_a_paused_connection_is_told_when_it_is_read_again() {
         // Its last packets, a DISCONNECT perhaps, wait in the engine for room: the end comes after them.
         let fd = TcpListener::bind("127.0.0.1:0").unwrap().into();
-        let mut connections = Connections::new();
+        let mut connections = Connections::new(Sockets::new(1));
         let conn = connections.open(fd);
         connections.establish(conn);
         connections.pause(conn, true);

@@ -1,6 +1,8 @@
 //! What a loop knows of itself and of the process, for `$SYS` and for who watches the shards: looked at when one of
 //! them asks, never for a message. One per loop, on its thread.
 
+use crate::listener::Accepting;
+use crate::memory::anonymous_bytes;
 use engine::shard::input::Process;
 use std::time::{Duration, Instant};
 
@@ -85,12 +87,13 @@ impl Figures {
     }
 
     /// The figures since the last call.
-    pub(crate) fn take(&mut self, parcels: usize) -> Process {
+    pub(crate) fn take(&mut self, parcels: usize, accepting: Accepting) -> Process {
         let now = Instant::now();
         let (since, asleep) = std::mem::replace(&mut self.taken, (now, self.asleep));
         let busy_permille = busy_permille(now - since, self.asleep - asleep);
         let heap_bytes = if self.looks_at_memory { anonymous_bytes() } else { 0 };
-        Process { heap_bytes, busy_permille, parcels: parcels as u64 }
+        let Accepting { sockets_refused, accept_outages } = accepting;
+        Process { heap_bytes, busy_permille, parcels: parcels as u64, sockets_refused, accept_outages }
     }
 
     /// For who watches the shards. `out`, `into`: parcels of now.
@@ -167,34 +170,9 @@ fn busy_permille(passed: Duration, asleep: Duration) -> u64 {
     (awake.as_micros() * 1_000 / passed.as_micros().max(1)) as u64
 }
 
-/// Memory of the process that is not a file's (`RssAnon`). 0 where there is no `/proc` to say it.
-fn anonymous_bytes() -> u64 {
-    match std::fs::read_to_string("/proc/self/statm") {
-        Ok(statm) => anonymous_pages(&statm).unwrap_or(0) * rustix::param::page_size() as u64,
-        Err(error) => {
-            tracing::debug!(%error, "the memory of the process is not known");
-            0
-        }
-    }
-}
-
-/// `size resident shared …`, in pages; what is resident and not shared is anonymous.
-fn anonymous_pages(statm: &str) -> Option<u64> {
-    let mut fields = statm.split(' ').skip(1).map(|field| field.parse::<u64>().ok());
-    let (resident, shared) = (fields.next()??, fields.next()??);
-    Some(resident.saturating_sub(shared))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn memory_is_what_is_resident_and_no_file() {
-        assert_eq!(anonymous_pages("765 428 399 5 0 123 0\n"), Some(29));
-        assert_eq!(anonymous_pages("765"), None);
-        assert!(anonymous_bytes() > 0, "this test uses memory");
-    }
 
     #[test]
     fn the_length_of_a_turn_is_known_to_a_quarter() {
@@ -224,7 +202,7 @@ mod tests {
         assert_eq!((shown.turns, shown.turns_held, shown.parcels_sent), (2, 1, 3));
         assert_eq!((shown.parcels_out, shown.parcels_in, shown.turn_max_us), (2, 1, 40));
         assert_eq!(figures.show(0, 0).turn_max_us, 0, "of turns since the last time");
-        assert_eq!(figures.take(5).busy_permille, 1_000);
+        assert_eq!(figures.take(5, Accepting::default()).busy_permille, 1_000);
     }
 
     #[test]

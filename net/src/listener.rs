@@ -5,6 +5,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,8 @@ const IN_USE_WAIT: Duration = Duration::from_millis(500);
 const IN_USE_PAUSE: Duration = Duration::from_millis(5);
 /// Milliseconds without accepting after the process ran out of descriptors or the kernel of memory.
 const ACCEPT_PAUSE_MS: u64 = 100;
+/// Milliseconds between two lines in the log that say that there are as many connections as there may be.
+const TELL_FULL_EVERY_MS: u64 = 60_000;
 
 /// Binds `shards` sockets to every address and reports the addresses bound: where the port is 0, all take the
 /// port that the first was given.
@@ -79,9 +83,51 @@ fn listen(address: SocketAddr, all: &[SocketAddr], is_shared: bool) -> io::Resul
     Ok(socket)
 }
 
+/// How many sockets the process has, and how many it may have. Shared by all shards.
+#[derive(Clone, Debug)]
+pub(crate) struct Sockets {
+    open: Arc<AtomicUsize>,
+    max: usize,
+}
+
+impl Sockets {
+    pub(crate) fn new(max: usize) -> Sockets {
+        Sockets { open: Arc::new(AtomicUsize::new(0)), max }
+    }
+
+    /// Counts one more, if there may be one more.
+    fn take(&self) -> bool {
+        let taken = self.open.fetch_add(1, Ordering::Relaxed) < self.max;
+        if !taken {
+            self.left();
+        }
+        taken
+    }
+
+    /// One is closed.
+    pub(crate) fn left(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What became of those who came, upward from the start of the shard.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Accepting {
+    /// Closed as they came, since there were as many as there may be.
+    pub(crate) sockets_refused: u64,
+    /// Times that no descriptor was left.
+    pub(crate) accept_outages: u64,
+}
+
 /// The listeners of one shard.
 pub(crate) struct Listeners {
     list: Vec<Listener>,
+    sockets: Sockets,
+    accepting: Accepting,
+    /// Since when nobody can be accepted, until somebody is; told once.
+    out_since_ms: Option<u64>,
+    /// When it was last told that there are as many sockets as there may be.
+    told_full_ms: Option<u64>,
 }
 
 struct Listener {
@@ -92,9 +138,36 @@ struct Listener {
 }
 
 impl Listeners {
-    pub(crate) fn new(sockets: Vec<OwnedFd>) -> Listeners {
-        let list = sockets.into_iter().map(|fd| Listener { fd: Some(fd), is_armed: false, paused_until_ms: None });
-        Listeners { list: list.collect() }
+    pub(crate) fn new(listening: Vec<OwnedFd>, sockets: Sockets) -> Listeners {
+        let list = listening.into_iter().map(|fd| Listener { fd: Some(fd), is_armed: false, paused_until_ms: None });
+        Listeners {
+            list: list.collect(),
+            sockets,
+            accepting: Accepting::default(),
+            out_since_ms: None,
+            told_full_ms: None,
+        }
+    }
+
+    pub(crate) fn accepting(&self) -> Accepting {
+        self.accepting
+    }
+
+    /// Whether somebody who has been accepted may stay; it is counted then, until [`Sockets::left`].
+    pub(crate) fn takes_one_more(&mut self, now_ms: u64) -> bool {
+        if let Some(since_ms) = self.out_since_ms.take() {
+            tracing::info!(after_ms = now_ms - since_ms, "there are descriptors for new connections again");
+        }
+        if self.sockets.take() {
+            return true;
+        }
+        self.accepting.sockets_refused += 1;
+        if self.told_full_ms.is_none_or(|told_ms| now_ms - told_ms >= TELL_FULL_EVERY_MS) {
+            self.told_full_ms = Some(now_ms);
+            let max = self.sockets.max;
+            tracing::warn!(max, "as many connections as there may be (limits.connections): new ones are closed");
+        }
+        false
     }
 
     /// Arms every accept that should be and is not.
@@ -127,7 +200,11 @@ impl Listeners {
         match error.raw_os_error() {
             Some(libc::ECANCELED | libc::ECONNABORTED | libc::EINTR | libc::EAGAIN) => {}
             Some(libc::EMFILE | libc::ENFILE) => {
-                tracing::warn!(%error, "no descriptor for a new connection; raise LimitNOFILE or `ulimit -n`");
+                if self.out_since_ms.is_none() {
+                    self.out_since_ms = Some(now_ms);
+                    self.accepting.accept_outages += 1;
+                    tracing::warn!(%error, "no descriptor for a new connection; raise LimitNOFILE or `ulimit -n`");
+                }
                 self.list[index].paused_until_ms = Some(now_ms + ACCEPT_PAUSE_MS);
             }
             _ => {

@@ -25,6 +25,11 @@ pub struct Plan {
     /// Milliseconds from the request to stop until what is still unsent is dropped.
     pub stop_grace_ms: u64,
     pub ring: RingPlan,
+    /// Sockets of clients that the process has at once. `None`: as many as it may have descriptors, but for a few.
+    pub connections: Option<usize>,
+    /// Memory that is not a file's, above which what would take more is refused; 0: no bound. `None`: three quarters of what
+    /// there is.
+    pub memory_bytes: Option<u64>,
 }
 
 /// Sizes of one shard's ring.
@@ -59,6 +64,8 @@ impl Default for Plan {
             handoff_ms: 10_000,
             stop_grace_ms: 5_000,
             ring: RingPlan::default(),
+            connections: None,
+            memory_bytes: None,
         }
     }
 }

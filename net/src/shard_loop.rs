@@ -15,7 +15,8 @@ use crate::connection::Connections;
 use crate::figures::Figures;
 pub use crate::figures::LoopFigures;
 use crate::handoff::{self, Doors, Handoff, Moving};
-use crate::listener::Listeners;
+use crate::listener::{Listeners, Sockets};
+use crate::memory::{self, Memory};
 use crate::plan::Plan;
 use crate::signal::{Stop, Stopping};
 use crate::uring::{self, Completion, Event, Received, Ring, SendEnd, Sleeper};
@@ -122,6 +123,8 @@ pub(crate) struct Parts<S, K> {
     pub(crate) listeners: Vec<OwnedFd>,
     pub(crate) clock: Clock,
     pub(crate) plan: Plan,
+    pub(crate) sockets: Sockets,
+    pub(crate) memory: Memory,
 }
 
 /// Where a loop is on its way to its end.
@@ -155,6 +158,8 @@ struct Loop<S, K> {
     /// Parcels taken from each shard since its bell was rung for room, by sender.
     taken: Vec<usize>,
     figures: Figures,
+    /// While there is too little memory: when this thread next gives back what its allocator keeps.
+    gives_back_ms: u64,
     /// Something of the turn may have made work for the next.
     is_busy: bool,
     // Memory that is used again every turn.
@@ -194,10 +199,10 @@ impl<S: Step, K: Keep> Loop<S, K> {
             out.up_credit[shard] = parts.ports.up.free(ShardId(shard as u16));
             out.down_credit[shard] = parts.ports.down.free(ShardId(shard as u16));
         }
-        let listeners = Listeners::new(std::mem::take(&mut parts.listeners));
+        let listeners = Listeners::new(std::mem::take(&mut parts.listeners), parts.sockets.clone());
         Ok(Loop {
             ring,
-            conns: Connections::new(),
+            conns: Connections::new(parts.sockets.clone()),
             listeners,
             handoff: Handoff::new(parts.doors.clone()),
             out,
@@ -207,6 +212,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
             first: 0,
             taken: vec![0; shards],
             figures: Figures::new(parts.id == ShardId(0)),
+            gives_back_ms: 0,
             is_busy: false,
             completions: Vec::with_capacity(COMPLETION_BURST_MAX),
             bulk: Bulk::default(),
@@ -294,6 +300,11 @@ impl<S: Step, K: Keep> Loop<S, K> {
         }
         self.out.store_full = self.parts.keep.is_full();
         self.out.store_failing = self.parts.keep.is_failing();
+        self.out.memory_full = self.parts.memory.is_full();
+        if self.out.memory_full && self.now.mono_ms >= self.gives_back_ms {
+            self.gives_back_ms = self.now.mono_ms + memory::GIVE_BACK_EVERY_MS;
+            memory::give_back();
+        }
         let is_held = |credit: &[usize]| credit.contains(&0);
         if is_held(&self.out.up_credit) || is_held(&self.out.down_credit) {
             self.figures.held();
@@ -305,7 +316,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
         if self.parts.shard.deadline().is_some_and(|deadline| deadline <= self.now.mono_ms) {
             self.is_busy = true;
             if self.parts.shard.wants_process(self.now) {
-                let figures = self.figures.take(self.parcels_under_way());
+                let figures = self.figures.take(self.parcels_under_way(), self.listeners.accepting());
                 self.step(Input::Process(figures));
             }
             self.step(Input::Timer);
@@ -470,11 +481,13 @@ impl<S: Step, K: Keep> Loop<S, K> {
         }
         match outcome {
             Ok(fd) => match socket2::SockRef::from(&fd).peer_addr().map(|peer| peer.as_socket()) {
-                Ok(Some(peer)) => {
+                Ok(Some(peer)) if self.listeners.takes_one_more(self.now.mono_ms) => {
                     let profile = self.parts.plan.profiles.get(listener).copied().unwrap_or_default();
-                    self.open(fd, peer, profile);
+                    if self.open(fd, peer, profile).is_none() {
+                        self.parts.sockets.left();
+                    }
                 }
-                // It is gone again.
+                // It is gone again, or one too many.
                 _ => drop(fd),
             },
             Err(error) => self.listeners.failed(listener, &error, self.now.mono_ms),

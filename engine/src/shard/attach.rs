@@ -86,7 +86,9 @@ impl Shard {
             self.refuse_connect(conn, connect.version, reason, what, out);
             return Flow::Gone;
         }
-        if let Err((reason, what)) = self.judge_disk(client_id, &granted, connect, out) {
+        let is_taken = self.judge_memory(client_id, &granted, out);
+        let is_taken = is_taken.and_then(|()| self.judge_disk(client_id, &granted, connect, out));
+        if let Err((reason, what)) = is_taken {
             self.refuse_connect(conn, connect.version, reason, what, out);
             return Flow::Gone;
         }

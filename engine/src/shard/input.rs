@@ -41,4 +41,8 @@ pub struct Process {
     pub busy_permille: u64,
     /// Parcels under way to other shards.
     pub parcels: u64,
+    /// Upward from its start: sockets closed as they came, since there were as many as there may be.
+    pub sockets_refused: u64,
+    /// Upward from its start: times that no descriptor was left for a new connection.
+    pub accept_outages: u64,
 }

@@ -21,6 +21,7 @@
 //! links      parcels from and to other shards          writing    sessions to the store, what waits for it
 //! retain     how much an owner retains (owner)         restore    sessions from the store
 //! sys        what the broker says about itself         samples    which topics an owner works for
+//! outage     what the disk does not take               shortage   what there is no memory for
 //! ```
 
 mod aliases;
@@ -55,6 +56,7 @@ mod run;
 pub mod samples;
 mod sessions;
 mod share;
+mod shortage;
 mod sliced;
 mod spread;
 mod stands;

@@ -74,13 +74,23 @@ impl Shard {
         out.store_failing && is_stopped && self.home.sessions.get(key).is_some_and(is_lasting)
     }
 
+    pub(super) fn refuse_for_disk(&mut self, key: SessionKey, subscribe: &Subscribe<'_>, out: &mut Outbox) -> Flow {
+        self.refuse_subscribe(key, subscribe, NOT_KEPT, out)
+    }
+
     /// Every filter is refused, and the answer waits for no disk.
-    pub(super) fn refuse_subscribe(&mut self, key: SessionKey, subscribe: &Subscribe<'_>, out: &mut Outbox) -> Flow {
+    pub(super) fn refuse_subscribe(
+        &mut self,
+        key: SessionKey,
+        subscribe: &Subscribe<'_>,
+        why: &str,
+        out: &mut Outbox,
+    ) -> Flow {
         let Some(session) = self.home.sessions.get_mut(key) else { return Flow::Gone };
         let code = if session.version.is_v5() { ReasonCode::QuotaExceeded as u8 } else { 0x80 };
         let codes = vec![code; subscribe.filters.len()].into_boxed_slice();
         let ticket = session.acks.owe(OwedKind::Suback { codes, reading: SmallVec::new() }, subscribe.packet_id, 0);
-        session.acks.explain(ticket, NOT_KEPT);
+        session.acks.explain(ticket, why);
         self.flush_acks(key, out);
         Flow::Next
     }

@@ -49,6 +49,8 @@ pub struct Outbox {
     /// The last commit failed, the disk is full perhaps, and is tried again: what needs the disk is refused. The loop sets
     /// it before every turn.
     pub store_failing: bool,
+    /// The process holds as much memory as it may: what would take more is refused. The loop sets it before every turn.
+    pub memory_full: bool,
 }
 
 impl Outbox {
@@ -65,6 +67,7 @@ impl Outbox {
             changes: Changes::default(),
             store_full: false,
             store_failing: false,
+            memory_full: false,
         }
     }
 

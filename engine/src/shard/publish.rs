@@ -36,6 +36,7 @@ impl Shard {
         let target = target.and_then(|target| self.judge(publish, target));
         let needs_disk = self.needs_disk(publish, &target);
         let target = if needs_disk && out.store_failing { Err(not_kept()) } else { target };
+        let target = if out.memory_full { self.if_memory(publish, target) } else { target };
         if publish.has_wildcard() && !carries_intent(&message) {
             let what = "a wildcard in a Topic Name"; // [MQTT-3.3.2-2]
             self.end(now, conn, ReasonCode::TopicNameInvalid, what, out);

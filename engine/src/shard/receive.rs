@@ -61,7 +61,7 @@ impl Shard {
                 }
             };
             if rest.len() < missing {
-                this.carry.extend_from_slice(rest);
+                self.keep_unfinished(now, conn, rest, out);
                 return None;
             }
             this.carry.extend_from_slice(&rest[..missing]);
@@ -110,8 +110,8 @@ impl Shard {
                 Flow::Moved => return self.carry_along(after, out),
             }
         }
-        if let Some(this) = self.home.conns.get(conn) {
-            this.carry.extend_from_slice(rest);
+        if !rest.is_empty() {
+            self.keep_unfinished(now, conn, rest, out);
         }
     }
 
@@ -208,8 +208,9 @@ impl Shard {
         match packet {
             Packet::Publish(publish) => self.publish_named(now, conn, session, bytes, &publish, out),
             Packet::Ack(ack) => self.ack(now, conn, session, &ack, out),
+            Packet::Subscribe(subscribe) if out.memory_full => self.refuse_for_memory(session, &subscribe, out),
             Packet::Subscribe(subscribe) if self.cannot_subscribe(session, out) => {
-                self.refuse_subscribe(session, &subscribe, out)
+                self.refuse_for_disk(session, &subscribe, out)
             }
             Packet::Subscribe(_) | Packet::Unsubscribe(_) if !self.takes_subscriptions(session, out) => Flow::Blocked,
             Packet::Subscribe(subscribe) => self.subscribe(now, session, &subscribe, out),
@@ -332,7 +333,15 @@ impl Shard {
     }
 
     /// Bytes that are no packet: CONNACK or DISCONNECT with the reason where there is one to read it.
-    fn refuse_bytes(&mut self, now: Now, conn: ConnId, is_fresh: bool, bytes: &[u8], fault: Fault, out: &mut Outbox) {
+    pub(super) fn refuse_bytes(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        is_fresh: bool,
+        bytes: &[u8],
+        fault: Fault,
+        out: &mut Outbox,
+    ) {
         if is_fresh && is_connect(bytes) {
             self.refuse_connect_bytes(conn, bytes, fault, out);
         } else if fault.code == ReasonCode::UnsupportedProtocolVersion {

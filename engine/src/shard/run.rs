@@ -36,7 +36,8 @@ impl Shard {
             return self.take_pubacks(now, session, bytes, out);
         };
         // An intent of the Mote protocol, or a name of the broker's own.
-        if run.topic[0] == b'$' || run.qos > QoS::AtMostOnce && !self.is_answered_at_once(session) {
+        let may_wait = run.qos > QoS::AtMostOnce;
+        if run.topic[0] == b'$' || may_wait && (out.memory_full || !self.is_answered_at_once(session)) {
             return 0;
         }
         let publisher = Client { home: self.me, session };

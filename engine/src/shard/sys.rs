@@ -43,7 +43,7 @@ pub struct Whole {
 pub type Figure<T> = (&'static str, fn(&T) -> u64);
 
 /// Figures of the broker, below `$SYS/broker/`.
-pub const BROKER: [Figure<Whole>; 43] = [
+pub const BROKER: [Figure<Whole>; 46] = [
     ("clients/total", |w| w.sum.sessions),
     ("clients/maximum", |w| w.clients_max),
     ("clients/connected", |w| w.sum.clients),
@@ -53,6 +53,8 @@ pub const BROKER: [Figure<Whole>; 43] = [
     ("clients/expired", |w| w.sum.sessions_expired),
     ("connections/count", |w| w.sum.connections),
     ("connections/socket/count", |w| w.sum.sockets),
+    ("connections/refused", |w| w.sum.sockets_refused),
+    ("connections/outages", |w| w.sum.accept_outages),
     ("subscriptions/count", |w| w.sum.subscriptions),
     ("shared_subscriptions/count", |w| w.sum.shared_subscriptions),
     ("shared_subscriptions/messages/moved", |w| w.sum.share_moved),
@@ -86,6 +88,7 @@ pub const BROKER: [Figure<Whole>; 43] = [
     ("frames/events/lost", |w| w.sum.events_lost),
     ("heap/current", |w| w.heap_bytes),
     ("heap/maximum", |w| w.heap_bytes_max),
+    ("heap/refused", |w| w.sum.memory_refused),
     ("shards/count", |w| w.shards),
 ];
 
@@ -291,8 +294,9 @@ impl Shard {
 
     /// What the loop knows of the process.
     pub(super) fn note_process(&mut self, process: Process) {
-        let Process { heap_bytes, busy_permille, parcels } = process;
-        self.home.stats = Stats { heap_bytes, busy_permille, parcels, ..self.home.stats };
+        let Process { heap_bytes, busy_permille, parcels, sockets_refused, accept_outages } = process;
+        let stats = self.home.stats;
+        self.home.stats = Stats { heap_bytes, busy_permille, parcels, sockets_refused, accept_outages, ..stats };
     }
 
     /// Publishes what is due, if every home has room for it.

@@ -38,6 +38,7 @@ mod seeds;
 mod session;
 mod set;
 mod share;
+mod shortage;
 mod since;
 mod slices;
 mod snapshots;

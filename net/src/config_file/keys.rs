@@ -123,6 +123,27 @@ macro_rules! bool_key {
     };
 }
 
+/// A key whose value is an integer, or "auto": then the field is `None`.
+macro_rules! auto_key {
+    ($name:literal, $($field:ident).+ : $type:ty, $min:expr, $max:expr, $doc:literal) => {
+        Key {
+            name: $name,
+            kind: Kind::IntegerOr { word: "auto", min: $min as u64, max: $max as u64 },
+            doc: $doc,
+            set: |settings, value| {
+                settings.$($field).+ = match value {
+                    Value::Integer(integer) => Some(integer as $type),
+                    _ => None,
+                }
+            },
+            get: |settings| match settings.$($field).+ {
+                Some(integer) => Value::Integer(integer as u64),
+                None => Value::Word("auto".to_owned()),
+            },
+        }
+    };
+}
+
 /// A key whose value is one of a few words, each for one value of an enum.
 macro_rules! choice_key {
     ($name:literal, $($field:ident).+, [$($word:literal => $value:expr),+], $doc:literal) => {
@@ -172,20 +193,8 @@ pub static KEYS: &[Key] = &[
         },
         get: |settings| Value::Histories(settings.engine.history.clone()),
     },
-    Key {
-        name: "shards.count",
-        kind: Kind::IntegerOr { word: "auto", min: 1, max: limits::SHARDS_MAX as u64 },
-        doc: "Threads that share topics and clients. \"auto\": one per core.",
-        set: |settings, value| {
-            settings.shards.count = match value {
-                Value::Integer(count) => Some(count as u16),
-                _ => None,
-            }
-        },
-        get: |settings| {
-            settings.shards.count.map_or(Value::Word("auto".to_owned()), |count| Value::Integer(count.into()))
-        },
-    },
+    auto_key!("shards.count", shards.count: u16, 1, limits::SHARDS_MAX,
+        "Threads that share topics and clients. \"auto\": one per core."),
     bool_key!(
         "shards.pin_cores",
         shards.pin_cores,
@@ -255,6 +264,10 @@ pub static KEYS: &[Key] = &[
         "Seconds; the longest Keep Alive, told to MQTT 5 clients that ask for more or for none. 0: no bound."),
     integer_key!("limits.packet_bytes", engine.limits.packet_bytes: usize, 1_024, limits::REMAINING_LENGTH_MAX + limits::FIXED_HEADER_BYTES_MAX,
         "Bytes of the largest packet that is read (Maximum Packet Size). A CONNECT has at most 720918, before which nobody is known."),
+    auto_key!("limits.memory_bytes", memory_bytes: u64, 0, 1u64 << 46,
+        "Bytes of memory that the process holds, those of files and sockets not counted, before what would take more is refused\n(PUBLISH and SUBSCRIBE with 0x97, CONNECT with 0x89). \"auto\": three quarters of what the machine or its control group has. 0: no bound."),
+    auto_key!("limits.connections", connections: usize, 1, 16_777_216,
+        "Connections that the process has at once; further ones are closed as they come. \"auto\": as many as it may open files, but for\nthose that it needs itself."),
     integer_key!("limits.frame_bytes", engine.limits.frame_bytes: usize, 1_024, limits::REMAINING_LENGTH_MAX,
         "Bytes of the largest merged frame; a larger one is sent in parts."),
     integer_key!("limits.frames_unacked", engine.limits.frames_unacked: u16, 1, u16::MAX,
