@@ -12,6 +12,7 @@ pub mod serve;
 pub mod shard_loop;
 pub mod signal;
 
+mod allocator;
 mod bulk;
 mod connection;
 mod figures;

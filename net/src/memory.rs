@@ -1,5 +1,4 @@
-//! The memory of the process: how much it holds, how much it may, and what it gives back.
-#![allow(unsafe_code)] // the allocators' own calls
+//! The memory of the process: how much it holds, and how much it may.
 
 use crate::wake::Waker;
 use std::fs;
@@ -22,18 +21,6 @@ const LOOK_AT_LEAST: Duration = Duration::from_millis(1_000);
 const LOOK_AT_MOST: Duration = Duration::from_millis(50);
 /// While the limit is reached shards give back what their allocators keep, no more often than this.
 pub(crate) const GIVE_BACK_EVERY_MS: u64 = 500;
-
-/// Gives back to the system what the allocators keep for later: mimalloc that of the calling thread and what no thread
-/// uses, the C library what LMDB has freed.
-pub fn give_back() {
-    // SAFETY: may be called at any time, from any thread; nothing that is in use moves.
-    unsafe { libmimalloc_sys::mi_collect(true) };
-    #[cfg(target_env = "gnu")]
-    // SAFETY: likewise.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
 
 /// Whether the process holds as much as it may, for the shards.
 #[derive(Clone, Default, Debug)]

@@ -1,10 +1,10 @@
 //! The broker put together: the store is opened and read, its rows go to the shards that own them, the loops run, and
 //! at the end the store is closed. Runs on the main thread.
 
+use crate::allocator;
 use crate::boot::{self, BootError, Ready, WakeShard};
 use crate::control::picture::Pictures;
 use crate::control::{Place, Room, Sight, Watched, watch};
-use crate::memory;
 use crate::plan::{Plan, allowed_cores};
 use crate::shard_loop::{Keep, LoopFigures, Step};
 use crate::signal::{self, Stop};
@@ -90,7 +90,7 @@ impl Broker {
             let wake = wake.clone();
             Box::new(move || wake.wake(id)) as Wake
         });
-        let started = opened.when_idle(Box::new(memory::give_back)).start(self.plan.shards, wakes.collect());
+        let started = opened.when_idle(Box::new(allocator::give_back)).start(self.plan.shards, wakes.collect());
         let (inlets, writer) = started.map_err(|error| self.store_error(error))?;
         let broking = |(shard, watched)| Broking { shard, watched };
         let made = shards.into_iter().zip(watched).map(broking).zip(inlets.into_iter().map(Way)).collect();

@@ -9,6 +9,7 @@
 //! sleep   announce · look again · sleep                                         (only after an empty turn)
 //! ```
 
+use crate::allocator;
 use crate::bulk::{BULK_TURN_MAX, Bulk};
 use crate::clock::Clock;
 use crate::connection::Connections;
@@ -303,7 +304,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
         self.out.memory_full = self.parts.memory.is_full();
         if self.out.memory_full && self.now.mono_ms >= self.gives_back_ms {
             self.gives_back_ms = self.now.mono_ms + memory::GIVE_BACK_EVERY_MS;
-            memory::give_back();
+            allocator::give_back();
         }
         let is_held = |credit: &[usize]| credit.contains(&0);
         if is_held(&self.out.up_credit) || is_held(&self.out.down_credit) {

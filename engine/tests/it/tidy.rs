@@ -39,15 +39,16 @@ const ABSENT_IN_ENGINE: [(&str, &str); 12] = [
 /// What is concurrent lives in one room.
 const CONCURRENT: [&str; 7] = ["std::sync::atomic", "crossbeam", "loom", "Mutex", "RwLock", "Condvar", "mpsc"];
 /// Third-party engines and the one place that names each (a folder ends with a slash).
-const ENGINES: [(&str, &str); 5] = [
+const ENGINES: [(&str, &str); 6] = [
     ("glommio", "net/src/uring/"),
     ("io_uring", "net/src/uring/"),
+    ("libmimalloc_sys", "net/src/allocator.rs"),
     ("lmdb", "store/src/lmdb.rs"),
     ("lmdb_sys", "store/src/lmdb.rs"),
     ("flatbuffers", "store/"),
 ];
 /// Files that may hold `unsafe`, each for one reason.
-const UNSAFE: [&str; 2] = ["net/src/uring/", "store/src/lmdb.rs"];
+const UNSAFE: [&str; 3] = ["net/src/uring/", "net/src/allocator.rs", "store/src/lmdb.rs"];
 /// The top level, besides dotfiles and what `.gitignore` names.
 const TOP_LEVEL: [&str; 9] =
     ["Cargo.toml", "Cargo.lock", "engine", "net", "store", "bench", "fuzz", "loom-tests", "README.md"];
