@@ -495,7 +495,7 @@ impl Sim {
                 continue;
             }
             for (filter, folded) in &mut person.merged {
-                if !folded.has_gap && !folded.may_skip {
+                if !folded.has_gap && !folded.may_skip && !folded.may_be_gone {
                     let got: Vec<(&str, &[u8])> = folded.state.rows().collect();
                     let matching = rows.iter().filter(|(topic, _)| matches(filter, topic));
                     let want: Vec<(&str, &[u8])> =

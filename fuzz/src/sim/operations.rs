@@ -224,6 +224,7 @@ impl Sim {
         for folded in person.merged.values_mut() {
             (folded.was_cut, folded.may_skip) = (true, true);
             folded.has_gap |= folded.granted == QoS::AtMostOnce || !folded.is_settled || folded.is_leaving;
+            folded.may_be_gone |= folded.is_leaving;
             folded.is_leaving = false;
         }
         let may_be_refused = self.world.plan.broker.durability == Durability::Disk && conn.session_ended_ms.is_some();
@@ -370,6 +371,9 @@ impl Sim {
             Some(folded) if folded.is_settled && !folded.is_leaving => {
                 folded.is_leaving = true;
                 let packet_id = self.world.unsubscribe(conn.id, &format!("$sync/{filter}"));
+                if self.is_told {
+                    eprintln!("           {} unsubscribes $sync/{filter}, {packet_id}", person.name);
+                }
                 conn.asked.insert(packet_id, Asked::MergedAway(filter.to_owned()));
             }
             Some(_) => {}
@@ -383,6 +387,7 @@ impl Sim {
                     was_cut: false,
                     may_skip: false,
                     is_leaving: false,
+                    may_be_gone: false,
                     is_settled: false,
                 };
                 person.merged.insert(filter, folded);

@@ -53,6 +53,8 @@ pub struct Folded {
     /// It broke since the last frame: one with QoS 0 may be lost.
     pub may_skip: bool,
     pub is_leaving: bool,
+    /// The connection ended before it was known whether the subscription did: what came before may still come.
+    pub may_be_gone: bool,
     /// Acknowledged, and at rest since.
     pub is_settled: bool,
 }
