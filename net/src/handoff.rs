@@ -67,16 +67,21 @@ impl Handoff {
         self.waiting.is_empty()
     }
 
-    /// Moves what has room. A home that is full does not hold up the others.
-    pub(crate) fn carry(&mut self, now_ms: u64, waker: &Waker) {
+    /// Moves what has room, and returns how many were closed instead. A home that is full does not hold up the others.
+    pub(crate) fn carry(&mut self, now_ms: u64, waker: &Waker) -> usize {
+        let mut closed = 0;
         for _ in 0..self.waiting.len() {
-            let Some((by_ms, home, moving)) = self.waiting.pop_front() else { return };
+            let Some((by_ms, home, moving)) = self.waiting.pop_front() else { break };
             match self.doors.queues[home.index()].push(moving) {
                 Ok(()) => waker.wake(home),
                 Err(moving) if now_ms < by_ms => self.waiting.push_back((by_ms, home, moving)),
-                Err(moving) => tracing::warn!(peer = %moving.peer, home = home.0, "a shard took no sockets in time"),
+                Err(moving) => {
+                    closed += 1;
+                    tracing::warn!(peer = %moving.peer, home = home.0, "a shard took no sockets in time");
+                }
             }
         }
+        closed
     }
 }
 
@@ -99,16 +104,16 @@ mod tests {
             drop(listener.accept().unwrap());
             handoff.give(ShardId(1), Moving { fd, peer, profile: Profile::Mote, bytes: Vec::new() }, 10);
         }
-        handoff.carry(0, &waker);
+        assert_eq!(handoff.carry(0, &waker), 0);
         assert_eq!(handoff.waiting.len(), 1);
         assert!(doors.take(ShardId(1)).is_some());
-        handoff.carry(0, &waker);
+        assert_eq!(handoff.carry(0, &waker), 0);
         assert!(handoff.is_empty());
         let fd = TcpStream::connect(peer).unwrap().into();
         handoff.give(ShardId(1), Moving { fd, peer, profile: Profile::Mote, bytes: Vec::new() }, 10);
-        handoff.carry(9, &waker);
+        assert_eq!(handoff.carry(9, &waker), 0);
         assert!(!handoff.is_empty());
-        handoff.carry(10, &waker);
+        assert_eq!(handoff.carry(10, &waker), 1);
         assert!(handoff.is_empty());
     }
 }

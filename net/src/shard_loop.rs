@@ -274,7 +274,10 @@ impl<S: Step, K: Keep> Loop<S, K> {
             let Some(fd) = self.conns.detach(handover.conn) else { continue };
             self.out.sends.close(handover.conn);
             // Who has no peer any more has nothing to be handed over for.
-            let Ok(Some(peer)) = socket2::SockRef::from(&fd).peer_addr().map(|peer| peer.as_socket()) else { continue };
+            let Ok(Some(peer)) = socket2::SockRef::from(&fd).peer_addr().map(|peer| peer.as_socket()) else {
+                self.parts.sockets.left();
+                continue;
+            };
             let by_ms = self.now.mono_ms + self.parts.plan.handoff_ms;
             self.handoff.give(
                 handover.home,
@@ -554,7 +557,8 @@ impl<S: Step, K: Keep> Loop<S, K> {
             self.listeners.arm(self.now.mono_ms, &mut self.ring)?;
         }
         if !self.handoff.is_empty() {
-            self.handoff.carry(self.now.mono_ms, &self.parts.waker);
+            let closed = self.handoff.carry(self.now.mono_ms, &self.parts.waker);
+            (0..closed).for_each(|_| self.parts.sockets.left());
         }
         self.flush_links()?;
         self.flush_changes();

@@ -1,14 +1,16 @@
 //! Sockets move to their home shard with every byte that was received.
 
-use crate::broker::{Broker, plan};
+use crate::broker::{Broker, PATIENCE, plan};
 use engine::clock::Now;
 use engine::key::{ConnId, ShardId};
 use engine::shard::input::Input;
 use engine::shard::outbox::{Handover, Order, Outbox};
+use net::plan::Plan;
 use net::shard_loop::Step;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::time::{Duration, Instant};
 
 /// The first two bytes say how many bytes to wait for and which shard is home; then it echoes, its own number first.
 struct Homing {
@@ -83,4 +85,35 @@ fn a_socket_and_its_bytes_reach_any_of_four_shards() {
             });
         }
     });
+}
+
+/// Sockets at once in the test below, and clients that come and go away in it.
+const SOCKETS_MAX: usize = 8;
+const RESETS: usize = 2_000;
+
+/// Whether a client is served at the other shard than the one that the kernel gave it to, or at that one.
+fn is_served(broker: &Broker, home: u8) -> bool {
+    let mut stream = broker.connect();
+    let mut answer = [0; 3];
+    // One too many is closed as it comes, which either of the two may find.
+    stream.write_all(&[2, home]).is_ok() && stream.read_exact(&mut answer).is_ok()
+}
+
+#[test]
+fn a_client_that_is_gone_before_it_is_at_home_is_not_counted_for_ever() {
+    let plan = Plan { connections: Some(SOCKETS_MAX), ..plan(4) };
+    let broker = Broker::start(plan, |id| Homing { id, carried: HashMap::new() });
+    for reset in 0..RESETS {
+        let mut stream = broker.connect();
+        // One too many may be closed already.
+        let sent = stream.write_all(&[2, (reset % 4) as u8]);
+        let how = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        assert!(sent.is_err() || how.is_ok());
+    }
+    let began = Instant::now();
+    for home in 0..4 {
+        while !is_served(&broker, home) {
+            assert!(began.elapsed() < PATIENCE, "nobody is taken any more");
+        }
+    }
 }
