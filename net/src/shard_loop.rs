@@ -41,6 +41,10 @@ const COMPLETION_BURST_MAX: usize = 1_024;
 const PARCEL_BURST_MAX: usize = 16;
 /// No further parcel is taken in a turn that has spent so long on those of one direction.
 const PARCEL_TURN_MAX: Duration = Duration::from_millis(2);
+/// Milliseconds between two looks for send buffers that nobody used meanwhile.
+const TRIM_EVERY_MS: u64 = 1_000;
+/// Where they were so many bytes, the allocator gives its share back to the system as well.
+const GIVEN_BACK_BYTES_MIN: usize = 1 << 20;
 /// Sockets of one turn from other shards.
 const SOCKET_BURST_MAX: usize = 64;
 /// Turns without a look at the stop flag's grace and at listeners that paused.
@@ -161,6 +165,8 @@ struct Loop<S, K> {
     figures: Figures,
     /// While there is too little memory: when this thread next gives back what its allocator keeps.
     gives_back_ms: u64,
+    /// When send buffers that nobody used since the last time are freed.
+    trims_ms: u64,
     /// Something of the turn may have made work for the next.
     is_busy: bool,
     // Memory that is used again every turn.
@@ -214,6 +220,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
             taken: vec![0; shards],
             figures: Figures::new(parts.id == ShardId(0)),
             gives_back_ms: 0,
+            trims_ms: 0,
             is_busy: false,
             completions: Vec::with_capacity(COMPLETION_BURST_MAX),
             bulk: Bulk::default(),
@@ -236,6 +243,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
         self.take_up()?;
         self.take_sockets();
         self.take_commits();
+        self.trim();
         self.step(Input::Turn);
         self.take_completions()?;
         self.flush()?;
@@ -312,6 +320,17 @@ impl<S: Step, K: Keep> Loop<S, K> {
         let is_held = |credit: &[usize]| credit.contains(&0);
         if is_held(&self.out.up_credit) || is_held(&self.out.down_credit) {
             self.figures.held();
+        }
+    }
+
+    /// What a burst needed is not kept for the next one.
+    fn trim(&mut self) {
+        if self.now.mono_ms < self.trims_ms {
+            return;
+        }
+        self.trims_ms = self.now.mono_ms + TRIM_EVERY_MS;
+        if self.out.sends.trim_spares() >= GIVEN_BACK_BYTES_MIN {
+            allocator::give_back();
         }
     }
 
@@ -720,7 +739,9 @@ impl<S: Step, K: Keep> Loop<S, K> {
             Stage::Running | Stage::Over => None,
         };
         let handoff = (!self.handoff.is_empty()).then_some(now_ms + handoff::RETRY_MS);
-        let deadlines = [self.parts.shard.deadline(), self.conns.deadline(), self.listeners.deadline(), stop, handoff];
+        let trim = self.out.sends.has_spares().then_some(self.trims_ms);
+        let (shard, conns) = (self.parts.shard.deadline(), self.conns.deadline());
+        let deadlines = [shard, conns, self.listeners.deadline(), stop, handoff, trim];
         let next = deadlines.into_iter().flatten().min().unwrap_or(u64::MAX);
         Duration::from_millis(next.saturating_sub(now_ms).min(LONGEST_SLEEP_MS))
     }

@@ -163,6 +163,16 @@ impl Sends {
         self.slots[index] = Slot { generation: conn.generation, ..Slot::default() };
     }
 
+    /// Frees the spare buffers that nobody used since the last call; returns how many bytes that were. A burst leaves many.
+    pub fn trim_spares(&mut self) -> usize {
+        self.spares.trim()
+    }
+
+    /// Whether [`Sends::trim_spares`] will find something, unless it is used before.
+    pub fn has_spares(&self) -> bool {
+        self.spares.small.bytes + self.spares.large.bytes > 0
+    }
+
     /// Where to append one packet for `conn`, which counts it. The connection must be open.
     pub fn buffer(&mut self, conn: ConnId) -> &mut Vec<u8> {
         self.append(conn, 1)
@@ -310,6 +320,8 @@ struct Spares {
 struct Pool {
     list: Vec<Vec<u8>>,
     bytes: usize,
+    /// The fewest that were here since the last trim: so many were not used.
+    unused: usize,
 }
 
 impl Spares {
@@ -317,6 +329,10 @@ impl Spares {
     fn take(&mut self, is_large: bool) -> Vec<u8> {
         let large = if is_large { self.large.take() } else { None };
         large.or_else(|| self.small.take()).unwrap_or_default()
+    }
+
+    fn trim(&mut self) -> usize {
+        self.small.trim() + self.large.trim()
     }
 
     fn give(&mut self, buffer: Vec<u8>) {
@@ -329,7 +345,17 @@ impl Pool {
     fn take(&mut self) -> Option<Vec<u8>> {
         let spare = self.list.pop()?;
         self.bytes -= spare.capacity();
+        self.unused = self.unused.min(self.list.len());
         Some(spare)
+    }
+
+    /// Frees what nobody used since the last trim; returns how many bytes that were.
+    fn trim(&mut self) -> usize {
+        let before = self.bytes;
+        let freed: usize = self.list.drain(..self.unused).map(|spare| spare.capacity()).sum();
+        self.bytes -= freed;
+        self.unused = self.list.len();
+        before - self.bytes
     }
 
     fn give(&mut self, mut buffer: Vec<u8>) {
@@ -357,6 +383,21 @@ mod tests {
         assert!(spares.take(true).capacity() > SPARE_BYTES_MAX);
         assert_eq!(spares.take(true).capacity(), 0);
         assert_eq!(spares.small.bytes + spares.large.bytes, 0);
+    }
+
+    #[test]
+    fn spares_that_nobody_used_for_a_while_are_freed() {
+        let mut spares = Spares::default();
+        for bytes in [16, 16, 16, 2 * SPARE_BYTES_MAX] {
+            spares.give(Vec::with_capacity(bytes));
+        }
+        assert_eq!(spares.trim(), 0, "all of them are new");
+        let used = spares.take(false);
+        spares.give(used);
+        assert_eq!(spares.trim(), 2 * 16 + 2 * SPARE_BYTES_MAX);
+        assert_eq!((spares.small.list.len(), spares.small.bytes), (1, 16));
+        assert_eq!(spares.trim(), 16);
+        assert_eq!(spares.trim(), 0);
     }
 
     #[test]
