@@ -126,9 +126,10 @@ impl Sim {
             self.people[who].unacked.clear();
             self.people[who].replays_since = self.round;
         } else if let Some((message, _)) = self.people[who].due_will.take() {
-            // It came back in time: nobody gets it.
+            // It came back in time: nobody gets it, unless it is not taken after all.
             self.world.marks.count(Mark::WillCancelled);
             self.oracle.messages[message as usize].is_doubtful = true;
+            self.fly(message);
         }
         // What is on its way now may come before or after it.
         self.oracle.unsettle("#", &mut self.people[who]);
