@@ -106,6 +106,8 @@ pub struct Limits {
     pub set_rows: usize,
     /// Rows of one batch that an owner applies in one turn; a larger one is applied in slices.
     pub rows_per_turn: usize,
+    /// Rows applied and handles that they are passed to, for what one client sent, before others have their turn.
+    pub work_per_turn: usize,
     /// Seconds that the outcome of a publish with option `id` is remembered, and outcomes of one group.
     pub idempotency_s: u32,
     pub idempotency_max: usize,
@@ -144,6 +146,7 @@ impl Default for Config {
                 tree_rows: limits::TREE_ROWS_DEFAULT,
                 set_rows: limits::SET_ROWS_DEFAULT,
                 rows_per_turn: limits::ROWS_PER_TURN_DEFAULT,
+                work_per_turn: limits::WORK_PER_TURN_DEFAULT,
                 idempotency_s: limits::IDEMPOTENCY_S_DEFAULT,
                 idempotency_max: limits::IDEMPOTENCY_MAX_DEFAULT,
                 subscriptions: limits::SUBSCRIPTIONS_DEFAULT,

@@ -90,8 +90,13 @@ pub const LINK_PARCELS_DEFAULT: usize = 64;
 
 /// Default of `limits.rows_per_turn`: rows of one batch that an owner applies in one turn before it gives others theirs.
 pub const ROWS_PER_TURN_DEFAULT: usize = 1_024;
+/// Default of `limits.work_per_turn`: rows applied, and handles that they are passed to, for what one client sent, before
+/// others have their turn: 32 768 readers of one message are ten milliseconds, a run of messages to one a tenth of that.
+pub const WORK_PER_TURN_DEFAULT: usize = 32_768;
 /// Bytes of batches that wait for an owner to apply them in slices; with more it applies them at once.
 pub const SLICED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What a slice of a walk costs of `limits.rows_per_turn` beside its rows: it is asked for, sent and waited for.
+pub const WALK_SLICE_ROWS: usize = 16;
 /// Retained rows that a walk visits in one turn before it gives others their turn.
 pub const WALK_ROWS_PER_TURN_MAX: usize = 1_024;
 /// Rows that a merged walk makes frames of in one turn: about a millisecond of them.

@@ -14,7 +14,7 @@ use super::subtree::{Homes, Subtree};
 use super::telling::Telling;
 use crate::key::{Client, FilterHandle, GroupId, SessionKey, ShardId, Span};
 use crate::limits::{FRAME_NODES_PER_TURN_MAX, FRAME_ROWS_PER_TURN_MAX};
-use crate::limits::{WALK_BYTES_PER_TURN_MAX, WALK_ROWS_PER_TURN_MAX};
+use crate::limits::{WALK_BYTES_PER_TURN_MAX, WALK_ROWS_PER_TURN_MAX, WALK_SLICE_ROWS};
 use crate::row::batch::{Batch, Packet, Row};
 use crate::row::change::Kept;
 use crate::row::history::History;
@@ -28,11 +28,22 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 /// Walks under way, by the home that asked and its name for them.
-#[derive(Default)]
 pub struct Walks {
     open: HashMap<(ShardId, u32), Open>,
-    /// They were asked for, and wait until a batch of theirs is applied.
+    /// They were asked for, and wait for the next turn, or until a batch of theirs is applied.
     pub(super) parked: VecDeque<(ShardId, u32)>,
+    /// Rows that all walks together may still send in this turn. Each slice is bounded; two hundred in one turn are not.
+    pub(super) rows_left: usize,
+}
+
+impl Walks {
+    pub fn new(rows_left: usize) -> Walks {
+        Walks { open: HashMap::default(), parked: VecDeque::new(), rows_left }
+    }
+
+    pub fn spend(&mut self, rows: usize) {
+        self.rows_left = self.rows_left.saturating_sub(rows);
+    }
 }
 
 /// Along the lists of changes rather than through the tree, where no more records are newer.
@@ -161,10 +172,11 @@ impl Subtree {
     /// Sends the next slice.
     pub fn continue_walk(&mut self, home: ShardId, walk: u32, roots: &Roots, homes: &mut impl Homes) {
         let Some(mut open) = self.walks.open.remove(&(home, walk)) else { return };
-        if self.is_busy_in(open.group) {
+        if self.walks.rows_left == 0 || self.is_busy_in(open.group) {
             self.walks.open.insert((home, walk), open);
             return self.walks.parked.push_back((home, walk));
         }
+        self.walks.spend(WALK_SLICE_ROWS);
         let done = match open.kind {
             Kind::Plain => self.plain_slice(home, walk, &mut open, homes),
             Kind::Merged(_) => self.merged_slice(home, walk, &mut open, roots, homes),
@@ -187,6 +199,7 @@ impl Subtree {
             down.versions.push(kept.version);
             slice.add(kept.payload.len() + kept.topic.len(), kept.qos)
         });
+        self.walks.spend(slice.rows);
         let count = slice.rows as u32;
         down.items.push(DownItem::Rows { walk, first, count, first_version, done });
         done
@@ -270,6 +283,7 @@ impl Subtree {
         // The last change that was told may be the end. Without wildcard the row comes all the same, as it is.
         let is_newest = |telling: &Telling| telling.has_newest(history, &open.filter);
         let adds_nothing = self.merge.is_empty() || !is_wild && open.telling.as_deref().is_some_and(is_newest);
+        self.walks.spend(slice.rows);
         let object = self.retained.object_version(&self.interner, stem(&open.filter));
         match open.bodies.back_mut() {
             Some(last) if complete && adds_nothing => last.object = object,

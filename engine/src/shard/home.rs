@@ -124,6 +124,8 @@ pub struct Home {
     pub next_slices: Vec<u32>,
     /// Connections whose next packet waits for room.
     pub blocked: Vec<ConnId>,
+    /// One of them waits for nothing but its turn.
+    pub has_yielded: bool,
     pub notes: Vec<Note>,
     /// Plain subscriptions of sessions that have ended.
     pub leaving: Leaving,
@@ -173,6 +175,7 @@ impl Home {
             next_walk: 1,
             next_slices: Vec::new(),
             blocked: Vec::new(),
+            has_yielded: false,
             notes: Vec::new(),
             leaving: Leaving::default(),
             overflowing: Vec::new(),

@@ -231,7 +231,7 @@ impl Shard {
         /// How long what waits for room of a link or of the writer waits before it looks again.
         const LOOK_AGAIN_MS: u64 = 1;
         let now = self.now;
-        let has_next = !self.home.next_slices.is_empty() || self.home.has_leaving();
+        let has_next = !self.home.next_slices.is_empty() || self.home.has_leaving() || self.home.has_yielded;
         if has_next || self.subtree.is_slicing() || !self.subtree.walks.parked.is_empty() {
             return Some(now.mono_ms);
         }
@@ -293,9 +293,7 @@ impl Shard {
                 self.home.ask(owner, home::Ask::More { walk });
             }
         }
-        for conn in std::mem::take(&mut self.home.blocked) {
-            self.unblock(now, conn, out);
-        }
+        self.go_on_reading_blocked(now, out);
         if self.subtree.has_kept() {
             let (subtree, _, mut reach) = owner_side!(self, now, out);
             subtree.send_kept(&mut reach);
@@ -314,6 +312,7 @@ impl Shard {
     /// A batch that is too large for one turn, and then what waited for it.
     fn go_on_applying(&mut self, now: Now, out: &mut Outbox) {
         let (subtree, roots, mut reach) = owner_side!(self, now, out);
+        subtree.walks.rows_left = subtree.rows_per_turn;
         if subtree.is_slicing() && reach.out.has_down_room() {
             subtree.apply_slice(now, roots, &mut reach);
         }

@@ -90,7 +90,12 @@ impl Shard {
         let packet_bytes_max = self.home.config.limits.packet_bytes;
         let mut is_fresh = self.home.conns.get(conn).is_some_and(|this| this.state == State::Fresh);
         let mut rest = bytes;
+        let work_max = self.subtree.samples.done() + self.home.config.limits.work_per_turn as u64;
         while !rest.is_empty() {
+            if self.subtree.samples.done() >= work_max {
+                self.home.has_yielded = true;
+                return self.block(conn, &[rest], out);
+            }
             let header = match look(is_fresh, rest, packet_bytes_max) {
                 Ok(Some(header)) => header,
                 Ok(None) => break,
@@ -146,6 +151,24 @@ impl Shard {
         // Not said again by who tries in vain: an order makes the loop look again, and it would never sleep.
         if !std::mem::replace(&mut this.is_paused, true) {
             out.orders.push(Order::Pause(conn));
+        }
+    }
+
+    /// Tries those that are blocked again, in turns, until as much was done for them as for one client in a turn.
+    pub(super) fn go_on_reading_blocked(&mut self, now: Now, out: &mut Outbox) {
+        self.home.has_yielded = false;
+        let work_max = self.subtree.samples.done() + self.home.config.limits.work_per_turn as u64;
+        let mut waiting = std::mem::take(&mut self.home.blocked).into_iter();
+        while self.subtree.samples.done() < work_max
+            && let Some(conn) = waiting.next()
+        {
+            self.unblock(now, conn, out);
+        }
+        if waiting.len() > 0 {
+            self.home.has_yielded = true;
+            // Behind those whose turn comes first.
+            let again = std::mem::replace(&mut self.home.blocked, waiting.collect());
+            self.home.blocked.extend(again);
         }
     }
 

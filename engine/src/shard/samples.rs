@@ -10,6 +10,8 @@ use crate::limits::{SAMPLE_TOPIC_BYTES_MAX, SAMPLES_MAX};
 
 /// See the module.
 pub struct Samples {
+    /// All work so far.
+    done: u64,
     /// Work until the next one is taken.
     left: i64,
     /// Work that one stands for, in the mean.
@@ -38,13 +40,20 @@ pub struct Sampled {
 
 impl Samples {
     pub fn new(seed: u64) -> Samples {
-        Samples { left: 1, stride: 1, taken: Vec::with_capacity(SAMPLES_MAX), tosses: seed }
+        Samples { done: 0, left: 1, stride: 1, taken: Vec::with_capacity(SAMPLES_MAX), tosses: seed }
     }
 
     /// So much was done.
     #[inline]
     pub fn count(&mut self, work: usize) {
+        self.done += work as u64;
         self.left -= work as i64;
+    }
+
+    /// What was counted since the start.
+    #[inline]
+    pub fn done(&self) -> u64 {
+        self.done
     }
 
     /// Whether a topic that something was done for is to be taken now.

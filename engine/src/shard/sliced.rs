@@ -307,10 +307,13 @@ impl Subtree {
         answer(&view, verdict, homes.down_to(view.packet.publisher.home));
     }
 
-    /// Walks that waited until nothing of theirs was under way.
+    /// Walks that waited for their turn, or until nothing of theirs was under way.
     pub(super) fn go_on_walks(&mut self, roots: &Roots, homes: &mut impl Homes) {
         for _ in 0..self.walks.parked.len() {
             if !homes.outbox().has_down_room() {
+                return;
+            }
+            if self.walks.rows_left == 0 {
                 return;
             }
             let Some((home, walk)) = self.walks.parked.pop_front() else { return };

@@ -112,7 +112,7 @@ impl Subtree {
             subscriptions: Subscriptions::new(seed),
             retained: Retained::new(seed),
             groups: vec![Numbers::default(); GROUPS],
-            walks: Walks::default(),
+            walks: Walks::new(limits.rows_per_turn),
             position: 0,
             waiting: VecDeque::new(),
             touched_homes: 0,

@@ -70,6 +70,7 @@ fn plan(seed: u64, rng: &mut Rng) -> Plan {
     broker.limits.events_waiting = *rng.pick(&[0, 1, 10_000]);
     broker.tombstones.max = *rng.pick(&[1, 8, 1_000_000]);
     broker.limits.rows_per_turn = *rng.pick(&[1, 2, 1_024]);
+    broker.limits.work_per_turn = *rng.pick(&[1, 8, 32_768]);
     plan
 }
 

@@ -46,6 +46,7 @@ mod subscribe;
 
 mod sys;
 mod tree;
+mod turns;
 mod walks;
 mod will;
 

@@ -282,6 +282,8 @@ pub static KEYS: &[Key] = &[
         "Retained messages of one group (the topics below one first level) that one `set` may write, or one `replace` delete."),
     integer_key!("limits.rows_per_turn", engine.limits.rows_per_turn: usize, 1, 16_777_216,
         "Rows of one publish that are applied before other clients have their turn; a larger tree is applied in slices of so many."),
+    integer_key!("limits.work_per_turn", engine.limits.work_per_turn: usize, 1, 16_777_216,
+        "Messages, and filters that they match, of one client before other clients have their turn."),
     integer_key!("limits.idempotency_s", engine.limits.idempotency_s: u32, 1, 31_536_000,
         "Seconds that what became of a publish with option `id` is remembered: until then a repeat is not applied again."),
     integer_key!("limits.idempotency_max", engine.limits.idempotency_max: usize, 1, 16_777_216,
