@@ -48,6 +48,9 @@ impl Set {
 
     /// The highest of two.
     pub fn highest(self, other: Set) -> Set {
+        if self == Set::NONE {
+            return other;
+        }
         let mut all = Set::EMPTY;
         for one in self.ranks() {
             for two in other.ranks() {
@@ -173,17 +176,39 @@ pub fn message_of(payload: &[u8]) -> Option<u32> {
     std::str::from_utf8(payload).ok()?.parse::<u32>().ok()?.checked_sub(FIRST)
 }
 
-/// Whether a topic matches a filter, MQTT section 4.7.
+/// Whether a topic matches a filter, MQTT section 4.7. It is asked for each message, person and filter: byte by byte.
 pub fn matches(filter: &str, topic: &str) -> bool {
-    let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
+    let (mut filter, mut topic) = (filter.as_bytes(), topic.as_bytes());
     loop {
-        match (filter.next(), topic.next()) {
-            (Some("#"), _) => return true,
-            (Some("+"), Some(_)) => {}
-            (Some(wanted), Some(level)) if wanted == level => {}
-            (None, None) => return true,
+        match (filter, topic) {
+            ([b'#'], _) | ([], []) | ([b'/', b'#'], []) => return true,
+            ([b'+', wanted @ ..], level) => {
+                let end = level.iter().position(|byte| *byte == b'/').unwrap_or(level.len());
+                (filter, topic) = (wanted, &level[end..]);
+            }
+            ([wanted, more @ ..], [byte, rest @ ..]) if wanted == byte => (filter, topic) = (more, rest),
             _ => return false,
         }
+    }
+}
+
+#[test]
+fn a_filter_matches_as_it_does_level_by_level() {
+    let by_level = |filter: &str, topic: &str| {
+        let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
+        loop {
+            match (filter.next(), topic.next()) {
+                (Some("#"), _) | (None, None) => return true,
+                (Some("+"), Some(_)) => {}
+                (Some(wanted), Some(level)) if wanted == level => {}
+                _ => return false,
+            }
+        }
+    };
+    let filters = ["#", "+", "+/+", "+/0", "a/#", "a", "a/0", "a/+/#", "+/+/x", "ab/#", "a/+", "+/#", "/+", "a//b"];
+    let topics = ["a", "a/0", "a/1/x", "ab", "ab/0", "f", "a/", "/a", "a//b", "b/1/y", "a/1", "0"];
+    for (filter, topic) in filters.iter().flat_map(|filter| topics.map(|topic| (*filter, topic))) {
+        assert_eq!(matches(filter, topic), by_level(filter, topic), "{filter} and {topic}");
     }
 }
 
