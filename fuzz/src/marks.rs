@@ -65,6 +65,22 @@ marks! {
     Refused,
     /// A rude client was shown the door.
     RudeClosed,
+    /// A turn began without credit for a lane of one parcel.
+    LaneFull,
+    /// A bell was rung for a shard that slept.
+    RungAsleep,
+    /// A socket went to its home with CONNECT, SUBSCRIBE and PUBLISH.
+    HandedOverInOneSegment,
+    /// A socket that the engine paused was read again.
+    PausedResumed,
+    /// The broker was killed, or lost its power, while the store had not committed all.
+    CrashAmidChanges,
+    /// Power was lost, and with it commits that nobody was told of.
+    PowerLostTail,
+    /// A client's end broke when the broker had received a part of a packet.
+    ResetAmidPacket,
+    /// A client ended its sending side only.
+    HalfClosed,
 }
 
 impl Mark {

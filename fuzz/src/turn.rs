@@ -7,12 +7,14 @@
 //! ```
 //! Other shards may run, and the process may die, at every `│`. What a turn takes of what is there is drawn.
 
+use crate::marks::Mark;
 use crate::node::{Node, Parcel, Phase};
 use crate::socket::{Place, Socket};
 use crate::world::World;
 use engine::key::{ConnId, ShardId};
 use engine::shard::input::{Input, Process};
 use engine::shard::outbox::{Handover, Order};
+use engine::wire;
 use std::fmt::Write;
 
 /// Pieces of one socket in one turn.
@@ -123,7 +125,10 @@ impl World {
                     socket.is_paused = true;
                     socket.late_pieces = if socket.is_established { late_pieces } else { 0 };
                 }
-                Order::Resume(_) => socket.is_paused = false,
+                Order::Resume(_) => {
+                    socket.is_paused = false;
+                    self.marks.count(Mark::PausedResumed);
+                }
             }
             self.make_ready(index);
         }
@@ -146,6 +151,9 @@ impl World {
         // Who has no peer any more has nothing to be handed over for.
         if socket.is_reset {
             return socket.end();
+        }
+        if is_one_segment(&handover.bytes) {
+            self.marks.count(Mark::HandedOverInOneSegment);
         }
         socket.place = Place::Moving(handover.home);
         socket.carried = handover.bytes;
@@ -190,6 +198,9 @@ impl World {
             }
             if out.down_credit[other] <= enough {
                 out.down_credit[other] = ports.down.free(ShardId(other as u16));
+            }
+            if self.plan.lane_parcels == 1 && (out.up_credit[other] == 0 || out.down_credit[other] == 0) {
+                self.marks.count(Mark::LaneFull);
             }
         }
         out.store_full = store_full;
@@ -537,7 +548,11 @@ impl World {
     fn ring_bells(&mut self, shard: usize) {
         let mut rings = std::mem::take(&mut self.nodes[shard].rings);
         for other in rings.drain(..) {
-            self.nodes[other.index()].is_rung = true;
+            let other = &mut self.nodes[other.index()];
+            if other.phase == Phase::Asleep && !other.is_rung {
+                self.marks.count(Mark::RungAsleep);
+            }
+            other.is_rung = true;
         }
         self.nodes[shard].rings = rings;
     }
@@ -578,4 +593,18 @@ impl World {
             )
         })
     }
+}
+
+/// Whether CONNECT, SUBSCRIBE and PUBLISH are among these packets.
+fn is_one_segment(mut bytes: &[u8]) -> bool {
+    let mut seen = [false; 16];
+    while let Ok(Some(header)) = wire::peek(bytes) {
+        seen[usize::from(bytes[0] >> 4)] = true;
+        let Some(rest) = bytes.get(header.total_len..) else { break };
+        bytes = rest;
+    }
+    const CONNECT: usize = 1;
+    const PUBLISH: usize = 3;
+    const SUBSCRIBE: usize = 8;
+    seen[CONNECT] && seen[SUBSCRIBE] && seen[PUBLISH]
 }

@@ -182,11 +182,12 @@ impl Twin {
     }
 
     /// Power goes. `draw(n)` is a number below n. Commits that nobody was told of may be lost, newest first; or some of what
-    /// waited, of any shards, each in its order, was still committed and nobody was told.
-    pub fn crash(&mut self, mut draw: impl FnMut(usize) -> usize) {
+    /// waited, of any shards, each in its order, was still committed and nobody was told. How many commits were lost.
+    pub fn crash(&mut self, mut draw: impl FnMut(usize) -> usize) -> usize {
         assert!(self.store.is_some(), "only a world with a store comes back");
+        let mut lost = 0;
         if draw(2) == 0 {
-            let lost = draw(self.untold.len() + 1);
+            lost = draw(self.untold.len() + 1);
             self.lose(lost);
         } else {
             (self.lag_turns, self.is_stalled, self.failing) = (0, false, None);
@@ -202,6 +203,7 @@ impl Twin {
         self.waiting_bytes.clear();
         self.handed.clear();
         self.untold.clear();
+        lost
     }
 
     fn lose(&mut self, commits: usize) {
@@ -369,6 +371,11 @@ impl Twin {
     /// The version of the last change of a group that is durable; 0: none yet.
     pub fn last_version(&self, group: GroupId) -> u64 {
         self.known.versions.get(&group).copied().unwrap_or(0)
+    }
+
+    /// Whether anything waits for its commit.
+    pub fn has_uncommitted(&self) -> bool {
+        !self.waiting.is_empty() || self.handed.values().any(|lane| !lane.is_empty())
     }
 
     /// Commits that a crash now may lose.

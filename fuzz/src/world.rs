@@ -10,9 +10,14 @@
 //! kernel and the clock decide there. A shard that sleeps stays asleep until it is rung, a timer of it is due or the
 //! kernel has something for it; where work is left when all sleep, a wake-up was lost, and the world panics. A world
 //! that panics says how to build it again.
+//!
+//! What it cannot show: two shards in the middle of one step (a step is whole here; `loom-tests` has the interleavings of
+//! lanes and bells), how the kernel orders completions of one socket, memory and descriptors that run out, how long
+//! anything takes, a disk that changes what it was given (the store's own tests have that), and clients that are not on
+//! the other side of a byte stream, as with TLS.
 
 use crate::client::{Client, ConnectOptions, PublishOptions};
-use crate::marks::Marks;
+use crate::marks::{Mark, Marks};
 use crate::node::{Node, Phase};
 use crate::packet::{Message, OwnedPacket};
 use crate::rng::Rng;
@@ -257,12 +262,15 @@ impl World {
     /// The client ends its sending side and reads on; what was written before still arrives.
     pub fn half_close(&mut self, client: ClientId) {
         self.sockets[client.0].is_half_closed = true;
+        self.marks.count(Mark::HalfClosed);
         self.make_ready(client.0);
     }
 
     /// The client's end breaks: what is unsent and what is unread is lost at once, both ways.
     pub fn reset(&mut self, client: ClientId) {
-        self.sockets[client.0].reset();
+        if self.sockets[client.0].reset() {
+            self.marks.count(Mark::ResetAmidPacket);
+        }
         self.make_ready(client.0);
     }
 
@@ -398,6 +406,8 @@ impl World {
             self.stop();
             self.run_until_quiet();
             self.twin.end();
+        } else {
+            self.mark_crash();
         }
         self.begin_again(shards);
     }
@@ -405,9 +415,19 @@ impl World {
     /// Power goes at this very moment, and with it any part of what nobody was told is durable; then a process with so many
     /// shards begins on what is left.
     pub fn lose_power(&mut self, shards: usize) {
+        self.mark_crash();
         let World { twin, rng, .. } = self;
-        twin.crash(|below| rng.below(below));
+        if twin.crash(|below| rng.below(below)) > 0 {
+            self.marks.count(Mark::PowerLostTail);
+        }
         self.begin_again(shards);
+    }
+
+    fn mark_crash(&mut self) {
+        let holds_changes = |node: &Node| !node.out.changes.is_empty();
+        if self.twin.has_uncommitted() || self.nodes.iter().any(holds_changes) {
+            self.marks.count(Mark::CrashAmidChanges);
+        }
     }
 
     fn begin_again(&mut self, shards: usize) {

@@ -143,8 +143,12 @@ impl Sim {
         match asked {
             Asked::Plain(filters) => {
                 for filter in filters {
-                    let Some(wanted) = person.wanted.get_mut(filter.as_str()) else { continue };
+                    let Some(entry) = person.wanted.iter_mut().find(|(name, _)| **name == filter) else { continue };
+                    let (wanted_filter, wanted) = (*entry.0, entry.1);
                     if let Some(is) = wanted.pending.pop_front() {
+                        // The commit that had it may be the last before a crash.
+                        let before = person.before.1.entry(wanted_filter).or_insert(Set::NONE);
+                        *before = before.or(is);
                         wanted.is = is;
                     }
                 }

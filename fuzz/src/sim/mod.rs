@@ -105,6 +105,7 @@ impl Sim {
             if self.rng.once_in(2) {
                 let turns = self.rng.below(8);
                 self.world.run_turns(turns);
+                self.world.commit();
             }
         }
         self.rest();

@@ -28,6 +28,10 @@ const QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 pub enum End {
     Disconnect,
     Drop,
+    /// It sends no more, and what it is sent from now on it does not acknowledge.
+    HalfClose,
+    /// What was under way both ways is lost.
+    Reset,
     /// Its session is taken over, or its broker has ended.
     Cut,
 }
@@ -46,7 +50,10 @@ impl Sim {
         let (is_accepted, is_reading) = (conn.is_accepted, conn.is_reading);
         match self.rng.below(40) {
             0 => self.leave(who, End::Disconnect),
-            1 => self.leave(who, End::Drop),
+            1 => {
+                let end = *self.rng.pick(&[End::Drop, End::HalfClose, End::Reset]);
+                self.leave(who, end);
+            }
             2 => self.take_over(who),
             3..=6 => self.subscribe(who),
             7 | 8 => self.unsubscribe(who),
@@ -158,6 +165,8 @@ impl Sim {
         match end {
             End::Disconnect => self.world.disconnect(id, ReasonCode::Success),
             End::Drop => self.world.drop_client(id),
+            End::HalfClose => self.world.half_close(id),
+            End::Reset => self.world.reset(id),
             End::Cut => {}
         }
         self.dies(who, end);
@@ -594,7 +603,14 @@ impl Sim {
             self.world.run_until_quiet();
         }
         self.check_dropped();
-        self.world.restart(is_clean);
+        if !is_clean && self.rng.once_in(2) {
+            // No more than a kill: with `durability = "disk"` what was acknowledged was told as durable, and without it
+            // the oracle goes back to the last rest, when all was told.
+            let shards = self.world.plan.shards;
+            self.world.lose_power(shards);
+        } else {
+            self.world.restart(is_clean);
+        }
         // What the broker still said on its way out.
         for who in 0..self.people.len() {
             if let Some(id) = self.people[who].conn.as_ref().map(|conn| conn.id) {
