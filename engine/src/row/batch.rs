@@ -129,6 +129,11 @@ impl Packet {
     /// In place of an ask: the broker answers a `get` with it, so its user property `mote` is the broker's own.
     pub const OWN_WORDS: u32 = u32::MAX - 1;
 
+    /// Homes are told before the first of it comes: all that it leads to is committed together.
+    pub fn is_opened(&self) -> bool {
+        self.publish != 0 && self.wants_verdict
+    }
+
     /// It moves from one member of a share group to another, and is committed with both.
     pub fn is_moved(&self) -> bool {
         self.publish != 0 && !self.wants_verdict

@@ -9,6 +9,8 @@ pub struct Verdict {
     pub matched: bool,
     /// All that say `Kept`: the homes that it went to, and the owner where retained rows changed.
     pub keepers: u32,
+    /// How often it was told to homes that something of it comes, before it came.
+    pub opens: u32,
     /// Groups that applied their part.
     pub applied: u32,
     /// Groups that refused it.
@@ -64,6 +66,7 @@ impl Verdict {
         Verdict {
             matched: self.matched | other.matched,
             keepers: self.keepers + other.keepers,
+            opens: self.opens + other.opens,
             applied: self.applied + other.applied,
             refused: self.refused + other.refused,
             refusal: self.refusal.or(other.refusal),

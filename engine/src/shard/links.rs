@@ -114,6 +114,7 @@ impl Shard {
                     self.home.settle_verdict(to, ticket, publish, verdict);
                     self.flush_acks(to, out);
                 }
+                DownItem::Open { publish } => self.home.writing.open(publish),
                 DownItem::Confirm { publisher, ticket, publish } => {
                     self.home.writing.confirm(publisher, ticket, publish);
                 }

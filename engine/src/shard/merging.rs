@@ -4,7 +4,7 @@ use super::parcel::{DownItem, Frame};
 use super::subtree::{Homes, Subtree};
 use crate::dialect::Form;
 use crate::key::{FilterHandle, GroupId, ShardId, Span};
-use crate::row::batch::View;
+use crate::row::batch::{Packet, View};
 use crate::row::merge::{Merge, Objects};
 use crate::row::retained::Retained;
 use crate::topic::{Entry, FilterId, Interner, Roots, is_wildcard, stem};
@@ -104,6 +104,12 @@ impl Subtree {
         homes: &mut impl Homes,
     ) {
         let entry = self.subscriptions.entry(made.filter);
+        let touched = wanted_in(entry, made.form).iter().fold(0u64, |homes, (_, home, _)| homes | 1 << home.index());
+        if view.packet.is_opened() && touched & !self.touched_homes != 0 {
+            self.touch_all(touched, view.packet, homes);
+        }
+        self.touched_homes |= touched;
+        let entry = self.subscriptions.entry(made.filter);
         let about = Frame {
             handle: FilterHandle(0),
             body: Span::EMPTY,
@@ -119,7 +125,14 @@ impl Subtree {
             version,
             object: self.retained.object_version(&self.interner, stem(&entry.text)),
         };
-        self.touched_homes |= send_bodies(made, &about, &entry.text, wanted_in(entry, made.form), homes);
+        send_bodies(made, &about, &entry.text, wanted_in(entry, made.form), homes);
+    }
+
+    fn touch_all(&mut self, mut touched: u64, packet: &Packet, homes: &mut impl Homes) {
+        while touched != 0 {
+            self.touch(ShardId(touched.trailing_zeros() as u16), packet, homes);
+            touched &= touched - 1;
+        }
     }
 }
 
@@ -151,11 +164,9 @@ fn send_bodies(
     filter: &str,
     wanted: &[(Form, ShardId, FilterHandle)],
     homes: &mut impl Homes,
-) -> u64 {
-    let mut touched = 0;
+) {
     let is_wild = is_wildcard(filter);
     for (_, home, handle) in wanted {
-        touched |= 1 << home.index();
         let down = homes.down_to(*home);
         for Body { bytes, versions_len, rows, more } in &made.bodies {
             if *rows == 0 && !is_wild {
@@ -167,5 +178,4 @@ fn send_bodies(
             down.items.push(DownItem::Frame(Frame { handle, body, versions_len, rows, more, skipped, ..*about }));
         }
     }
-    touched
 }

@@ -104,7 +104,7 @@ impl Subtree {
         let mut verdict = Verdict { matched: known.outcome.matched, applied: 1, version, ..Verdict::default() };
         if self.waits_for_disk && view.packet.wants_verdict {
             // All that the first led to is kept when this is. [MOTE-5.30]
-            self.touched_homes = known.homes;
+            (self.touched_homes, self.opens) = (known.homes, 0);
             if view.packet.publish != 0 {
                 homes.outbox().changes.advance(); // carries the join
             }

@@ -282,6 +282,10 @@ pub enum DownItem {
         publish: u64,
         verdict: Verdict,
     },
+    /// What a publish leads to at this home stands behind this item, up to its `Confirm`: none of it is durable before the rest.
+    Open {
+        publish: u64,
+    },
     /// What a publish led to at this home stands before this item: say `Kept` when it is durable.
     Confirm {
         publisher: Client,

@@ -70,6 +70,7 @@ impl Subtree {
             let Some(groups) = self.subscriptions.shares(*id) else { continue };
             for group in groups.iter_mut() {
                 let home = shared.hand_out(group, homes);
+                self.opens += u32::from(home.is_some() && view.packet.is_opened());
                 self.touched_homes |= home.map_or(0, |home| 1 << home.index());
             }
         }
@@ -98,8 +99,11 @@ impl Shared<'_> {
         // Ends: a home that does not take it is not picked again.
         while let Some(pick) = group.pick(self.view.packet.qos > QoS::AtMostOnce, is_last) {
             let offer = Offer { handle: pick.handle, keep: pick.keep || is_last, returns: self.returns };
+            let is_opened = self.view.packet.is_opened();
+            let open = DownItem::Open { publish: self.view.packet.publish };
             if pick.home != self.me {
                 let down = homes.down_to(pick.home);
+                down.items.extend(is_opened.then_some(open));
                 let (source, packet, row) = match self.origin {
                     Origin::Parcel(batch, packet) => (down.share(batch), *packet, self.index),
                     Origin::Local => (Source::Own, down.batch.copy_rows(*self.view, std::iter::once(*self.row)), 0),
@@ -108,6 +112,7 @@ impl Shared<'_> {
                 return Some(pick.home);
             }
             if homes.offer_here(self.view, self.row, offer) {
+                homes.down_to(self.me).items.extend(is_opened.then_some(open));
                 return Some(self.me);
             }
             group.is_away(self.me); // what its home has to tell is under way

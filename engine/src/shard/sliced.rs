@@ -48,6 +48,7 @@ struct Part {
     version: Option<u64>,
     matched: bool,
     touched_homes: u64,
+    opens: u32,
     /// Rows done.
     rows: usize,
     /// As `Subtree::befores` and `Subtree::touched`, of the rows done.
@@ -84,6 +85,7 @@ impl Part {
             version: None,
             matched: false,
             touched_homes: 0,
+            opens: 0,
             rows: 0,
             befores: Vec::new(),
             touched: Vec::new(),
@@ -220,6 +222,7 @@ impl Subtree {
         std::mem::swap(&mut self.befores, &mut part.befores);
         std::mem::swap(&mut self.touched, &mut part.touched);
         std::mem::swap(&mut self.touched_homes, &mut part.touched_homes);
+        std::mem::swap(&mut self.opens, &mut part.opens);
     }
 
     /// Makes frames of rows, until the turn is used up. Returns whether there were any left.
@@ -271,9 +274,9 @@ impl Subtree {
 
     /// All rows of a part are applied and its frames made: the change is there, and all are told at once.
     fn complete(&mut self, now: Now, part: Part, roots: &Roots, homes: &mut impl Homes) -> Verdict {
-        let Part { batch, group, version, changes, merging, matched, touched_homes, .. } = part;
+        let Part { batch, group, version, changes, merging, matched, touched_homes, opens, .. } = part;
         let view = batch.view(0);
-        self.touched_homes = touched_homes;
+        (self.touched_homes, self.opens) = (touched_homes, opens);
         if let Some(version) = version {
             self.take_version(group, version);
             self.position += 1;

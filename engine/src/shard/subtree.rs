@@ -39,6 +39,8 @@ pub struct Subtree {
     waiting: VecDeque<(u64, Client, u32)>,
     /// Homes that the batch at hand went to, a bit each.
     pub(super) touched_homes: u64,
+    /// How often a home was told that something of the publish at hand comes.
+    pub(super) opens: u32,
     /// Everything up to this position is durable.
     durable: u64,
     pub waits_for_disk: bool,
@@ -116,6 +118,7 @@ impl Subtree {
             position: 0,
             waiting: VecDeque::new(),
             touched_homes: 0,
+            opens: 0,
             durable: 0,
             waits_for_disk,
             frame_bytes_max: limits.frame_bytes,
@@ -172,12 +175,12 @@ impl Subtree {
         homes: &mut impl Homes,
     ) -> Verdict {
         self.befores.clear();
-        self.touched_homes = 0;
+        (self.touched_homes, self.opens) = (0, 0);
         if view.packet.retain && !self.takes(&view) {
             // What is under way may add less than it seemed.
             self.finish_sliced(now, roots, homes);
             self.befores.clear();
-            self.touched_homes = 0;
+            (self.touched_homes, self.opens) = (0, 0);
             if !self.takes(&view) {
                 return Verdict::refused(Refusal::Quota);
             }
@@ -245,7 +248,7 @@ impl Subtree {
     ) {
         let Packet { publisher, ticket, publish, .. } = *packet;
         let mut touched = self.touched_homes;
-        verdict.keepers = touched.count_ones() + u32::from(is_kept_here);
+        (verdict.keepers, verdict.opens) = (touched.count_ones() + u32::from(is_kept_here), self.opens);
         while touched != 0 {
             let home = ShardId(touched.trailing_zeros() as u16);
             touched &= touched - 1;
@@ -536,7 +539,7 @@ impl Subtree {
             }
         }
         if !here.is_empty() {
-            self.touched_homes |= 1 << self.me.index();
+            self.touch(self.me, view.packet, homes);
             homes.deliver_here(view, row, revision, &here);
         }
         self.handles = here;
@@ -557,7 +560,7 @@ impl Subtree {
         matched: &[FilterId],
         homes: &mut impl Homes,
     ) {
-        let mut done = 0u64; // a bit per home
+        let (mut done, mut opens) = (0u64, 0); // a bit per home
         let entries = || matched.iter().flat_map(|id| self.subscriptions.entry(*id).plain.iter());
         for (home, _) in entries() {
             let bit = 1u64 << home.index();
@@ -566,6 +569,10 @@ impl Subtree {
             }
             done |= bit;
             let down = homes.down_to(*home);
+            if view.packet.is_opened() && self.touched_homes & bit == 0 {
+                down.items.push(DownItem::Open { publish: view.packet.publish });
+                opens += 1;
+            }
             let first = down.handles.len() as u32;
             down.handles.extend(entries().filter(|(other, _)| other == home).map(|(_, handle)| *handle));
             let count = down.handles.len() as u32 - first;
@@ -576,6 +583,17 @@ impl Subtree {
             down.items.push(DownItem::Deliver { source, packet, row, first, count, revision });
         }
         self.touched_homes |= done;
+        self.opens += opens;
+    }
+
+    /// A home is about to get something of a publish, perhaps for the first time.
+    pub(super) fn touch(&mut self, home: ShardId, packet: &Packet, homes: &mut impl Homes) {
+        let bit = 1 << home.index();
+        if packet.is_opened() && self.touched_homes & bit == 0 {
+            homes.down_to(home).items.push(DownItem::Open { publish: packet.publish });
+            self.opens += 1;
+        }
+        self.touched_homes |= bit;
     }
 
     /// Everything up to `position` is durable.

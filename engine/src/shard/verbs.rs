@@ -30,7 +30,7 @@ impl Subtree {
         if let Some(verdict) = self.answer_again(now, (view, ask, once), roots, homes) {
             return Some(verdict);
         }
-        self.touched_homes = 0;
+        (self.touched_homes, self.opens) = (0, 0);
         let filter = ask.filter.text_of(view.bytes);
         let verdict = self.apply_verb(now, (view, ask), origin, roots, homes);
         match (&verdict, self.sliced.back_mut()) {

@@ -35,6 +35,7 @@ struct Spreading {
     ticket: u32,
     owners_left: u32,
     keepers: u32,
+    opens: u32,
     is_refused: bool,
 }
 
@@ -220,6 +221,12 @@ impl Writing {
         }
     }
 
+    /// What a publish leads to at this home begins. It may come in several turns, each of which is written by itself.
+    pub fn open(&mut self, publish: u64) {
+        self.joins.push(Join { publish, parts: 0 });
+        self.list_nobody();
+    }
+
     /// What a publish led to at this home is complete: its publisher is told when that is durable.
     pub fn confirm(&mut self, publisher: Client, ticket: u32, publish: u64) {
         if publish != 0 {
@@ -254,7 +261,8 @@ impl Writing {
             return 0;
         }
         let publish = self.publishes.take();
-        let spreading = Spreading { session, packet_id, ticket, owners_left: owners, keepers: 0, is_refused: false };
+        let spreading =
+            Spreading { session, packet_id, ticket, owners_left: owners, keepers: 0, opens: 0, is_refused: false };
         self.spreading.insert(publish, spreading);
         publish
     }
@@ -272,21 +280,22 @@ impl Home {
             session.acks.settle(ticket, verdict);
         }
         if publish != 0 {
-            self.settle_spreading(publish, verdict.keepers, verdict.refusal.is_some());
+            self.settle_spreading(publish, verdict);
         }
     }
 
-    fn settle_spreading(&mut self, publish: u64, keepers: u32, is_refused: bool) {
+    fn settle_spreading(&mut self, publish: u64, verdict: Verdict) {
         let Some(spreading) = self.writing.spreading.get_mut(&publish) else { return };
         spreading.owners_left -= 1;
-        spreading.keepers += keepers;
-        spreading.is_refused |= is_refused;
+        spreading.keepers += verdict.keepers;
+        spreading.opens += verdict.opens;
+        spreading.is_refused |= verdict.refusal.is_some();
         if spreading.owners_left > 0 {
             return;
         }
         let Some(spreading) = self.writing.spreading.remove(&publish) else { return };
-        let Spreading { session: key, packet_id, ticket, keepers, is_refused, .. } = spreading;
-        self.writing.joins.push(Join { publish, parts: keepers + 1 });
+        let Spreading { session: key, packet_id, ticket, keepers, opens, is_refused, .. } = spreading;
+        self.writing.joins.push(Join { publish, parts: keepers + opens + 1 });
         self.writing.list_nobody();
         let Some(session) = self.sessions.get_mut(key) else { return };
         let token = self.writing.list(key, session);

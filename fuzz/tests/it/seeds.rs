@@ -24,3 +24,13 @@ fn random_clients_get_what_the_oracle_owes() {
 fn a_seed_replays_exactly() {
     assert_eq!(run(3, false), run(3, false));
 }
+
+/// A tree with QoS 2 reaches a home in several parcels, and each turn writes what it brought: the broker was killed between
+/// two commits, of which the first had the delivery and the second that the publish had been received. The publisher sent it
+/// again, and who had it got it twice. Now a home is told before the first of it comes, and all of it is one commit.
+#[test]
+fn a_kill_between_a_delivery_and_the_end_of_its_publish_brings_nothing_twice() {
+    for seed in [561, 654] {
+        run(seed, false);
+    }
+}
