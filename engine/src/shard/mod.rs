@@ -140,6 +140,10 @@ impl Homes for Reach<'_> {
         self.home.deliver_row(self.now, view, (row, revision), handles, self.out);
     }
 
+    fn open_here(&mut self, publish: u64) {
+        self.home.writing.open(publish);
+    }
+
     fn offer_here(&mut self, view: &View<'_>, row: &Row, offer: Offer) -> bool {
         self.home.take_offer(self.now, view, row, offer, self.out)
     }

@@ -112,7 +112,9 @@ impl Shared<'_> {
                 return Some(pick.home);
             }
             if homes.offer_here(self.view, self.row, offer) {
-                homes.down_to(self.me).items.extend(is_opened.then_some(open));
+                if is_opened {
+                    homes.open_here(self.view.packet.publish);
+                }
                 return Some(self.me);
             }
             group.is_away(self.me); // what its home has to tell is under way

@@ -93,6 +93,8 @@ pub trait Homes {
     fn deliver_here(&mut self, view: &View<'_>, row: &Row, revision: Revision, handles: &[FilterHandle]);
     /// A row for one member of a share group at the owner's own home. False: there is none for it.
     fn offer_here(&mut self, view: &View<'_>, row: &Row, offer: Offer) -> bool;
+    /// As `DownItem::Open`, for the home of this shard: before anything else is written in this step.
+    fn open_here(&mut self, publish: u64);
     /// The open parcel to a home.
     fn down_to(&mut self, home: ShardId) -> &mut Down;
     fn outbox(&mut self) -> &mut Outbox;
@@ -590,7 +592,11 @@ impl Subtree {
     pub(super) fn touch(&mut self, home: ShardId, packet: &Packet, homes: &mut impl Homes) {
         let bit = 1 << home.index();
         if packet.is_opened() && self.touched_homes & bit == 0 {
-            homes.down_to(home).items.push(DownItem::Open { publish: packet.publish });
+            if home == self.me {
+                homes.open_here(packet.publish);
+            } else {
+                homes.down_to(home).items.push(DownItem::Open { publish: packet.publish });
+            }
             self.opens += 1;
         }
         self.touched_homes |= bit;
