@@ -44,8 +44,9 @@ impl Watch {
         let (stop, stopped) = channel();
         let watch = move || {
             let mut level = Level { limit_bytes, is_full: false };
-            while stopped.recv_timeout(level.pause(anonymous_bytes())) == Err(RecvTimeoutError::Timeout) {
-                let held_bytes = anonymous_bytes();
+            let mut held_bytes = anonymous_bytes();
+            while stopped.recv_timeout(level.pause(held_bytes)) == Err(RecvTimeoutError::Timeout) {
+                held_bytes = anonymous_bytes();
                 if level.rises_or_falls(held_bytes) {
                     memory.0.store(level.is_full, Ordering::Relaxed);
                     level.tell(held_bytes);
@@ -63,9 +64,8 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // It panics nowhere, and if it did the panic has been printed.
-            let _ = thread.join();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that looks at the memory had panicked, which is a bug in mote");
         }
     }
 }

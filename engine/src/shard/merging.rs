@@ -4,7 +4,7 @@ use super::parcel::{DownItem, Frame};
 use super::subtree::{Homes, Subtree};
 use crate::dialect::Form;
 use crate::key::{FilterHandle, GroupId, ShardId, Span};
-use crate::row::batch::{Packet, View};
+use crate::row::batch::View;
 use crate::row::merge::{Merge, Objects};
 use crate::row::retained::Retained;
 use crate::topic::{Entry, FilterId, Interner, Roots, is_wildcard, stem};
@@ -104,11 +104,8 @@ impl Subtree {
         homes: &mut impl Homes,
     ) {
         let entry = self.subscriptions.entry(made.filter);
-        let touched = wanted_in(entry, made.form).iter().fold(0u64, |homes, (_, home, _)| homes | 1 << home.index());
-        if view.packet.is_opened() && touched & !self.touched_homes != 0 {
-            self.touch_all(touched, view.packet, homes);
-        }
-        self.touched_homes |= touched;
+        let some = wanted_in(entry, made.form).iter().fold(0u64, |some, (_, home, _)| some | 1 << home.index());
+        self.reach(some, view.packet, homes);
         let entry = self.subscriptions.entry(made.filter);
         let about = Frame {
             handle: FilterHandle(0),
@@ -126,13 +123,6 @@ impl Subtree {
             object: self.retained.object_version(&self.interner, stem(&entry.text)),
         };
         send_bodies(made, &about, &entry.text, wanted_in(entry, made.form), homes);
-    }
-
-    fn touch_all(&mut self, mut touched: u64, packet: &Packet, homes: &mut impl Homes) {
-        while touched != 0 {
-            self.touch(ShardId(touched.trailing_zeros() as u16), packet, homes);
-            touched &= touched - 1;
-        }
     }
 }
 

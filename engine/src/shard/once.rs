@@ -3,7 +3,7 @@
 //! Per group, the oldest first. What is forgotten here is forgotten in the store by the same changes.
 
 use super::outbox::Outbox;
-use super::subtree::{Homes, Subtree};
+use super::subtree::{Homes, Reached, Subtree};
 use crate::clock::Now;
 use crate::config::Limits;
 use crate::dialect::Verb;
@@ -104,7 +104,7 @@ impl Subtree {
         let mut verdict = Verdict { matched: known.outcome.matched, applied: 1, version, ..Verdict::default() };
         if self.waits_for_disk && view.packet.wants_verdict {
             // All that the first led to is kept when this is. [MOTE-5.30]
-            (self.touched_homes, self.opens) = (known.homes, 0);
+            self.reached = Reached { homes: known.homes, opens: 0 };
             if view.packet.publish != 0 {
                 homes.outbox().changes.advance(); // carries the join
             }
@@ -130,7 +130,7 @@ impl Subtree {
             matched: verdict.matched,
             wall_ms: now.wall_ms,
         };
-        self.outcomes.add(group, Known { outcome, homes: self.touched_homes });
+        self.outcomes.add(group, Known { outcome, homes: self.reached.homes });
         out.changes.outcome(group, stem(filter), outcome);
         self.outcomes.trim(group, now, |key| out.changes.forget_outcome(group, key));
         out.changes.advance();

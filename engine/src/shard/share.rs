@@ -70,8 +70,8 @@ impl Subtree {
             let Some(groups) = self.subscriptions.shares(*id) else { continue };
             for group in groups.iter_mut() {
                 let home = shared.hand_out(group, homes);
-                self.opens += u32::from(home.is_some() && view.packet.is_opened());
-                self.touched_homes |= home.map_or(0, |home| 1 << home.index());
+                self.reached.opens += u32::from(home.is_some() && view.packet.is_opened());
+                self.reached.homes |= home.map_or(0, |home| 1 << home.index());
             }
         }
     }

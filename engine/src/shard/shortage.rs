@@ -57,28 +57,15 @@ impl Shard {
         self.refuse_subscribe(key, subscribe, NO_MEMORY, out)
     }
 
-    /// Whether a connection that has sent so many bytes of one packet is to end.
-    fn is_too_long_now(&mut self, unfinished_bytes: usize, out: &Outbox) -> Option<Fault> {
-        if !out.memory_full || unfinished_bytes <= UNFINISHED_BYTES_MAX {
-            return None;
-        }
-        self.home.stats.memory_refused += 1;
-        Some(Fault { code: ReasonCode::QuotaExceeded, what: NO_MEMORY })
-    }
-
     /// The bytes of a packet that is not complete are kept, if there is memory for them.
     pub(super) fn keep_unfinished(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Outbox) {
         let Some(this) = self.home.conns.get(conn) else { return };
-        let is_fresh = this.state == State::Fresh;
-        let unfinished_bytes = this.carry.len() + bytes.len();
-        if let Some(fault) = self.is_too_long_now(unfinished_bytes, out) {
-            let Some(this) = self.home.conns.get(conn) else { return };
-            let carry = std::mem::take(&mut this.carry);
-            let begin = if carry.is_empty() { bytes } else { &carry };
-            return self.refuse_bytes(now, conn, is_fresh, begin, fault, out);
-        }
-        if let Some(this) = self.home.conns.get(conn) {
-            this.carry.extend_from_slice(bytes);
+        this.carry.extend_from_slice(bytes);
+        if out.memory_full && this.carry.len() > UNFINISHED_BYTES_MAX {
+            let (is_fresh, begin) = (this.state == State::Fresh, std::mem::take(&mut this.carry));
+            self.home.stats.memory_refused += 1;
+            let fault = Fault { code: ReasonCode::QuotaExceeded, what: NO_MEMORY };
+            self.refuse_bytes(now, conn, is_fresh, &begin, fault, out);
         }
     }
 }

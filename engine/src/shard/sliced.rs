@@ -11,7 +11,7 @@ use super::links::answer;
 use super::merging::{Made, add_rows};
 use super::outbox::Outbox;
 use super::parcel::{Refusal, Verdict};
-use super::subtree::{Homes, Origin, Subtree};
+use super::subtree::{Homes, Origin, Reached, Subtree};
 use crate::clock::Now;
 use crate::key::GroupId;
 use crate::limits::{MATCHED_ROWS_MAX, SLICED_BYTES_MAX};
@@ -47,8 +47,7 @@ struct Part {
     /// The number that its change will have; `None`: it keeps nothing.
     version: Option<u64>,
     matched: bool,
-    touched_homes: u64,
-    opens: u32,
+    reached: Reached,
     /// Rows done.
     rows: usize,
     /// As `Subtree::befores` and `Subtree::touched`, of the rows done.
@@ -84,8 +83,7 @@ impl Part {
             is_begun: false,
             version: None,
             matched: false,
-            touched_homes: 0,
-            opens: 0,
+            reached: Reached::default(),
             rows: 0,
             befores: Vec::new(),
             touched: Vec::new(),
@@ -221,8 +219,7 @@ impl Subtree {
     fn exchange(&mut self, part: &mut Part) {
         std::mem::swap(&mut self.befores, &mut part.befores);
         std::mem::swap(&mut self.touched, &mut part.touched);
-        std::mem::swap(&mut self.touched_homes, &mut part.touched_homes);
-        std::mem::swap(&mut self.opens, &mut part.opens);
+        std::mem::swap(&mut self.reached, &mut part.reached);
     }
 
     /// Makes frames of rows, until the turn is used up. Returns whether there were any left.
@@ -274,9 +271,9 @@ impl Subtree {
 
     /// All rows of a part are applied and its frames made: the change is there, and all are told at once.
     fn complete(&mut self, now: Now, part: Part, roots: &Roots, homes: &mut impl Homes) -> Verdict {
-        let Part { batch, group, version, changes, merging, matched, touched_homes, opens, .. } = part;
+        let Part { batch, group, version, changes, merging, matched, reached, .. } = part;
         let view = batch.view(0);
-        (self.touched_homes, self.opens) = (touched_homes, opens);
+        self.reached = reached;
         if let Some(version) = version {
             self.take_version(group, version);
             self.position += 1;

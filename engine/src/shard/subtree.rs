@@ -37,10 +37,7 @@ pub struct Subtree {
     pub position: u64,
     /// Publishers that are to be told when what they changed here, up to a position of the shard's changes, is durable.
     waiting: VecDeque<(u64, Client, u32)>,
-    /// Homes that the batch at hand went to, a bit each.
-    pub(super) touched_homes: u64,
-    /// How often a home was told that something of the publish at hand comes.
-    pub(super) opens: u32,
+    pub(super) reached: Reached,
     /// Everything up to this position is durable.
     durable: u64,
     pub waits_for_disk: bool,
@@ -100,6 +97,15 @@ pub trait Homes {
     fn outbox(&mut self) -> &mut Outbox;
 }
 
+/// Where something of the publish at hand went.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Reached {
+    /// Homes, a bit each.
+    pub homes: u64,
+    /// How often one of them was told that something comes.
+    pub opens: u32,
+}
+
 impl Subtree {
     pub fn new(
         me: ShardId,
@@ -119,8 +125,7 @@ impl Subtree {
             walks: Walks::new(limits.rows_per_turn),
             position: 0,
             waiting: VecDeque::new(),
-            touched_homes: 0,
-            opens: 0,
+            reached: Reached::default(),
             durable: 0,
             waits_for_disk,
             frame_bytes_max: limits.frame_bytes,
@@ -177,12 +182,12 @@ impl Subtree {
         homes: &mut impl Homes,
     ) -> Verdict {
         self.befores.clear();
-        (self.touched_homes, self.opens) = (0, 0);
+        self.reached = Reached::default();
         if view.packet.retain && !self.takes(&view) {
             // What is under way may add less than it seemed.
             self.finish_sliced(now, roots, homes);
             self.befores.clear();
-            (self.touched_homes, self.opens) = (0, 0);
+            self.reached = Reached::default();
             if !self.takes(&view) {
                 return Verdict::refused(Refusal::Quota);
             }
@@ -249,11 +254,9 @@ impl Subtree {
         to: &mut impl Homes,
     ) {
         let Packet { publisher, ticket, publish, .. } = *packet;
-        let mut touched = self.touched_homes;
-        (verdict.keepers, verdict.opens) = (touched.count_ones() + u32::from(is_kept_here), self.opens);
-        while touched != 0 {
-            let home = ShardId(touched.trailing_zeros() as u16);
-            touched &= touched - 1;
+        let Reached { homes, opens } = self.reached;
+        (verdict.keepers, verdict.opens) = (homes.count_ones() + u32::from(is_kept_here), opens);
+        for home in each_of(homes) {
             to.down_to(home).items.push(DownItem::Confirm { publisher, ticket, publish });
         }
         if is_kept_here {
@@ -524,7 +527,7 @@ impl Subtree {
     ) {
         let mut here = std::mem::take(&mut self.handles);
         here.clear();
-        let (mut others, mut shared) = (false, false);
+        let (mut others, mut shared) = (0u64, false); // a bit per home
         for id in matched {
             let entry = self.subscriptions.entry(*id);
             self.samples.count(entry.plain.len());
@@ -532,7 +535,7 @@ impl Subtree {
                 if *home == self.me {
                     here.push(*handle);
                 } else {
-                    others = true;
+                    others |= 1 << home.index();
                 }
             }
             shared |= entry.shares.is_some();
@@ -541,11 +544,12 @@ impl Subtree {
             }
         }
         if !here.is_empty() {
-            self.touch(self.me, view.packet, homes);
+            self.reach(1 << self.me.index(), view.packet, homes);
             homes.deliver_here(view, row, revision, &here);
         }
         self.handles = here;
-        if others {
+        if others != 0 {
+            self.reach(others, view.packet, homes);
             self.pass_to_other_homes(view, origin, (row, index, revision), matched, homes);
         }
         if shared && !revision.expired {
@@ -555,14 +559,14 @@ impl Subtree {
 
     /// One `Deliver` per home that wants the row, with all its handles.
     fn pass_to_other_homes(
-        &mut self,
+        &self,
         view: &View<'_>,
         origin: &Origin<'_>,
         (row, index, revision): (&Row, u32, Revision),
         matched: &[FilterId],
         homes: &mut impl Homes,
     ) {
-        let (mut done, mut opens) = (0u64, 0); // a bit per home
+        let mut done = 0u64; // a bit per home
         let entries = || matched.iter().flat_map(|id| self.subscriptions.entry(*id).plain.iter());
         for (home, _) in entries() {
             let bit = 1u64 << home.index();
@@ -571,10 +575,6 @@ impl Subtree {
             }
             done |= bit;
             let down = homes.down_to(*home);
-            if view.packet.is_opened() && self.touched_homes & bit == 0 {
-                down.items.push(DownItem::Open { publish: view.packet.publish });
-                opens += 1;
-            }
             let first = down.handles.len() as u32;
             down.handles.extend(entries().filter(|(other, _)| other == home).map(|(_, handle)| *handle));
             let count = down.handles.len() as u32 - first;
@@ -584,22 +584,22 @@ impl Subtree {
             };
             down.items.push(DownItem::Deliver { source, packet, row, first, count, revision });
         }
-        self.touched_homes |= done;
-        self.opens += opens;
     }
 
-    /// A home is about to get something of a publish, perhaps for the first time.
-    pub(super) fn touch(&mut self, home: ShardId, packet: &Packet, homes: &mut impl Homes) {
-        let bit = 1 << home.index();
-        if packet.is_opened() && self.touched_homes & bit == 0 {
-            if home == self.me {
-                homes.open_here(packet.publish);
-            } else {
-                homes.down_to(home).items.push(DownItem::Open { publish: packet.publish });
+    /// Homes, a bit each, are about to get something of a publish, perhaps for the first time.
+    #[inline]
+    pub(super) fn reach(&mut self, some: u64, packet: &Packet, homes: &mut impl Homes) {
+        if packet.is_opened() {
+            for home in each_of(some & !self.reached.homes) {
+                if home == self.me {
+                    homes.open_here(packet.publish);
+                } else {
+                    homes.down_to(home).items.push(DownItem::Open { publish: packet.publish });
+                }
+                self.reached.opens += 1;
             }
-            self.opens += 1;
         }
-        self.touched_homes |= bit;
+        self.reached.homes |= some;
     }
 
     /// Everything up to `position` is durable.
@@ -710,6 +710,15 @@ impl Subtree {
         self.pass_row(&view, &Origin::Local, (&rows[0], 0, revision), &matched, homes);
         self.merge_frames(&view, (group, revision.version), roots, homes);
     }
+}
+
+/// Shards of which each has a bit.
+fn each_of(mut bits: u64) -> impl Iterator<Item = ShardId> {
+    std::iter::from_fn(move || {
+        let lowest = (bits != 0).then(|| ShardId(bits.trailing_zeros() as u16));
+        bits &= bits.wrapping_sub(1);
+        lowest
+    })
 }
 
 fn kept_row<'a>(view: &View<'a>, (topic, row): (&'a str, &Row), version: u64) -> Kept<'a> {

@@ -3,7 +3,7 @@
 //! All of it is judged before the first write of a group, so that a group applies its part whole or not at all.
 
 use super::parcel::{Conflict, DownItem};
-use super::subtree::{Homes, Origin, Subtree};
+use super::subtree::{Homes, Origin, Reached, Subtree};
 use crate::clock::Now;
 use crate::dialect::{Condition, Form, Verb};
 use crate::key::{GroupId, Span};
@@ -30,7 +30,7 @@ impl Subtree {
         if let Some(verdict) = self.answer_again(now, (view, ask, once), roots, homes) {
             return Some(verdict);
         }
-        (self.touched_homes, self.opens) = (0, 0);
+        self.reached = Reached::default();
         let filter = ask.filter.text_of(view.bytes);
         let verdict = self.apply_verb(now, (view, ask), origin, roots, homes);
         match (&verdict, self.sliced.back_mut()) {

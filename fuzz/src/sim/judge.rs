@@ -146,7 +146,8 @@ impl Sim {
                     let Some(entry) = person.wanted.iter_mut().find(|(name, _)| **name == filter) else { continue };
                     let (wanted_filter, wanted) = (*entry.0, entry.1);
                     if let Some(is) = wanted.pending.pop_front() {
-                        // The commit that had it may be the last before a crash.
+                        // Without "disk" a crash may take what the last commits did not have (`store/DURABILITY.md`), and the last
+                        // may be any since the rest: then this is what the session has.
                         let before = person.before.1.entry(wanted_filter).or_insert(Set::NONE);
                         *before = before.or(is);
                         wanted.is = is;

@@ -110,6 +110,16 @@ pub(crate) fn subscriber(world: &mut World, version: Version, client_id: &str, f
     client
 }
 
+/// Lets turns pass until somebody has something to read, and no longer.
+pub(crate) fn run_until_heard(world: &mut World, reader: ClientId) {
+    const TURNS_MAX: usize = 20_000;
+    let is_heard = (0..TURNS_MAX).any(|_| {
+        world.run_turns(1);
+        !world.peek(reader).is_empty()
+    });
+    assert!(is_heard, "nothing in {TURNS_MAX} turns");
+}
+
 /// Publishes and lets it arrive.
 pub(crate) fn publish(world: &mut World, client: ClientId, publish: PublishOptions<'_>) {
     world.publish(client, publish);

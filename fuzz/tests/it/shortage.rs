@@ -13,17 +13,23 @@ fn reason(world: &mut World, publisher: ClientId, packet_id: u16) -> ReasonCode 
     world.received(publisher).iter().find_map(of).expect("an acknowledgement")
 }
 
-fn full(shards: usize) -> World {
+fn world_of(shards: usize) -> World {
     World::new(Plan::new(5, shards))
+}
+
+/// A world in which one publisher has retained a row, `a/1 before`.
+fn world_with_a_row(shards: usize) -> (World, ClientId) {
+    let mut world = world_of(shards);
+    let publisher = client(&mut world, V5, "p");
+    let kept = world.publish(publisher, message("a/1", "before").qos(Q1).retained());
+    assert_eq!(reason(&mut world, publisher, kept), ReasonCode::NoMatchingSubscribers);
+    (world, publisher)
 }
 
 #[test]
 fn what_would_stay_is_refused_until_there_is_memory_again() {
     for shards in [1, 3] {
-        let mut world = full(shards);
-        let publisher = client(&mut world, V5, "p");
-        let kept = world.publish(publisher, message("a/1", "before").qos(Q1).retained());
-        assert_eq!(reason(&mut world, publisher, kept), ReasonCode::NoMatchingSubscribers);
+        let (mut world, publisher) = world_with_a_row(shards);
         world.memory_full = true;
         for options in [
             message("a/2", "x").qos(Q1).retained(),
@@ -49,7 +55,7 @@ fn what_would_stay_is_refused_until_there_is_memory_again() {
 
 #[test]
 fn who_is_told_by_no_acknowledgement_is_told_by_a_message() {
-    let mut world = full(1);
+    let mut world = world_of(1);
     let publisher = client(&mut world, V311, "p");
     world.memory_full = true;
     world.publish(publisher, message("a/1", "x").retained());
@@ -61,10 +67,7 @@ fn who_is_told_by_no_acknowledgement_is_told_by_a_message() {
 #[test]
 fn what_waits_for_nobody_and_what_gives_memory_back_goes_on() {
     for shards in [1, 3] {
-        let mut world = full(shards);
-        let publisher = client(&mut world, V5, "p");
-        let kept = world.publish(publisher, message("a/1", "x").qos(Q1).retained());
-        reason(&mut world, publisher, kept);
+        let (mut world, publisher) = world_with_a_row(shards);
         let reader = subscriber(&mut world, V5, "r", "b/#", Q1);
         world.memory_full = true;
         world.publish(publisher, message("b/1", "live"));
@@ -82,7 +85,7 @@ fn what_waits_for_nobody_and_what_gives_memory_back_goes_on() {
 #[test]
 fn subscriptions_are_refused_and_clients_told_that_the_server_is_busy() {
     for shards in [1, 3] {
-        let mut world = full(shards);
+        let mut world = world_of(shards);
         let (five, old) = (client(&mut world, V5, "5"), client(&mut world, V311, "3"));
         world.memory_full = true;
         for (reader, code) in [(five, ReasonCode::QuotaExceeded as u8), (old, 0x80)] {
@@ -104,7 +107,7 @@ fn subscriptions_are_refused_and_clients_told_that_the_server_is_busy() {
 
 #[test]
 fn who_comes_back_for_what_waits_is_taken() {
-    let mut world = full(2);
+    let mut world = world_of(2);
     let reader = world.connected(ConnectOptions::lasting(V5, "r"));
     world.subscribe(reader, "a", Q1);
     world.run_until_quiet();
@@ -124,7 +127,7 @@ fn who_comes_back_for_what_waits_is_taken() {
 
 #[test]
 fn a_long_packet_that_is_not_complete_ends_its_connection() {
-    let mut world = full(1);
+    let mut world = world_of(1);
     let mut begun = Vec::new();
     for (name, bytes) in [("long", UNFINISHED_BYTES_MAX + 1), ("short", UNFINISHED_BYTES_MAX / 2)] {
         let client = client(&mut world, V5, name);
