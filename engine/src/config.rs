@@ -1,5 +1,6 @@
 //! Settings of the engine as plain values. The file format, its documentation and its errors are `net`'s.
 
+use crate::dialect::Profile;
 use crate::limits;
 
 /// What happens to a QoS 1 or 2 message that finds its session's queue full.
@@ -49,9 +50,47 @@ pub struct Config {
     pub durability: Durability,
     pub tombstones: Tombstones,
     pub history: Vec<History>,
+    /// What holds at each listener, by its index; at one that is not here, what holds for all.
+    pub listeners: Vec<Listener>,
     pub sys: Sys,
     /// Messages may be retained. What already is stays and is sent.
     pub retain_available: bool,
+}
+
+/// What holds at one listener; `None`: what holds for all (`Limits`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Listener {
+    pub profile: Profile,
+    pub packet_bytes: Option<usize>,
+    pub publish_rate: Option<u32>,
+    pub bytes_rate: Option<u64>,
+}
+
+/// What holds for a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Terms {
+    pub profile: Profile,
+    pub packet_bytes: usize,
+    pub publish_rate: u32,
+    pub bytes_rate: u64,
+}
+
+impl Config {
+    /// What holds for those who come to a listener.
+    pub fn terms(&self, listener: u16) -> Terms {
+        let own = self.listeners.get(usize::from(listener)).copied().unwrap_or_default();
+        Terms {
+            profile: own.profile,
+            packet_bytes: own.packet_bytes.unwrap_or(self.limits.packet_bytes),
+            publish_rate: own.publish_rate.unwrap_or(self.limits.publish_rate),
+            bytes_rate: own.bytes_rate.unwrap_or(self.limits.bytes_rate),
+        }
+    }
+}
+
+/// The part of one shard in what the whole process may have.
+pub fn part(whole: u64, shards: u16) -> usize {
+    usize::try_from(whole.div_ceil(u64::from(shards))).unwrap_or(usize::MAX)
 }
 
 /// What the broker publishes about itself.
@@ -112,6 +151,12 @@ pub struct Limits {
     pub idempotency_s: u32,
     pub idempotency_max: usize,
     pub subscriptions: usize,
+    /// Sessions of the whole process, connected or not: each shard takes its part of them.
+    pub sessions: u64,
+    /// PUBLISH packets of one client a second; 0: no bound.
+    pub publish_rate: u32,
+    /// Bytes of one client a second; 0: no bound.
+    pub bytes_rate: u64,
     pub client_id_bytes: usize,
     /// Retained rows, and the bytes of their topics, payloads and properties; of the whole process: each shard
     /// takes its part of them.
@@ -150,6 +195,9 @@ impl Default for Config {
                 idempotency_s: limits::IDEMPOTENCY_S_DEFAULT,
                 idempotency_max: limits::IDEMPOTENCY_MAX_DEFAULT,
                 subscriptions: limits::SUBSCRIPTIONS_DEFAULT,
+                sessions: limits::SESSIONS_DEFAULT,
+                publish_rate: 0,
+                bytes_rate: 0,
                 client_id_bytes: limits::CLIENT_ID_BYTES_DEFAULT,
                 retained_rows: limits::RETAINED_ROWS_DEFAULT,
                 retained_bytes: limits::RETAINED_BYTES_DEFAULT,
@@ -158,6 +206,7 @@ impl Default for Config {
             durability: Durability::Memory,
             tombstones: Tombstones { keep_s: limits::TOMBSTONE_S_DEFAULT, max: limits::TOMBSTONES_MAX_DEFAULT },
             history: Vec::new(),
+            listeners: Vec::new(),
             sys: Sys { interval_s: limits::SYS_INTERVAL_S_DEFAULT },
             retain_available: true,
         }

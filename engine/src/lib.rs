@@ -5,6 +5,7 @@
 //! those above it:
 #![forbid(unsafe_code)]
 
+pub mod bucket;
 pub mod clock;
 pub mod config;
 pub mod key;

@@ -111,6 +111,8 @@ pub const TOMBSTONE_S_DEFAULT: u64 = 172_800;
 pub const TOMBSTONES_MAX_DEFAULT: u64 = 1_000_000;
 /// Tombstones that each change forgets beside twice as many as it may have made, so that an excess shrinks.
 pub const TOMBSTONES_TRIMMED_PER_CHANGE: usize = 16;
+/// Default of `limits.sessions`: sessions of the whole process.
+pub const SESSIONS_DEFAULT: u64 = 10_000_000;
 /// Default of `limits.retained_rows`: retained rows of the whole process.
 pub const RETAINED_ROWS_DEFAULT: u64 = 10_000_000;
 /// Default of `limits.retained_bytes`: topics, payloads and properties of all retained rows.

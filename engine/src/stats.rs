@@ -55,6 +55,10 @@ stats! {
     publishes_dropped,
     /// Publishes, subscriptions and clients refused, and long packets cut off, since there was no memory for them.
     memory_refused,
+    /// Clients that were not taken, since there were as many sessions as there may be.
+    sessions_refused,
+    /// Times that a client was not read for a while, since it sent faster than it may.
+    rate_waits,
     /// Sockets closed as they came, since there were as many as there may be.
     sockets_refused,
     /// Times that no descriptor was left for a new connection.

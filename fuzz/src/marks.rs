@@ -81,6 +81,10 @@ marks! {
     ResetAmidPacket,
     /// A client ended its sending side only.
     HalfClosed,
+    /// A CONNECT was refused since there were as many sessions as there may be.
+    OneSessionTooMany,
+    /// A client sent faster than it may.
+    ReadSlowly,
 }
 
 impl Mark {

@@ -1,7 +1,6 @@
 //! Sockets: two streams of bytes that arrive late and in any pieces, how each side ends them, and where the broker's
 //! end is.
 
-use engine::dialect::Profile;
 use engine::key::{ConnId, ShardId};
 
 /// Where the broker's end of a socket is.
@@ -101,7 +100,7 @@ impl Within {
 pub struct Socket {
     pub place: Place,
     /// Of the listener that accepted it.
-    pub profile: Profile,
+    pub listener: u16,
     /// Hash of the client identifier; 0 where there is none.
     pub client: u64,
     /// Written by the client, not received by the broker.
@@ -145,7 +144,7 @@ impl Socket {
     pub fn new(accepts: ShardId, client: u64, buffer_bytes: usize) -> Socket {
         Socket {
             place: Place::Backlog(accepts),
-            profile: Profile::Mote,
+            listener: 0,
             client,
             to_broker: Stream::default(),
             within: Within::default(),

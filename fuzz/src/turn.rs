@@ -146,7 +146,7 @@ impl World {
         let socket = &mut self.sockets[index];
         assert!(!socket.is_established && !socket.is_sending(), "a socket that the kernel has orders about moves");
         assert!(handover.home.index() != shard, "a socket that is at home moves");
-        assert_eq!(socket.profile, handover.profile);
+        assert_eq!(socket.listener, handover.listener);
         node.free(handover.conn);
         // Who has no peer any more has nothing to be handed over for.
         if socket.is_reset {
@@ -312,8 +312,8 @@ impl World {
         let mut peer = std::mem::take(&mut self.peer);
         peer.clear();
         let _ = write!(peer, "127.0.0.1:{index}");
-        let profile = self.sockets[index].profile;
-        self.step(shard, Input::Opened { conn, peer: &peer, profile });
+        let listener = self.sockets[index].listener;
+        self.step(shard, Input::Opened { conn, peer: &peer, listener });
         self.peer = peer;
         Some(conn)
     }

@@ -24,7 +24,7 @@ use crate::rng::Rng;
 use crate::socket::{Place, Socket};
 use crate::twin::{Fault, Twin};
 use engine::clock::Now;
-use engine::config::{Config, Sys};
+use engine::config::{Config, Listener, Sys};
 use engine::dialect::Profile;
 use engine::key::ShardId;
 use engine::limits::STORE_PENDING_BYTES_DEFAULT;
@@ -62,10 +62,15 @@ pub struct Plan {
     pub broker: Config,
 }
 
+/// The listener of the classic profile; the other one is 0.
+const CLASSIC: u16 = 1;
+
 impl Plan {
     pub fn new(seed: u64, shards: usize) -> Plan {
         // What the broker says about itself is the subject of few conversations, and time passes slower with it.
-        let broker = Config { sys: Sys { interval_s: 0 }, ..Config::default() };
+        let mut broker = Config { sys: Sys { interval_s: 0 }, ..Config::default() };
+        broker.listeners = vec![Listener::default(); 2];
+        broker.listeners[usize::from(CLASSIC)].profile = Profile::Classic;
         Plan {
             seed,
             shards,
@@ -162,7 +167,7 @@ impl World {
 
     /// The new socket comes to a listener of the classic profile. Before anything moves.
     pub fn at_classic_listener(&mut self, client: ClientId) {
-        self.sockets[client.0].profile = Profile::Classic;
+        self.sockets[client.0].listener = CLASSIC;
     }
 
     /// As `connect`, and waits for the answer. The CONNACK and whatever followed stay received.
@@ -329,6 +334,12 @@ impl World {
     pub fn stats(&self) -> Stats {
         let each: Vec<Stats> = self.nodes.iter().map(|node| node.shard.stats()).collect();
         Stats::sum(each.iter())
+    }
+
+    /// Whether a client is not read for the time being.
+    pub fn reads_slowly(&self) -> bool {
+        let is_at_work = |socket: &Socket| matches!(socket.place, Place::At { .. }) && !socket.is_closing;
+        self.sockets.iter().any(|socket| socket.is_paused && is_at_work(socket))
     }
 
     /// Connections and sessions that the shards hold.

@@ -29,6 +29,8 @@ pub struct Settings {
     pub control_socket: String,
     /// `limits.connections`; `None`: "auto".
     pub connections: Option<usize>,
+    /// `limits.connect_rate`: connections a second of each listener; 0: no bound.
+    pub connect_rate: u32,
     /// `limits.memory_bytes`; `None`: "auto".
     pub memory_bytes: Option<u64>,
 }
@@ -41,13 +43,15 @@ const CONTROL_FILE: &str = "control.sock";
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listener {
     pub address: SocketAddr,
-    pub profile: Profile,
+    pub own: engine::config::Listener,
+    /// Connections a second; `None`: `limits.connect_rate`.
+    pub connect_rate: Option<u32>,
 }
 
 impl Listener {
     /// One that speaks what listeners speak unless they are told otherwise.
     pub fn at(address: SocketAddr) -> Listener {
-        Listener { address, profile: Profile::default() }
+        Listener { address, own: Default::default(), connect_rate: None }
     }
 }
 
@@ -104,6 +108,7 @@ impl Default for Settings {
             log: logs::Log::default(),
             control_socket: CONTROL_AUTO.to_owned(),
             connections: None,
+            connect_rate: 0,
             memory_bytes: None,
         }
     }
@@ -114,7 +119,7 @@ impl Settings {
     pub fn plan(&self) -> net::plan::Plan {
         net::plan::Plan {
             listeners: self.listeners.iter().map(|listener| listener.address).collect(),
-            profiles: self.listeners.iter().map(|listener| listener.profile).collect(),
+            connect_rates: self.listeners.iter().map(|of| of.connect_rate.unwrap_or(self.connect_rate)).collect(),
             shards: self.shards.count.map_or_else(net::plan::default_shards, usize::from),
             pin_cores: self.shards.pin_cores,
             link_parcels: self.shards.link_parcels,
@@ -137,7 +142,8 @@ impl Settings {
             recover: self.store.recover,
         };
         let tombstones = Tombstones { keep_s: self.store.tombstone_s, max: self.store.tombstones_max };
-        let engine = Config { tombstones, ..self.engine.clone() };
+        let listeners = self.listeners.iter().map(|listener| listener.own).collect();
+        let engine = Config { tombstones, listeners, ..self.engine.clone() };
         net::serve::Broker { plan: self.plan(), engine, store, control: self.control() }
     }
 
@@ -153,11 +159,14 @@ impl Settings {
 
     /// The line that says that the broker is up; scripts wait for it.
     pub fn ready_line(&self, ready: &net::boot::Ready) -> String {
-        let named =
-            |(index, address): (usize, &SocketAddr)| match self.listeners.get(index).map(|listener| listener.profile) {
-                Some(Profile::Classic) => format!("mqtt {address} classic"),
-                Some(Profile::Mote) | None => format!("mqtt {address}"),
-            };
+        let named = |(index, address): (usize, &SocketAddr)| match self
+            .listeners
+            .get(index)
+            .map(|listener| listener.own.profile)
+        {
+            Some(Profile::Classic) => format!("mqtt {address} classic"),
+            Some(Profile::Mote) | None => format!("mqtt {address}"),
+        };
         let listeners: Vec<String> = ready.listeners.iter().enumerate().map(named).collect();
         let shards = if ready.shards == 1 { "1 shard".to_owned() } else { format!("{} shards", ready.shards) };
         let data = if self.store.memory {
@@ -282,7 +291,9 @@ mod tests {
         settings.store.memory = true;
         ready.shards = 1;
         ready.listeners.push(SocketAddr::from(([0, 0, 0, 0], 40_000)));
-        settings.listeners.push(Listener { address: ready.listeners[1], profile: Profile::Classic });
+        let mut classic = Listener::at(ready.listeners[1]);
+        classic.own.profile = Profile::Classic;
+        settings.listeners.push(classic);
         assert_eq!(
             settings.ready_line(&ready),
             "mote 0.1.0 ready: mqtt 127.0.0.1:1883, mqtt 0.0.0.0:40000 classic, 1 shard, no data folder"

@@ -5,7 +5,6 @@
 
 use crate::wake::Waker;
 use crossbeam::queue::ArrayQueue;
-use engine::dialect::Profile;
 use engine::key::ShardId;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -22,8 +21,8 @@ pub(crate) const RETRY_MS: u64 = 2;
 pub(crate) struct Moving {
     pub(crate) fd: OwnedFd,
     pub(crate) peer: SocketAddr,
-    /// Of the listener that accepted it.
-    pub(crate) profile: Profile,
+    /// The listener that accepted it.
+    pub(crate) listener: u16,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -102,7 +101,7 @@ mod tests {
         for _ in 0..=SOCKETS_MAX {
             let fd = TcpStream::connect(peer).unwrap().into();
             drop(listener.accept().unwrap());
-            handoff.give(ShardId(1), Moving { fd, peer, profile: Profile::Mote, bytes: Vec::new() }, 10);
+            handoff.give(ShardId(1), Moving { fd, peer, listener: 0, bytes: Vec::new() }, 10);
         }
         assert_eq!(handoff.carry(0, &waker), 0);
         assert_eq!(handoff.waiting.len(), 1);
@@ -110,7 +109,7 @@ mod tests {
         assert_eq!(handoff.carry(0, &waker), 0);
         assert!(handoff.is_empty());
         let fd = TcpStream::connect(peer).unwrap().into();
-        handoff.give(ShardId(1), Moving { fd, peer, profile: Profile::Mote, bytes: Vec::new() }, 10);
+        handoff.give(ShardId(1), Moving { fd, peer, listener: 0, bytes: Vec::new() }, 10);
         assert_eq!(handoff.carry(9, &waker), 0);
         assert!(!handoff.is_empty());
         assert_eq!(handoff.carry(10, &waker), 1);

@@ -1,6 +1,7 @@
 //! Listening sockets: one per shard and address, among which the kernel deals connections.
 
 use crate::uring::Ring;
+use engine::bucket::Bucket;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -135,11 +136,20 @@ struct Listener {
     fd: Option<OwnedFd>,
     is_armed: bool,
     paused_until_ms: Option<u64>,
+    /// How fast it accepts, if there is a bound.
+    rate: Option<Bucket>,
 }
 
 impl Listeners {
-    pub(crate) fn new(listening: Vec<OwnedFd>, sockets: Sockets) -> Listeners {
-        let list = listening.into_iter().map(|fd| Listener { fd: Some(fd), is_armed: false, paused_until_ms: None });
+    /// `rates`: connections a second of each; 0: no bound.
+    pub(crate) fn new(listening: Vec<OwnedFd>, rates: impl Iterator<Item = u32>, sockets: Sockets) -> Listeners {
+        let rates = rates.chain(std::iter::repeat(0));
+        let list = listening.into_iter().zip(rates).map(|(fd, rate)| Listener {
+            fd: Some(fd),
+            is_armed: false,
+            paused_until_ms: None,
+            rate: (rate > 0).then(|| Bucket::new(rate.into(), 0)),
+        });
         Listeners {
             list: list.collect(),
             sockets,
@@ -154,7 +164,10 @@ impl Listeners {
     }
 
     /// Whether somebody who has been accepted may stay; it is counted then, until [`Sockets::left`].
-    pub(crate) fn takes_one_more(&mut self, now_ms: u64) -> bool {
+    pub(crate) fn takes_one_more(&mut self, index: usize, now_ms: u64) -> bool {
+        if let Some(rate) = &mut self.list[index].rate {
+            rate.take(1);
+        }
         if let Some(since_ms) = self.out_since_ms.take() {
             tracing::info!(after_ms = now_ms - since_ms, "there are descriptors for new connections again");
         }
@@ -177,9 +190,18 @@ impl Listeners {
             if listener.is_armed || listener.paused_until_ms.is_some_and(|until| now_ms < until) {
                 continue;
             }
-            ring.accept(index, fd.as_fd())?;
-            listener.is_armed = true;
             listener.paused_until_ms = None;
+            if let Some(rate) = &mut listener.rate {
+                if !rate.is_open(now_ms) {
+                    listener.paused_until_ms = Some(now_ms + rate.waits_ms());
+                    continue;
+                }
+                // One at a time: many would all be taken before the rate is looked at again.
+                ring.accept_one(index, fd.as_fd())?;
+            } else {
+                ring.accept(index, fd.as_fd())?;
+            }
+            listener.is_armed = true;
         }
         Ok(())
     }

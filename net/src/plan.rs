@@ -1,6 +1,5 @@
 //! What the process is made of, decided before anything starts: shards, cores, listeners, sizes.
 
-use engine::dialect::Profile;
 use engine::limits::{LINK_PARCELS_DEFAULT, SHARDS_MAX};
 use std::net::SocketAddr;
 
@@ -8,8 +7,8 @@ use std::net::SocketAddr;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
     pub listeners: Vec<SocketAddr>,
-    /// What is spoken at each, in their order; at those that have none here, the default.
-    pub profiles: Vec<Profile>,
+    /// Connections a second that each accepts, in their order; 0, and of those that have none here: no bound.
+    pub connect_rates: Vec<u32>,
     /// 1 to `SHARDS_MAX`; more than cores is allowed.
     pub shards: usize,
     /// Each shard stays on a core of its own, as long as there are as many.
@@ -55,7 +54,7 @@ impl Default for Plan {
     fn default() -> Plan {
         Plan {
             listeners: vec![SocketAddr::from(([127, 0, 0, 1], 1883))],
-            profiles: Vec::new(),
+            connect_rates: Vec::new(),
             shards: default_shards(),
             pin_cores: true,
             link_parcels: LINK_PARCELS_DEFAULT,

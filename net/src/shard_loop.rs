@@ -23,7 +23,6 @@ use crate::signal::{Stop, Stopping};
 use crate::uring::{self, Completion, Event, Received, Ring, SendEnd, Sleeper};
 use crate::wake::Waker;
 use engine::clock::Now;
-use engine::dialect::Profile;
 use engine::key::{ConnId, ShardId};
 use engine::mesh::Ports;
 use engine::row::change::Changes;
@@ -206,7 +205,8 @@ impl<S: Step, K: Keep> Loop<S, K> {
             out.up_credit[shard] = parts.ports.up.free(ShardId(shard as u16));
             out.down_credit[shard] = parts.ports.down.free(ShardId(shard as u16));
         }
-        let listeners = Listeners::new(std::mem::take(&mut parts.listeners), parts.sockets.clone());
+        let rates = parts.plan.connect_rates.iter().map(|rate| rate.div_ceil(shards as u32));
+        let listeners = Listeners::new(std::mem::take(&mut parts.listeners), rates, parts.sockets.clone());
         Ok(Loop {
             ring,
             conns: Connections::new(parts.sockets.clone()),
@@ -289,7 +289,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
             let by_ms = self.now.mono_ms + self.parts.plan.handoff_ms;
             self.handoff.give(
                 handover.home,
-                Moving { fd, peer, profile: handover.profile, bytes: handover.bytes },
+                Moving { fd, peer, listener: handover.listener, bytes: handover.bytes },
                 by_ms,
             );
         }
@@ -422,7 +422,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
         for _ in 0..SOCKET_BURST_MAX {
             let Some(moving) = self.parts.doors.take(self.parts.id) else { return };
             self.is_busy = true;
-            if let Some(conn) = self.open(moving.fd, moving.peer, moving.profile)
+            if let Some(conn) = self.open(moving.fd, moving.peer, moving.listener)
                 && !moving.bytes.is_empty()
             {
                 self.step(Input::Bytes { conn, bytes: &moving.bytes });
@@ -431,7 +431,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
     }
 
     /// Tells the engine of a new socket, unless everything is about to end.
-    fn open(&mut self, fd: OwnedFd, peer: SocketAddr, profile: Profile) -> Option<ConnId> {
+    fn open(&mut self, fd: OwnedFd, peer: SocketAddr, listener: u16) -> Option<ConnId> {
         use std::fmt::Write;
         if self.stage != Stage::Running {
             return None;
@@ -440,7 +440,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
         text.clear();
         let _ = write!(text, "{peer}");
         let conn = self.conns.open(fd);
-        self.step(Input::Opened { conn, peer: &text, profile });
+        self.step(Input::Opened { conn, peer: &text, listener });
         self.peer = text;
         Some(conn)
     }
@@ -504,9 +504,8 @@ impl<S: Step, K: Keep> Loop<S, K> {
         }
         match outcome {
             Ok(fd) => match socket2::SockRef::from(&fd).peer_addr().map(|peer| peer.as_socket()) {
-                Ok(Some(peer)) if self.listeners.takes_one_more(self.now.mono_ms) => {
-                    let profile = self.parts.plan.profiles.get(listener).copied().unwrap_or_default();
-                    if self.open(fd, peer, profile).is_none() {
+                Ok(Some(peer)) if self.listeners.takes_one_more(listener, self.now.mono_ms) => {
+                    if self.open(fd, peer, listener as u16).is_none() {
                         self.parts.sockets.left();
                     }
                 }

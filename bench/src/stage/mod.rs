@@ -11,7 +11,6 @@ pub use scene::{Plan, Scene, Shape};
 
 use engine::clock::Now;
 use engine::config::{Config, Sys};
-use engine::dialect::Profile;
 use engine::key::{ConnId, ShardId};
 use engine::shard::input::Input;
 use engine::shard::outbox::{Order, Outbox};
@@ -121,7 +120,7 @@ impl Stage {
         let conn = ConnId { index: node.clients.len() as u32, generation: 1 };
         node.clients.push(client);
         self.clients[client].place = Some((shard, conn));
-        self.step(shard, Input::Opened { conn, peer: "127.0.0.1:1", profile: Profile::default() });
+        self.step(shard, Input::Opened { conn, peer: "127.0.0.1:1", listener: 0 });
         if let Some(bytes) = carried {
             self.step(shard, Input::Bytes { conn, bytes });
         }

@@ -17,6 +17,8 @@ pub struct Granted {
     /// Topic aliases that it takes.
     pub alias_max: u16,
     pub packet_bytes_max: usize,
+    /// The largest packet that is taken from it.
+    pub takes_packet_bytes: usize,
     pub problem_information: bool,
     /// Request Response Information is 1.
     pub wants_response_information: bool,
@@ -27,8 +29,8 @@ pub struct Granted {
     tell_keep_alive: bool,
 }
 
-/// Judges everything about a CONNECT but the client identifier's owner.
-pub fn judge(connect: &Connect<'_>, config: &Config) -> Result<Granted, ReasonCode> {
+/// Judges everything about a CONNECT but the client identifier's owner, where packets of so many bytes are taken.
+pub fn judge(connect: &Connect<'_>, takes_packet_bytes: usize, config: &Config) -> Result<Granted, ReasonCode> {
     // [MQTT-4.12.0-4]: any other method than none is refused here, before anything of it is kept.
     let properties = connect.properties;
     if properties.authentication_method().is_some() {
@@ -68,6 +70,7 @@ pub fn judge(connect: &Connect<'_>, config: &Config) -> Result<Granted, ReasonCo
         packet_bytes_max: properties.maximum_packet_size().map_or(usize::MAX, |bytes| bytes as usize),
         problem_information: properties.request_problem_information() != Some(false),
         wants_response_information: properties.request_response_information() == Some(true),
+        takes_packet_bytes,
         knows_mote: properties.user_property("mote").is_some(),
         tell_expiry: expiry_s != asked,
         tell_keep_alive: keep_alive_s != connect.keep_alive,
@@ -83,7 +86,7 @@ pub fn accept(granted: &Granted, session_present: bool, assigned: Option<&str>, 
             properties.push(&Property::SessionExpiryInterval(granted.expiry_s));
         }
         properties.push(&Property::ReceiveMaximum(config.session.receive_max));
-        properties.push(&Property::MaximumPacketSize(config.limits.packet_bytes as u32));
+        properties.push(&Property::MaximumPacketSize(granted.takes_packet_bytes as u32));
         if !config.retain_available {
             properties.push(&Property::RetainAvailable(0));
         }

@@ -7,7 +7,6 @@ use super::wheel::Timer;
 use super::wills::kept_will;
 use super::{Shard, home::Note, owner_side};
 use crate::clock::Now;
-use crate::dialect::Profile;
 use crate::key::{Client, ConnId, SessionKey};
 use crate::session::acks::Acks;
 use crate::session::connect::{Granted, REFUSAL_BYTES, accept, judge, refuse, takes_connack};
@@ -31,8 +30,9 @@ struct Begun {
 }
 
 impl Shard {
-    pub(super) fn opened(&mut self, now: Now, conn: ConnId, profile: Profile, out: &mut Outbox) {
-        self.home.conns.open(conn, profile, now);
+    pub(super) fn opened(&mut self, now: Now, conn: ConnId, listener: u16, out: &mut Outbox) {
+        let terms = self.home.config.terms(listener);
+        self.home.conns.open(conn, listener, &terms, now);
         out.sends.open(conn);
         self.home.stats.connections += 1;
         self.home.stats.sockets += 1;
@@ -52,7 +52,8 @@ impl Shard {
             self.end(now, conn, ReasonCode::PacketTooLarge, "a Maximum Packet Size that is less than a refusal", out);
             return Flow::Gone;
         }
-        let granted = match judge(connect, &self.home.config) {
+        let takes_packet_bytes = self.home.conns.get(conn).map_or(0, |this| this.packet_bytes_max);
+        let granted = match judge(connect, takes_packet_bytes, &self.home.config) {
             Ok(granted) => granted,
             Err(reason) => {
                 self.refuse_connect(conn, connect.version, reason, "CONNECT was refused", out);
@@ -86,7 +87,7 @@ impl Shard {
             self.refuse_connect(conn, connect.version, reason, what, out);
             return Flow::Gone;
         }
-        let is_taken = self.judge_memory(client_id, &granted, out);
+        let is_taken = self.judge_room(client_id, &granted, out);
         let is_taken = is_taken.and_then(|()| self.judge_disk(client_id, &granted, connect, out));
         if let Err((reason, what)) = is_taken {
             self.refuse_connect(conn, connect.version, reason, what, out);
@@ -99,8 +100,8 @@ impl Shard {
 
     /// The socket goes to its home with every byte from CONNECT on.
     fn hand_over(&mut self, conn: ConnId, home: crate::key::ShardId, bytes: &[u8], out: &mut Outbox) -> Flow {
-        let profile = self.home.conns.get(conn).map_or(Profile::Mote, |this| this.profile);
-        out.handovers.push(Handover { conn, home, profile, bytes: bytes.to_vec() });
+        let listener = self.home.conns.get(conn).map_or(0, |this| this.listener);
+        out.handovers.push(Handover { conn, home, listener, bytes: bytes.to_vec() });
         self.home.conns.free(conn);
         self.home.stats.connections -= 1;
         // Its home counts the socket and the bytes again.
@@ -363,7 +364,7 @@ impl Shard {
     pub(super) fn look_at_keep_alive(&mut self, now: Now, conn: ConnId, out: &mut Outbox) {
         let Some(this) = self.home.conns.get(conn) else { return };
         let due_ms = this.last_heard_ms + u64::from(this.silence_max_ms);
-        if this.is_blocked {
+        if this.is_paused {
             // Its bytes are not read, so its silence is ours.
             self.home.wheel.set(now.mono_ms + 1000, Timer::KeepAlive(conn));
         } else if due_ms <= now.mono_ms {

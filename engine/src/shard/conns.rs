@@ -1,6 +1,8 @@
 //! Connections of one shard: what was received and not yet understood, and who speaks.
 
+use super::rate::Rate;
 use crate::clock::Now;
+use crate::config::Terms;
 use crate::dialect::Profile;
 use crate::key::{ConnId, SessionKey};
 use crate::session::alias::FromClient;
@@ -22,6 +24,12 @@ pub struct Conn {
     pub state: State,
     pub version: Version,
     pub profile: Profile,
+    /// Where it was accepted.
+    pub listener: u16,
+    /// The largest packet that it may send.
+    pub packet_bytes_max: usize,
+    /// How fast it may send, if there is a bound.
+    pub rate: Option<Box<Rate>>,
     /// Bytes of an incomplete packet; while `is_blocked`, everything that arrived since.
     pub carry: Vec<u8>,
     /// Not read: something that its next packet needs has no room.
@@ -40,6 +48,17 @@ pub struct Conn {
     pub aliases: Option<Box<FromClient>>,
 }
 
+impl Conn {
+    /// Keeps what was received and cannot be looked at yet.
+    pub fn keep(&mut self, parts: &[&[u8]]) {
+        debug_assert!(self.carry.is_empty());
+        for part in parts {
+            self.carry.extend_from_slice(part);
+        }
+        self.is_blocked = true;
+    }
+}
+
 /// Connections by index.
 #[derive(Default)]
 pub struct Conns {
@@ -49,12 +68,15 @@ pub struct Conns {
 }
 
 impl Conns {
-    pub fn open(&mut self, conn: ConnId, profile: Profile, now: Now) {
+    pub fn open(&mut self, conn: ConnId, listener: u16, terms: &Terms, now: Now) {
         let fresh = |generation| Conn {
             generation,
             state: State::Free,
             version: Version::V311,
-            profile,
+            profile: terms.profile,
+            listener,
+            packet_bytes_max: terms.packet_bytes,
+            rate: None,
             carry: Vec::new(),
             is_blocked: false,
             waits_to_drain: false,
@@ -70,6 +92,7 @@ impl Conns {
         let slot = &mut self.slots[conn.index as usize];
         *slot = fresh(conn.generation);
         slot.state = State::Fresh;
+        slot.rate = Rate::of(terms, now);
     }
 
     pub fn get(&mut self, conn: ConnId) -> Option<&mut Conn> {
@@ -90,13 +113,15 @@ impl Conns {
         self.live
     }
 
-    /// The session and version of a client whose topics are taken as they are.
+    /// The session and version of a client whose topics are taken as they are and as fast as they come, and its largest packet.
     #[inline]
-    pub fn plain_client(&self, conn: ConnId) -> Option<(SessionKey, Version)> {
+    pub fn plain_client(&self, conn: ConnId) -> Option<(SessionKey, Version, usize)> {
         let slot = self.slots.get(conn.index as usize).filter(|slot| slot.generation == conn.generation)?;
         match slot.state {
-            State::Live(session) if slot.connack.is_none() && slot.profile != Profile::Classic => {
-                Some((session, slot.version))
+            State::Live(session)
+                if slot.connack.is_none() && slot.profile != Profile::Classic && slot.rate.is_none() =>
+            {
+                Some((session, slot.version, slot.packet_bytes_max))
             }
             _ => None,
         }

@@ -210,6 +210,9 @@ impl Home {
             Timer::Sys => true,
             Timer::Window(session) => sessions.get(session).is_some_and(|session| session.delivery.is_refilling),
             Timer::Interval(of) => merged.is_paced(of, due_ms),
+            Timer::Rate(conn) => {
+                conns.get(conn).and_then(|conn| conn.rate.as_ref()).is_some_and(|rate| rate.due_ms == Some(due_ms))
+            }
             Timer::Will(session) => sessions.get(session).is_some_and(|session| {
                 session.conn.is_none() && session.will.as_ref().is_some_and(|will| will.due_ms == due_ms)
             }),

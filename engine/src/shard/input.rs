@@ -1,14 +1,13 @@
 //! What happens to a shard.
 
 use super::parcel::{Down, Up};
-use crate::dialect::Profile;
 use crate::key::{ConnId, ShardId};
 
 /// One event. The loop passes them to `Shard::step` one at a time, in the order in which they happened.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// A socket was accepted here, or arrived here from the shard that accepted it.
-    Opened { conn: ConnId, peer: &'a str, profile: Profile },
+    /// A socket was accepted here at this listener (`Config::listeners`), or arrived here from the shard that accepted it.
+    Opened { conn: ConnId, peer: &'a str, listener: u16 },
     /// Bytes from a socket, split anywhere.
     Bytes { conn: ConnId, bytes: &'a [u8] },
     /// The peer closed, reset, or the socket failed. Not sent for closes that the engine asked for. The loop sends what

@@ -48,6 +48,7 @@ pub mod outbox;
 mod pace;
 pub mod parcel;
 mod publish;
+mod rate;
 mod receive;
 mod replies;
 mod restore;
@@ -210,7 +211,7 @@ impl Shard {
         self.now = now;
         self.home.now = now;
         match input {
-            Input::Opened { conn, profile, .. } => self.opened(now, conn, profile, out),
+            Input::Opened { conn, listener, .. } => self.opened(now, conn, listener, out),
             Input::Bytes { conn, bytes } => self.receive(now, conn, bytes, out),
             Input::Closed { conn } => self.lost(now, conn),
             Input::Drained { conn } => self.drained(now, conn, out),
@@ -363,6 +364,7 @@ impl Shard {
                 Some(Timer::Will(session)) => self.will_delay_passed(now, session),
                 Some(Timer::Window(session)) => self.window_is_due(now, session, out),
                 Some(Timer::Interval(of)) => self.home.interval_passed(of, out),
+                Some(Timer::Rate(conn)) => self.rate_is_due(now, conn, out),
                 Some(Timer::Sys) => self.report(now, out),
                 None => break,
             }

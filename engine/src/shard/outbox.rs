@@ -2,7 +2,6 @@
 //! end of a turn and empties them.
 
 use super::parcel::{Down, Up};
-use crate::dialect::Profile;
 use crate::key::{ConnId, ShardId};
 use crate::limits::{PARCEL_BYTES_MAX, PARCEL_ITEMS_MAX, SEND_HIGH_BYTES, SEND_LOW_BYTES};
 use crate::row::change::Changes;
@@ -25,8 +24,8 @@ pub enum Order {
 pub struct Handover {
     pub conn: ConnId,
     pub home: ShardId,
-    /// Of the listener that accepted it.
-    pub profile: Profile,
+    /// That accepted it.
+    pub listener: u16,
     pub bytes: Vec<u8>,
 }
 

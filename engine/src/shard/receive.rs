@@ -22,6 +22,8 @@ pub(super) enum Flow {
     Next,
     /// It needs something that has no room: keep it and stop reading.
     Blocked,
+    /// It comes sooner than its client may send it: keep it and stop reading for a while.
+    Early,
     /// The connection is closed.
     Gone,
     /// It is another shard's: what follows the packet goes along.
@@ -34,19 +36,24 @@ impl Shard {
         let Some(this) = self.home.conns.get(conn) else { return };
         this.last_heard_ms = now.mono_ms;
         self.home.stats.bytes_received += bytes.len() as u64;
+        let is_rated = this.rate.as_mut().map(|rate| rate.received(bytes.len())).is_some();
         if this.is_blocked {
             return this.carry.extend_from_slice(bytes);
         }
-        let Some(rest) = self.complete_carry(now, conn, bytes, out) else { return };
-        self.receive_all(now, conn, rest, out);
+        if let Some(rest) = self.complete_carry(now, conn, bytes, out) {
+            self.receive_all(now, conn, rest, out);
+        }
+        if is_rated {
+            self.slow_down(now, conn, out);
+        }
     }
 
     /// The packet that `carry` begins is completed from `bytes`; the rest of `bytes` is returned.
     fn complete_carry<'b>(&mut self, now: Now, conn: ConnId, bytes: &'b [u8], out: &mut Outbox) -> Option<&'b [u8]> {
         let mut rest = bytes;
         loop {
-            let packet_bytes_max = self.home.config.limits.packet_bytes;
             let this = self.home.conns.get(conn)?;
+            let packet_bytes_max = this.packet_bytes_max;
             if this.carry.is_empty() {
                 return Some(rest);
             }
@@ -75,6 +82,10 @@ impl Shard {
                         self.block(conn, &[&packet, rest], out);
                         return None;
                     }
+                    Flow::Early => {
+                        self.hold_publishes(now, conn, &[&packet, rest], out);
+                        return None;
+                    }
                     Flow::Gone => return None,
                     Flow::Moved => {
                         self.carry_along(rest, out);
@@ -87,8 +98,8 @@ impl Shard {
 
     /// All complete packets of `bytes`; what is left is carried.
     fn receive_all(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Outbox) {
-        let packet_bytes_max = self.home.config.limits.packet_bytes;
-        let mut is_fresh = self.home.conns.get(conn).is_some_and(|this| this.state == State::Fresh);
+        let Some(this) = self.home.conns.get(conn) else { return };
+        let (mut is_fresh, packet_bytes_max) = (this.state == State::Fresh, this.packet_bytes_max);
         let mut rest = bytes;
         let work_max = self.subtree.samples.done() + self.home.config.limits.work_per_turn as u64;
         while !rest.is_empty() {
@@ -111,6 +122,7 @@ impl Shard {
                 // Who goes on after CONNECT was accepted.
                 Flow::Next => (rest, is_fresh) = (after, false),
                 Flow::Blocked => return self.block(conn, &[rest], out),
+                Flow::Early => return self.hold_publishes(now, conn, &[rest], out),
                 Flow::Gone => return,
                 Flow::Moved => return self.carry_along(after, out),
             }
@@ -137,11 +149,7 @@ impl Shard {
     /// Keeps the bytes and stops reading.
     fn block(&mut self, conn: ConnId, parts: &[&[u8]], out: &mut Outbox) {
         let Some(this) = self.home.conns.get(conn) else { return };
-        debug_assert!(this.carry.is_empty());
-        for part in parts {
-            this.carry.extend_from_slice(part);
-        }
-        this.is_blocked = true;
+        this.keep(parts);
         this.waits_to_drain = out.sends.unsent(conn) > SEND_STOP_READING_BYTES;
         if this.waits_to_drain {
             out.sends.watch(conn);
@@ -177,7 +185,16 @@ impl Shard {
         let Some(this) = self.home.conns.get(conn) else { return };
         this.is_blocked = false;
         self.receive_carry(now, conn, out);
-        if let Some(this) = self.home.conns.get(conn).filter(|this| !this.is_blocked) {
+        if self.home.conns.get(conn).is_some_and(|this| !this.is_blocked) {
+            self.read_on(now, conn, out);
+        }
+    }
+
+    /// Nothing that came of a connection waits any more: it is read again, unless it is too early for that.
+    pub(super) fn read_on(&mut self, now: Now, conn: ConnId, out: &mut Outbox) {
+        self.slow_down(now, conn, out);
+        let Some(this) = self.home.conns.get(conn) else { return };
+        if this.rate.as_ref().is_none_or(|rate| rate.due_ms.is_none()) {
             this.last_heard_ms = now.mono_ms; // what it said meanwhile lies unread in its socket
             this.is_paused = false;
             out.orders.push(Order::Resume(conn));
@@ -194,6 +211,10 @@ impl Shard {
     fn take_packet(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Outbox) -> Flow {
         let Some(this) = self.home.conns.get(conn) else { return Flow::Gone };
         let (state, version) = (this.state, this.version);
+        let is_rated = this.rate.is_some() && is_publish(bytes);
+        if is_rated && this.rate.as_mut().is_some_and(|rate| !rate.may_publish(now)) {
+            return Flow::Early;
+        }
         if out.sends.unsent(conn) > SEND_STOP_READING_BYTES || this.connack.is_some() {
             return Flow::Blocked; // it asks for more than it takes
         }
@@ -204,7 +225,7 @@ impl Shard {
                 return Flow::Gone;
             }
         };
-        match state {
+        let flow = match state {
             // Nothing is answered before CONNECT [MQTT-3.2.0-1] [3.1.1: MQTT-3.2.0-1] [3.1.1: MQTT-3.1.0-1].
             State::Fresh => match packet {
                 Packet::Connect(connect) => {
@@ -216,7 +237,11 @@ impl Shard {
             },
             State::Live(session) => self.packet_of_session(now, conn, session, bytes, packet, out),
             State::Free => Flow::Gone,
+        };
+        if is_rated && flow == Flow::Next {
+            self.home.conns.get(conn).and_then(|this| this.rate.as_mut()).into_iter().for_each(|rate| rate.published());
         }
+        flow
     }
 
     fn packet_of_session(
@@ -424,7 +449,16 @@ const BEFORE_CONNECT: Fault = Fault::protocol("a packet before CONNECT");
 
 fn is_connect(bytes: &[u8]) -> bool {
     const CONNECT: u8 = 0x10;
-    bytes.first().is_some_and(|first| first & 0xF0 == CONNECT)
+    is_of_type(bytes, CONNECT)
+}
+
+fn is_publish(bytes: &[u8]) -> bool {
+    const PUBLISH: u8 = 0x30;
+    is_of_type(bytes, PUBLISH)
+}
+
+fn is_of_type(bytes: &[u8], first_nibble: u8) -> bool {
+    bytes.first().is_some_and(|first| first & 0xF0 == first_nibble)
 }
 
 /// What the first bytes of a packet say, and whether the packet is worth gathering. `None`: more bytes are needed.

@@ -2,7 +2,7 @@
 
 use super::outbox::Outbox;
 use super::subtree::Subtree;
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, part};
 use crate::key::GroupId;
 use crate::row::batch::{Row, View};
 use crate::row::change::Past;
@@ -19,15 +19,13 @@ pub struct RetainBounds {
 
 impl RetainBounds {
     pub fn of_shard(limits: &Limits, shards: u16) -> RetainBounds {
-        let part = |whole: u64| usize::try_from(whole.div_ceil(u64::from(shards))).unwrap_or(usize::MAX);
-        RetainBounds { rows: part(limits.retained_rows), bytes: part(limits.retained_bytes) }
+        RetainBounds { rows: part(limits.retained_rows, shards), bytes: part(limits.retained_bytes, shards) }
     }
 }
 
 /// The histories of one shard, which takes its part of their bytes too.
 pub fn history_of_shard(config: &Config, shards: u16) -> History {
-    let bytes_max = config.limits.history_bytes.div_ceil(u64::from(shards));
-    History::new(&config.history, usize::try_from(bytes_max).unwrap_or(usize::MAX))
+    History::new(&config.history, part(config.limits.history_bytes, shards))
 }
 
 impl Subtree {

@@ -28,11 +28,11 @@ use std::sync::Arc;
 impl Shard {
     /// Passes on the run that `bytes` of a client begin with, and returns its length; 0: it is not such a run.
     pub(super) fn pass_run(&mut self, now: Now, conn: ConnId, bytes: &[u8], first: &Header, out: &mut Outbox) -> usize {
-        let Some((session, version)) = self.home.conns.plain_client(conn) else { return 0 };
+        let Some((session, version, packet_bytes_max)) = self.home.conns.plain_client(conn) else { return 0 };
         if out.sends.unsent(conn) > SEND_STOP_READING_BYTES {
             return 0;
         }
-        let Some(run) = Run::of(version, bytes, first, self.home.config.limits.packet_bytes) else {
+        let Some(run) = Run::of(version, bytes, first, packet_bytes_max) else {
             return self.take_pubacks(now, session, bytes, out);
         };
         // An intent of the Mote protocol, or a name of the broker's own.

@@ -4,6 +4,8 @@
 //! a client that is not known yet, and a packet that is long and not complete. What gives memory back goes on: deletions by
 //! an empty payload, acknowledgements, UNSUBSCRIBE, clients that come back for what waits for them. So do messages of QoS 0,
 //! which wait for nobody.
+//!
+//! And the client that would be one session too many (`limits.sessions`).
 
 use super::Shard;
 use super::asked::Target;
@@ -11,6 +13,7 @@ use super::conns::State;
 use super::outbox::Outbox;
 use super::receive::Flow;
 use crate::clock::Now;
+use crate::config::part;
 use crate::key::{ConnId, SessionKey};
 use crate::limits::UNFINISHED_BYTES_MAX;
 use crate::row::graft;
@@ -37,18 +40,27 @@ impl Shard {
         Err(graft::Fault { code: ReasonCode::QuotaExceeded, at: None, what: NO_MEMORY.to_owned() })
     }
 
-    /// Whether a client is known, and comes for what waits for it; others are not taken.
-    pub(super) fn judge_memory(
+    /// Whether there is room for the session of a client. Who is known and comes for what waits for it is always taken.
+    pub(super) fn judge_room(
         &mut self,
         client_id: &str,
         granted: &Granted,
         out: &Outbox,
     ) -> Result<(), (ReasonCode, &'static str)> {
-        if !out.memory_full || !granted.clean_start && self.home.sessions.find(client_id).is_some() {
+        let has_no_more = self.home.sessions.len() >= part(self.home.config.limits.sessions, self.home.shards);
+        if !out.memory_full && !has_no_more {
             return Ok(());
         }
-        self.home.stats.memory_refused += 1;
-        Err((ReasonCode::ServerBusy, NO_MEMORY))
+        let is_known = self.home.sessions.find(client_id).is_some();
+        if out.memory_full && (granted.clean_start || !is_known) {
+            self.home.stats.memory_refused += 1;
+            return Err((ReasonCode::ServerBusy, NO_MEMORY));
+        }
+        if has_no_more && !is_known {
+            self.home.stats.sessions_refused += 1;
+            return Err((ReasonCode::QuotaExceeded, "as many sessions as there may be (limits.sessions)"));
+        }
+        Ok(())
     }
 
     /// Every filter of a SUBSCRIBE is refused.

@@ -43,7 +43,7 @@ pub struct Whole {
 pub type Figure<T> = (&'static str, fn(&T) -> u64);
 
 /// Figures of the broker, below `$SYS/broker/`.
-pub const BROKER: [Figure<Whole>; 46] = [
+pub const BROKER: [Figure<Whole>; 48] = [
     ("clients/total", |w| w.sum.sessions),
     ("clients/maximum", |w| w.clients_max),
     ("clients/connected", |w| w.sum.clients),
@@ -89,6 +89,8 @@ pub const BROKER: [Figure<Whole>; 46] = [
     ("heap/current", |w| w.heap_bytes),
     ("heap/maximum", |w| w.heap_bytes_max),
     ("heap/refused", |w| w.sum.memory_refused),
+    ("clients/refused", |w| w.sum.sessions_refused),
+    ("connections/slowed", |w| w.sum.rate_waits),
     ("shards/count", |w| w.shards),
 ];
 

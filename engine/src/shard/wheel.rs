@@ -21,6 +21,8 @@ pub enum Timer {
     Window(SessionKey),
     /// Something waits until the interval of a merged subscription has passed.
     Interval(FrameOf),
+    /// A client that sent faster than it may is read again.
+    Rate(ConnId),
     /// The shard's figures are due at the owner of `$SYS`.
     Sys,
 }

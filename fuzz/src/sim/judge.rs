@@ -7,6 +7,7 @@ use super::{Mark, Sim};
 use crate::packet::{Message, OwnedPacket};
 use crate::world::ClientId;
 use engine::config::Durability;
+use engine::limits::SESSIONS_DEFAULT;
 use engine::row::fold::State;
 use engine::stats::Stats;
 use engine::wire::{AckKind, QoS, ReasonCode};
@@ -68,8 +69,8 @@ impl Sim {
 
     fn accepted(&mut self, who: usize, session_present: bool, code: u8) -> bool {
         const SERVER_UNAVAILABLE: u8 = 3;
-        const SERVER_BUSY: u8 = 0x89;
-        if code == SERVER_UNAVAILABLE || code == SERVER_BUSY {
+        const REFUSALS: [u8; 2] = [ReasonCode::ServerBusy as u8, ReasonCode::QuotaExceeded as u8];
+        if code == SERVER_UNAVAILABLE || REFUSALS.contains(&code) {
             self.refused(who);
             return false;
         }
@@ -109,12 +110,15 @@ impl Sim {
         false
     }
 
-    /// The disk is waited for, and the writer has enough to do: the session is as it was.
+    /// The disk is waited for, and the writer has enough to do, or there are as many sessions as there may be and this is none
+    /// of them: the session is as it was.
     fn refused(&mut self, who: usize) {
-        self.mark(Mark::Refused);
+        let has_few = self.world.plan.broker.limits.sessions != SESSIONS_DEFAULT;
+        let is_one_more = has_few && self.people[who].session != Known::Yes;
+        self.mark(if is_one_more { Mark::OneSessionTooMany } else { Mark::Refused });
         let is_waited_for = self.world.plan.broker.durability == Durability::Disk;
         let person = &mut self.people[who];
-        assert!(is_waited_for && person.is_lasting(), "{} is refused", person.name);
+        assert!(is_one_more || is_waited_for && person.is_lasting(), "{} is refused", person.name);
         let Some(conn) = &mut person.conn else { return };
         // Nobody published the will of a connection that never was.
         if let Some(old) = person.old.take() {
@@ -305,6 +309,7 @@ impl Sim {
         if self.rng.once_in(5) {
             self.let_pass(LONG_MS);
         }
+        self.work_off_rates();
         self.close_rude();
         self.check_dropped();
         self.check_owed();
@@ -350,6 +355,22 @@ impl Sim {
         self.world.advance_ms(ms);
         self.tell(|| format!("waiting {:?}", self.world.waiting()));
         self.run_until_quiet();
+    }
+
+    /// Time passes until everybody is read who sent faster than he may; who does not read himself may be paused for that.
+    fn work_off_rates(&mut self) {
+        const STEP_MS: u64 = 500;
+        const STEPS_MAX: usize = 400;
+        if self.world.stats().rate_waits == 0 {
+            return;
+        }
+        self.mark(Mark::ReadSlowly);
+        for _ in 0..STEPS_MAX {
+            if !self.world.reads_slowly() {
+                return;
+            }
+            self.let_pass(STEP_MS);
+        }
     }
 
     fn close_rude(&mut self) {

@@ -5,7 +5,7 @@ use super::person::{Kind, Person};
 use super::{Group, Looked, Sim};
 use crate::rng::Rng;
 use crate::world::{Plan, World};
-use engine::config::{Durability, Overflow};
+use engine::config::{Config, Durability, Overflow};
 use engine::wire::Version;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +71,22 @@ fn plan(seed: u64, rng: &mut Rng) -> Plan {
     broker.tombstones.max = *rng.pick(&[1, 8, 1_000_000]);
     broker.limits.rows_per_turn = *rng.pick(&[1, 2, 1_024]);
     broker.limits.work_per_turn = *rng.pick(&[1, 8, 32_768]);
+    bounds(seed, broker);
     plan
+}
+
+/// Rates and numbers that most runs do not bound, from numbers of their own.
+fn bounds(seed: u64, broker: &mut Config) {
+    let mut rng = Rng::new(seed ^ 0x0062_6f75);
+    if rng.once_in(8) {
+        broker.limits.publish_rate = *rng.pick(&[20, 200, 1_000]);
+    }
+    if rng.once_in(8) {
+        broker.limits.bytes_rate = *rng.pick(&[1_000, 20_000]);
+    }
+    if rng.once_in(16) {
+        broker.limits.sessions = 2 + rng.below(8) as u64;
+    }
 }
 
 fn draw(index: usize, rng: &mut Rng, group: Option<usize>) -> Person {

@@ -235,7 +235,7 @@ fn clients_that_come_and_go_leave_no_timers_behind() {
         // MQTT 5, keep alive 65 535 s, Session Expiry Interval 100 000 s, three client identifiers in turn.
         let mut connect = b"\x10\x13\x00\x04MQTT\x05\x00\xff\xff\x05\x11\x00\x01\x86\xa0\x00\x01a".to_vec();
         *connect.last_mut().unwrap() += (round % 3) as u8;
-        shard.step(now, Input::Opened { conn, peer: "", profile: Default::default() }, &mut out);
+        shard.step(now, Input::Opened { conn, peer: "", listener: 0 }, &mut out);
         shard.step(now, Input::Bytes { conn, bytes: &connect }, &mut out);
         shard.step(now, Input::Closed { conn }, &mut out);
     }
@@ -258,7 +258,7 @@ fn a_client_that_asks_more_than_it_reads_is_left_alone_until_it_reads() {
     let mut shard = Shard::new(Setup { me: ShardId(0), shards: 1, config, roots, seed: 3, epoch: 1 });
     let (mut out, now) = (Outbox::new(1), Now { mono_ms: 20_000, wall_ms: 0 });
     let conn = ConnId { index: 0, generation: 1 };
-    shard.step(Now { mono_ms: 1, wall_ms: 0 }, Input::Opened { conn, peer: "", profile: Default::default() }, &mut out);
+    shard.step(Now { mono_ms: 1, wall_ms: 0 }, Input::Opened { conn, peer: "", listener: 0 }, &mut out);
     shard.step(now, Input::Bytes { conn, bytes: b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01x" }, &mut out);
     let pings = [0xC0, 0].repeat(SEND_STOP_READING_BYTES / 2 + 100);
     shard.step(now, Input::Bytes { conn, bytes: &pings }, &mut out);

@@ -197,7 +197,7 @@ fn very_many_subscriptions_of_a_session_that_ends_go_some_in_a_turn() {
         let conn = ConnId { index: 0, generation };
         out.up_credit = vec![64];
         out.down_credit = vec![64];
-        shard.step(now, Input::Opened { conn, peer: "", profile: Default::default() }, out);
+        shard.step(now, Input::Opened { conn, peer: "", listener: 0 }, out);
         shard.step(now, Input::Bytes { conn, bytes: b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01x" }, out);
         conn
     };

@@ -28,6 +28,7 @@ mod model;
 mod numbering;
 mod order;
 mod publish;
+mod rates;
 mod readers;
 mod refusals;
 mod retain_bounds;

@@ -61,12 +61,16 @@ pub struct Key {
 }
 
 /// Keys of one `[[listener]]`, with their text.
-pub const LISTENER_KEYS: [(&str, &str); 2] = [
+pub const LISTENER_KEYS: [(&str, &str); 6] = [
     ("address", "Address and port, as \"127.0.0.1:1883\" or \"[::1]:1883\". Port 0 takes a free port."),
     (
         "profile",
         "\"mote\", or \"classic\" for clients of the first Mote broker (by convention on port 1993): trees are asked for by\n# leading and trailing slashes, and all subscriptions are merged.",
     ),
+    ("packet_bytes", "As limits.packet_bytes, for this listener."),
+    ("publish_rate", "As limits.publish_rate, for this listener."),
+    ("bytes_rate", "As limits.bytes_rate, for this listener."),
+    ("connect_rate", "As limits.connect_rate, for this listener."),
 ];
 
 /// How a profile is written.
@@ -290,6 +294,14 @@ pub static KEYS: &[Key] = &[
         "Publishes with option `id` that one group remembers; the oldest go first."),
     integer_key!("limits.subscriptions", engine.limits.subscriptions: usize, 1, 16_777_216,
         "Subscriptions of one session."),
+    integer_key!("limits.sessions", engine.limits.sessions: u64, 1, 1_000_000_000u64,
+        "Sessions of the whole process, connected or not. Each shard takes its part of them: a client that would need one more is refused (0x97)."),
+    integer_key!("limits.publish_rate", engine.limits.publish_rate: u32, 0, u32::MAX,
+        "PUBLISH packets a second of one client, and at most so many at once; who sends faster is read more slowly. 0: no bound."),
+    integer_key!("limits.bytes_rate", engine.limits.bytes_rate: u64, 0, 1u64 << 46,
+        "Bytes a second that one client sends; who sends faster is read more slowly. 0: no bound."),
+    integer_key!("limits.connect_rate", connect_rate: u32, 0, 1_000_000,
+        "Connections a second that one listener accepts; who comes faster waits in the kernel. Each shard takes its part of them. 0: no bound."),
     integer_key!("limits.client_id_bytes", engine.limits.client_id_bytes: usize, 23, limits::STRING_BYTES_MAX,
         "Bytes of a client identifier."),
     integer_key!("limits.retained_rows", engine.limits.retained_rows: u64, 0, 1_000_000_000u64,
@@ -389,13 +401,14 @@ fn list_key(text: &mut String, key: &Key, defaults: &Settings) {
         Value::Listeners(listeners) => {
             for listener in listeners {
                 let _ = writeln!(text, "[[{}]]", key.name);
-                let profile = PROFILES.iter().find(|(_, profile)| *profile == listener.profile);
+                let profile = PROFILES.iter().find(|(_, profile)| *profile == listener.own.profile);
                 let profile = profile.map_or("", |(word, _)| word);
                 for (key, doc) in LISTENER_KEYS {
                     let _ = writeln!(text, "# {doc}");
                     let _ = match key {
                         "profile" => writeln!(text, "profile = \"{profile}\""),
-                        _ => writeln!(text, "address = \"{}\"", listener.address),
+                        "address" => writeln!(text, "address = \"{}\"", listener.address),
+                        limit => writeln!(text, "# {limit} = {}", default_of_limit(limit, defaults)),
                     };
                 }
             }
@@ -412,6 +425,11 @@ fn list_key(text: &mut String, key: &Key, defaults: &Settings) {
             let _ = writeln!(text, "{short} = {}", spelled(&value));
         }
     }
+}
+
+/// What a listener has that does not say it.
+fn default_of_limit(name: &str, defaults: &Settings) -> String {
+    find(&format!("limits.{name}")).map_or_else(String::new, |key| spelled(&(key.get)(defaults)))
 }
 
 fn spelled(value: &Value) -> String {

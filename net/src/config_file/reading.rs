@@ -1,6 +1,5 @@
 //! From TOML to settings, by the table of keys; every fault with its place and, for an unknown key, the nearest name.
 
-use engine::dialect::Profile;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -199,7 +198,7 @@ fn listener(item: &Spanned<DeValue<'_>>, place: Place<'_>) -> Result<Listener, V
         return Err(vec![wrong("listener", &Kind::Listeners, item, place)]);
     };
     let mut faults = Vec::new();
-    let (mut address, mut profile) = (None, Profile::default());
+    let (mut address, mut own, mut connect_rate) = (None, engine::config::Listener::default(), None);
     for (name, value) in in_order(table) {
         match (name.get_ref().as_ref(), value.get_ref().as_str().map(str::parse)) {
             ("address", Some(Ok(parsed))) => address = Some(parsed),
@@ -212,18 +211,36 @@ fn listener(item: &Spanned<DeValue<'_>>, place: Place<'_>) -> Result<Listener, V
             ("profile", _) => {
                 let word = value.get_ref().as_str();
                 match PROFILES.iter().find(|(known, _)| word == Some(known)) {
-                    Some((_, known)) => profile = *known,
+                    Some((_, known)) => own.profile = *known,
                     None => faults
                         .push(format!("{}: `listener.profile` must be \"mote\" or \"classic\"", place(value.span()))),
                 }
             }
+            ("packet_bytes", _) => {
+                own.packet_bytes = limit(name, value, place, &mut faults).map(|bytes| bytes as usize)
+            }
+            ("publish_rate", _) => own.publish_rate = limit(name, value, place, &mut faults).map(|rate| rate as u32),
+            ("bytes_rate", _) => own.bytes_rate = limit(name, value, place, &mut faults),
+            ("connect_rate", _) => connect_rate = limit(name, value, place, &mut faults).map(|rate| rate as u32),
             (other, _) => faults.push(unknown(&format!("listener.{other}"), name.span(), place)),
         }
     }
     match address {
-        Some(address) if faults.is_empty() => Ok(Listener { address, profile }),
+        Some(address) if faults.is_empty() => Ok(Listener { address, own, connect_rate }),
         None if faults.is_empty() => Err(vec![format!("{}: a listener needs an `address`", place(item.span()))]),
         _ => Err(faults),
+    }
+}
+
+/// A key of a listener that stands for that of `[limits]` with its name, and is as large as that may be.
+fn limit(name: &Name<'_>, value: &Spanned<DeValue<'_>>, place: Place<'_>, faults: &mut Vec<String>) -> Option<u64> {
+    let key = keys::find(&format!("limits.{}", name.get_ref()))?;
+    match simple(&key.kind, value.get_ref()) {
+        Some(Value::Integer(integer)) => Some(integer),
+        _ => {
+            faults.push(wrong(&format!("listener.{}", name.get_ref()), &key.kind, value, place));
+            None
+        }
     }
 }
 
@@ -328,9 +345,7 @@ mod tests {
                 Kind::Text | Kind::TextOrNone { .. } => Value::Word("elsewhere".to_owned()),
                 Kind::Counts { min, .. } => Value::Counts(vec![("a/b".to_owned(), *min)]),
                 Kind::Histories => Value::Histories(vec![History { filter: "store/#".to_owned(), depth: 1 }]),
-                Kind::Listeners => {
-                    Value::Listeners(vec![Listener { address: "[::1]:0".parse().unwrap(), profile: Profile::Classic }])
-                }
+                Kind::Listeners => Value::Listeners(vec![Listener::at("[::1]:0".parse().unwrap())]),
             };
             (key.set)(&mut settings, other.clone());
             assert_eq!((key.get)(&settings), other, "{}", key.name);
@@ -352,7 +367,7 @@ mod tests {
         assert_eq!(settings.shards.count, Some(3));
         assert_eq!(settings.engine.shards.split[0].levels, 3);
         assert_eq!(settings.engine.shards.pin[0].root, "factory");
-        let profiles: Vec<Profile> = settings.listeners.iter().map(|listener| listener.profile).collect();
+        let profiles: Vec<Profile> = settings.listeners.iter().map(|listener| listener.own.profile).collect();
         assert_eq!(profiles, [Profile::Classic, Profile::Mote]);
         assert_eq!(settings.engine.limits, Settings::default().engine.limits);
     }

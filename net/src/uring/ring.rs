@@ -142,6 +142,12 @@ impl Ring {
         self.push(opcode::AcceptMulti::new(Fd(fd.as_raw_fd())).flags(libc::SOCK_CLOEXEC).build(), token)
     }
 
+    /// Accepts one connection.
+    pub(crate) fn accept_one(&mut self, listener: usize, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let accept = opcode::Accept::new(Fd(fd.as_raw_fd()), std::ptr::null_mut(), std::ptr::null_mut());
+        self.push(accept.flags(libc::SOCK_CLOEXEC).build(), Token::alone(Kind::Accept, listener as u32))
+    }
+
     /// Ends the accept of `listener`.
     pub(crate) fn stop_accepting(&mut self, listener: usize) -> io::Result<()> {
         let accept = Token::alone(Kind::Accept, listener as u32).pack();

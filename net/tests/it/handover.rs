@@ -55,7 +55,7 @@ impl Homing {
             buffer.extend_from_slice(&bytes);
         } else {
             self.carried.remove(&conn);
-            out.handovers.push(Handover { conn, home, profile: Default::default(), bytes });
+            out.handovers.push(Handover { conn, home, listener: 0, bytes });
         }
     }
 }
