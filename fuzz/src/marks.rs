@@ -81,6 +81,8 @@ marks! {
     ResetAmidPacket,
     /// A client ended its sending side only.
     HalfClosed,
+    /// Commits of the store failed for a while.
+    StoreFailed,
     /// A CONNECT was refused since there were as many sessions as there may be.
     OneSessionTooMany,
     /// A client sent faster than it may.

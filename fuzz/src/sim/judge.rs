@@ -301,6 +301,7 @@ impl Sim {
         /// Time enough for all that is short.
         const LONG_MS: u64 = super::plan::SHORT_S as u64 * 1_000 + 500;
         self.world.resume_store();
+        self.world.mend_store();
         self.world.twin.lag_turns = 0;
         self.run_until_quiet();
         // Long enough for sessions to be written, though the writer takes little at once.

@@ -13,9 +13,12 @@ mod plan;
 
 use crate::marks::{Mark, Marks};
 use crate::rng::Rng;
-use crate::world::{ClientId, World};
+use crate::twin::Fault;
+use crate::world::{ClientId, Plan, World};
+use engine::config::Durability;
 use oracle::Oracle;
 use person::Person;
+use plan::STORE_IS_WIDE_BYTES;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Operations of clients in one run, at least.
@@ -72,6 +75,10 @@ struct Sim {
     deletions: BTreeSet<u32>,
     /// What was retained before the last crash may be lost, as far as it was not durable.
     has_crashed: bool,
+    /// What the store does wrong, from numbers of its own.
+    faults: Rng,
+    /// The store fails in this round: nothing is to be retained, since that would be refused.
+    has_failed: bool,
     /// What happens is printed.
     is_told: bool,
 }
@@ -96,6 +103,7 @@ impl Sim {
         let ends_at = (self.world.plan.has_store && self.rng.once_in(CRASHES)).then(|| self.rng.below(operations));
         self.world.twin.is_stalled = self.rng.once_in(6);
         self.world.twin.lag_turns = if self.rng.once_in(4) { self.rng.below(50) as u64 } else { 0 };
+        self.fail_store();
         for at in 0..operations {
             if ends_at == Some(at) {
                 self.end_broker();
@@ -109,6 +117,21 @@ impl Sim {
             }
         }
         self.rest();
+    }
+
+    /// The store's commits fail for a while. Only where what is refused then is what this round leaves out.
+    fn fail_store(&mut self) {
+        let Plan { has_store, store_pending_bytes, .. } = self.world.plan;
+        let waits = self.world.plan.broker.durability == Durability::Disk || store_pending_bytes < STORE_IS_WIDE_BYTES;
+        let has_retained = |person: &Person| person.unacked.iter().any(|unacked| unacked.retain);
+        self.has_failed = has_store && !waits && self.faults.once_in(6) && !self.people.iter().any(has_retained);
+        if self.has_failed {
+            self.mark(Mark::StoreFailed);
+            let fault = *self.faults.pick(&[Fault::DiskFull, Fault::InputOutput]);
+            let attempts = *self.faults.pick(&[Some(1), Some(20), None]);
+            self.tell(|| format!("the store fails: {fault:?}, {attempts:?}"));
+            self.world.fail_store(fault, attempts);
+        }
     }
 
     fn tell(&self, what: impl FnOnce() -> String) {

@@ -420,7 +420,7 @@ impl Sim {
 
     fn publish(&mut self, who: usize) {
         let topic = *self.rng.pick(&TOPICS);
-        let (qos, retain) = (self.draw_qos(who), self.rng.once_in(3));
+        let (qos, retain) = (self.draw_qos(who), self.rng.once_in(3) && !self.has_failed);
         let is_deletion = retain && self.rng.once_in(4);
         let message = self.new_message(who, topic, qos, retain);
         let payload = if is_deletion { String::new() } else { payload_of(message) };
@@ -429,7 +429,7 @@ impl Sim {
 
     fn publish_tree(&mut self, who: usize) {
         let (root, keys) = *self.rng.pick(&TREES);
-        let (qos, retain) = (self.draw_qos(who), self.rng.once_in(2));
+        let (qos, retain) = (self.draw_qos(who), self.rng.once_in(2) && !self.has_failed);
         let (mut fields, mut messages) = (Vec::new(), Vec::new());
         for (key, topic) in keys {
             if self.rng.once_in(3) {
@@ -597,6 +597,7 @@ impl Sim {
         self.looked.crashes += u64::from(!is_clean);
         self.tell(|| format!("the broker ends, clean {is_clean}"));
         self.world.resume_store();
+        self.world.mend_store();
         self.world.twin.lag_turns = 0;
         if is_clean {
             self.world.stop();

@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Seconds after which a session of a client that is away ends, and a will with a delay is due.
 pub const SHORT_S: u32 = 5;
 
+/// `store.pending_bytes` that no round fills.
+pub const STORE_IS_WIDE_BYTES: usize = 1 << 20;
+
 const SHARED: [&str; 4] = ["a/#", "b/+", "#", "c/1"];
 
 pub fn begin(seed: u64) -> Sim {
@@ -46,6 +49,8 @@ pub fn begin(seed: u64) -> Sim {
         rude: Vec::new(),
         deletions: BTreeSet::new(),
         has_crashed: false,
+        faults: Rng::new(seed ^ 0x6661_756c),
+        has_failed: false,
         is_told: false,
     }
 }
@@ -54,7 +59,7 @@ fn plan(seed: u64, rng: &mut Rng) -> Plan {
     let mut plan = Plan::new(seed, *rng.pick(&[2, 3, 4]));
     plan.lane_parcels = *rng.pick(&[1, 1, 2, 64]);
     plan.piece_bytes_max = *rng.pick(&[7, 40, 1_000, 65_536]);
-    plan.store_pending_bytes = *rng.pick(&[1, 2_000, 1 << 20]);
+    plan.store_pending_bytes = *rng.pick(&[1, 2_000, STORE_IS_WIDE_BYTES]);
     plan.has_store = rng.once_in(2);
     let broker = &mut plan.broker;
     broker.durability = *rng.pick(&[Durability::Memory, Durability::Disk]);
