@@ -44,6 +44,9 @@ const PARCEL_TURN_MAX: Duration = Duration::from_millis(2);
 const TRIM_EVERY_MS: u64 = 1_000;
 /// Where they were so many bytes, the allocator gives its share back to the system as well.
 const GIVEN_BACK_BYTES_MIN: usize = 1 << 20;
+/// Milliseconds after which it does so in any case, as long as the shard is awake: what other threads freed of a page that
+/// this one uses seldom, and pages that a peak of one size needed, would add up for hours.
+const GIVE_BACK_EVERY_MS: u64 = 10_000;
 /// Sockets of one turn from other shards.
 const SOCKET_BURST_MAX: usize = 64;
 /// Turns without a look at the stop flag's grace and at listeners that paused.
@@ -162,8 +165,8 @@ struct Loop<S, K> {
     /// Parcels taken from each shard since its bell was rung for room, by sender.
     taken: Vec<usize>,
     figures: Figures,
-    /// While there is too little memory: when this thread next gives back what its allocator keeps.
-    gives_back_ms: u64,
+    /// When this thread last gave back what its allocator keeps.
+    gave_back_ms: u64,
     /// When send buffers that nobody used since the last time are freed.
     trims_ms: u64,
     /// Something of the turn may have made work for the next.
@@ -219,7 +222,7 @@ impl<S: Step, K: Keep> Loop<S, K> {
             first: 0,
             taken: vec![0; shards],
             figures: Figures::new(parts.id == ShardId(0)),
-            gives_back_ms: 0,
+            gave_back_ms: 0,
             trims_ms: 0,
             is_busy: false,
             completions: Vec::with_capacity(COMPLETION_BURST_MAX),
@@ -313,9 +316,8 @@ impl<S: Step, K: Keep> Loop<S, K> {
         self.out.store_full = self.parts.keep.is_full();
         self.out.store_failing = self.parts.keep.is_failing();
         self.out.memory_full = self.parts.memory.is_full();
-        if self.out.memory_full && self.now.mono_ms >= self.gives_back_ms {
-            self.gives_back_ms = self.now.mono_ms + memory::GIVE_BACK_EVERY_MS;
-            allocator::give_back();
+        if self.out.memory_full && self.now.mono_ms >= self.gave_back_ms + memory::GIVE_BACK_EVERY_MS {
+            self.give_back();
         }
         let is_held = |credit: &[usize]| credit.contains(&0);
         if is_held(&self.out.up_credit) || is_held(&self.out.down_credit) {
@@ -329,9 +331,15 @@ impl<S: Step, K: Keep> Loop<S, K> {
             return;
         }
         self.trims_ms = self.now.mono_ms + TRIM_EVERY_MS;
-        if self.out.sends.trim_spares() >= GIVEN_BACK_BYTES_MIN {
-            allocator::give_back();
+        let freed_bytes = self.out.sends.trim_spares();
+        if freed_bytes >= GIVEN_BACK_BYTES_MIN || self.now.mono_ms >= self.gave_back_ms + GIVE_BACK_EVERY_MS {
+            self.give_back();
         }
+    }
+
+    fn give_back(&mut self) {
+        self.gave_back_ms = self.now.mono_ms;
+        allocator::give_back();
     }
 
     fn take_timers(&mut self) {

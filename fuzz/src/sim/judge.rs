@@ -261,7 +261,10 @@ impl Sim {
 
     fn of_group(&mut self, who: usize, group: usize, number: u32, message: &Message) {
         let copies = self.oracle.copies(number, false);
-        let lost: u64 = self.groups[group].members.iter().map(|who| self.people[*who].deaths).sum();
+        let members = || self.groups[group].members.iter().map(|who| &self.people[*who]);
+        // A broker that ends closes one connection after the other, and what one member had goes to the next.
+        let closed = members().filter(|person| self.is_ending && person.conn.is_some()).count() as u64;
+        let lost = members().map(|person| person.deaths).sum::<u64>() + closed;
         let name = &self.people[who].name;
         let published = &self.oracle.messages[number as usize];
         if published.is_will && published.is_doubtful {
@@ -304,13 +307,13 @@ impl Sim {
         self.world.mend_store();
         self.world.twin.lag_turns = 0;
         self.run_until_quiet();
+        self.work_off_rates();
         // Long enough for sessions to be written, though the writer takes little at once.
         let ms = 300 + self.rng.below(100) as u64;
         self.let_pass(ms);
         if self.rng.once_in(5) {
             self.let_pass(LONG_MS);
         }
-        self.work_off_rates();
         self.close_rude();
         self.check_dropped();
         self.check_owed();

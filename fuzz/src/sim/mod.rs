@@ -75,6 +75,8 @@ struct Sim {
     deletions: BTreeSet<u32>,
     /// What was retained before the last crash may be lost, as far as it was not durable.
     has_crashed: bool,
+    /// The broker ends by itself: what it said until then is heard.
+    is_ending: bool,
     /// What the store does wrong, from numbers of its own.
     faults: Rng,
     /// The store fails in this round: nothing is to be retained, since that would be refused.

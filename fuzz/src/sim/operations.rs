@@ -613,11 +613,13 @@ impl Sim {
             self.world.restart(is_clean);
         }
         // What the broker still said on its way out.
+        self.is_ending = is_clean;
         for who in 0..self.people.len() {
             if let Some(id) = self.people[who].conn.as_ref().map(|conn| conn.id) {
                 self.hear_of(who, id);
             }
         }
+        self.is_ending = false;
         self.has_crashed = true;
         self.dropped = 0;
         self.rude.clear();

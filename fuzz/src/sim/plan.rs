@@ -49,6 +49,7 @@ pub fn begin(seed: u64) -> Sim {
         rude: Vec::new(),
         deletions: BTreeSet::new(),
         has_crashed: false,
+        is_ending: false,
         faults: Rng::new(seed ^ 0x6661_756c),
         has_failed: false,
         is_told: false,
