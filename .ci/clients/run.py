@@ -55,7 +55,7 @@ def main():
     parser.add_argument("--address")
     parser.add_argument("--plain", action="store_true", help="no trees: for other brokers")
     parser.add_argument("--crash-rounds", type=int, default=5)
-    parser.add_argument("--flow-rounds", type=int, default=4, help="0: nothing of odd.py, disks.py and shortage.py")
+    parser.add_argument("--flow-rounds", type=int, default=4, help="0: nothing of odd.py, disks.py, shortage.py and rates.py")
     parser.add_argument("--idle", type=int, default=10_000, help="idle connections, 0 for none")
     arguments = parser.parse_args()
     report = Report()
@@ -87,7 +87,8 @@ def every(report, arguments):
         odd = [sys.executable, str(HERE / "odd.py"), "--flow-rounds", str(arguments.flow_rounds)]
         suites = {f"{shards} shards": [*odd, str(shards)] for shards in arguments.shards or [1, 4]}
         side_by_side(report, {**suites, "disks": [sys.executable, str(HERE / "disks.py")],
-                              "shortages": [sys.executable, str(HERE / "shortage.py")]})
+                              "shortages": [sys.executable, str(HERE / "shortage.py")],
+                              "rates": [sys.executable, str(HERE / "rates.py")]})
 
 
 if __name__ == "__main__":

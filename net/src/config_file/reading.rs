@@ -302,6 +302,7 @@ fn distance(from: &str, to: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use engine::config::{Durability, Overflow};
+    use engine::dialect::Profile;
 
     use super::*;
     use crate::config_file::default_listing;
@@ -351,6 +352,22 @@ mod tests {
             assert_eq!((key.get)(&settings), other, "{}", key.name);
             assert_ne!(settings, Settings::default(), "{} changes nothing", key.name);
         }
+    }
+
+    #[test]
+    fn a_listener_has_limits_of_its_own() {
+        let settings = read(
+            "[limits]\nconnect_rate = 9\n[[listener]]\naddress = \"127.0.0.1:0\"\npacket_bytes = 2048\npublish_rate = 0\n\
+             bytes_rate = 7\nconnect_rate = 5\n[[listener]]\naddress = \"[::1]:1884\"\n",
+        )
+        .unwrap();
+        let own = settings.listeners[0].own;
+        assert_eq!((own.packet_bytes, own.publish_rate, own.bytes_rate), (Some(2048), Some(0), Some(7)));
+        assert_eq!(settings.listeners[1].own, Default::default());
+        assert_eq!(settings.plan().connect_rates, [5, 9]);
+        assert_eq!(settings.broker().engine.listeners, [own, Default::default()]);
+        let small = fault("[[listener]]\naddress = \"[::1]:1\"\npacket_bytes = 5\n");
+        assert!(small.contains("mote.toml:3:16: `listener.packet_bytes` must be an integer from 1024"), "{small}");
     }
 
     #[test]
