@@ -1,6 +1,5 @@
 //! Settings of the engine as plain values. The file format, its documentation and its errors are `net`'s.
 
-use crate::dialect::Profile;
 use crate::limits;
 
 /// What happens to a QoS 1 or 2 message that finds its session's queue full.
@@ -55,6 +54,15 @@ pub struct Config {
     pub sys: Sys,
     /// Messages may be retained. What already is stays and is sent.
     pub retain_available: bool,
+}
+
+/// How the clients of a listener spell what they ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Profile {
+    #[default]
+    Mote,
+    /// As the clients of the first Mote broker do: by leading and trailing slashes.
+    Classic,
 }
 
 /// What holds at one listener; `None`: what holds for all (`Limits`).

@@ -119,15 +119,6 @@ impl<'a> Options<'a> {
     }
 }
 
-/// How the clients of a listener spell what they ask for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Profile {
-    #[default]
-    Mote,
-    /// As the clients of the first Mote broker do: by leading and trailing slashes.
-    Classic,
-}
-
 /// Stands in the place of an intent where there is none and the classic profile is spoken. No client can write it there:
 /// it is no verb.
 pub const CLASSIC: &str = "classic";

@@ -5,14 +5,13 @@
 mod keys;
 mod reading;
 
-use engine::dialect::Profile;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::args::{self, Serve};
 use crate::logs;
-use engine::config::{Config, Tombstones};
+use engine::config::{Config, Profile, Tombstones};
 use net::control::Place;
 
 pub use keys::default_listing;

@@ -2,8 +2,7 @@
 
 use super::rate::Rate;
 use crate::clock::Now;
-use crate::config::Terms;
-use crate::dialect::Profile;
+use crate::config::{Profile, Terms};
 use crate::key::{ConnId, SessionKey};
 use crate::session::alias::FromClient;
 use crate::wire::Version;

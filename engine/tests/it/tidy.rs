@@ -10,8 +10,10 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// The rooms of `engine`: each names only those above it.
-const ROOMS: [&str; 12] =
-    ["limits", "key", "clock", "stats", "config", "wire", "dialect", "topic", "row", "session", "mesh", "shard"];
+const ROOMS: [&str; 13] = [
+    "limits", "key", "clock", "bucket", "stats", "config", "wire", "dialect", "topic", "row", "session", "mesh",
+    "shard",
+];
 /// Our crates and those of ours that each may depend on.
 const CRATES: [(&str, &[&str]); 6] = [
     ("engine", &[]),

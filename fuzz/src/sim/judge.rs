@@ -303,9 +303,7 @@ impl Sim {
     pub fn rest(&mut self) {
         /// Time enough for all that is short.
         const LONG_MS: u64 = super::plan::SHORT_S as u64 * 1_000 + 500;
-        self.world.resume_store();
-        self.world.mend_store();
-        self.world.twin.lag_turns = 0;
+        self.heal_store();
         self.run_until_quiet();
         self.work_off_rates();
         // Long enough for sessions to be written, though the writer takes little at once.

@@ -136,6 +136,12 @@ impl Sim {
         }
     }
 
+    fn heal_store(&mut self) {
+        self.world.resume_store();
+        self.world.mend_store();
+        self.world.twin.lag_turns = 0;
+    }
+
     fn tell(&self, what: impl FnOnce() -> String) {
         if self.is_told {
             eprintln!("{:>4} {:>5} {}", self.round, self.looked.operations, what());

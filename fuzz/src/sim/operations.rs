@@ -596,9 +596,7 @@ impl Sim {
         }
         self.looked.crashes += u64::from(!is_clean);
         self.tell(|| format!("the broker ends, clean {is_clean}"));
-        self.world.resume_store();
-        self.world.mend_store();
-        self.world.twin.lag_turns = 0;
+        self.heal_store();
         if is_clean {
             self.world.stop();
             self.world.run_until_quiet();

@@ -1,10 +1,9 @@
 //! The one table of keys. A key that is not here does not exist, and a key that is here does something.
 
-use engine::dialect::Profile;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use engine::config::{Durability, History, Overflow, Pin, Split};
+use engine::config::{Durability, History, Overflow, Pin, Profile, Split};
 use engine::limits;
 use tracing::Level;
 

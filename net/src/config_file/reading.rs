@@ -301,8 +301,7 @@ fn distance(from: &str, to: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use engine::config::{Durability, Overflow};
-    use engine::dialect::Profile;
+    use engine::config::{Durability, Overflow, Profile};
 
     use super::*;
     use crate::config_file::default_listing;
