@@ -62,7 +62,7 @@ def comers(shards):
             each.close()
 
 
-def sessions(shards):
+def sessions():
     """One session more than there may be is refused; who is known is taken."""
     with Broker(shards=1, extra=("--set", f"limits.sessions={SESSIONS}")) as broker:
         Line(broker, "away", clean=False, session_expiry=600).close()
@@ -84,7 +84,7 @@ def sessions(shards):
 def run(report, shards):
     report.check(f"publishes a second, {shards} shards", publishes, shards, limit=60)
     report.check(f"connections a second, {shards} shards", comers, shards, limit=60)
-    report.check("as many sessions as there may be, 1 shard", sessions, shards, limit=60)
+    report.check("as many sessions as there may be, 1 shard", sessions, limit=60)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ impl Within {
 /// One socket, both ends.
 pub struct Socket {
     pub place: Place,
-    /// Of the listener that accepted it.
+    /// The listener that accepted it.
     pub listener: u16,
     /// Hash of the client identifier; 0 where there is none.
     pub client: u64,

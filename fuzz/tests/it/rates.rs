@@ -47,7 +47,7 @@ fn who_publishes_faster_than_he_may_is_read_more_slowly_and_loses_nothing() {
             world.advance_ms(1_000);
             in_order(world, reader, 15);
         }
-        assert_eq!(world.stats().rate_waits, world.stats().rate_waits.max(4));
+        assert!(world.stats().rate_waits >= 4, "{}", world.stats().rate_waits);
     });
 }
 
